@@ -1,0 +1,82 @@
+# cambist: one verb per command; .ci/run calls the same ones. Whichever is called first makes .venv, installs what the requirements
+# pin by hash, installs the package itself, and compiles the kernel where the kernel is needed.
+#
+#   make setup   everything ready to run             make lint    ruff, pyright, import-linter, the purity check
+#   make run     the house, on this machine          make bench   the four benches, each beside its floor
+#   make demo    the house with a simulated day      make hunt    the long searches (Hypothesis, simulator seeds)
+#   make test    unit tests, then compiled tests     make clean   what was made here, except data
+#   make lock    renew requirements/*.txt            PYTHON=...   another interpreter (3.11, 3.12 or 3.13)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := setup
+.PHONY: setup run demo test lint bench hunt clean lock
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+WARMED := .venv/.warmed
+BENCHES ?= kernel durable latency rfq
+REQUIREMENTS := requirements/dev.txt
+CORE := $(wildcard src/cambist/core/*.py src/cambist/messages.py src/cambist/units.py)
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+# A name on the path proves nothing (a version manager's shim may refuse to start), so each candidate is run and asked its version.
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+ifndef PYTHON
+PYTHON = $(shell for p in python3.13 python3.12 python3.11 python3; do if $$p -c '$(FITS)' >/dev/null 2>&1; then echo $$p; break; fi; done)
+endif
+
+setup: $(WARMED)
+
+$(INSTALLED): $(REQUIREMENTS) pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 with venv was found; name one with PYTHON=..." >&2; exit 1; }
+	@"$(PYTHON)" -c '$(FITS)' || { echo "$(PYTHON) does not run, or is not Python 3.11, 3.12 or 3.13 with venv." >&2; exit 1; }
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then echo "Making .venv with $$($(PYTHON) --version)"; "$(PYTHON)" -m venv --clear .venv; fi
+	@echo "Installing what $(REQUIREMENTS) pins, by hash"
+	@$(PIP) --require-hashes -r $(REQUIREMENTS)
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(WARMED): $(INSTALLED) $(CORE)
+	@echo "Compiling the kernel (once per change of its sources)"
+	@$(BIN)/python -m cambist warm
+	@touch $@
+
+run: $(WARMED)
+	@$(BIN)/cambist run
+
+demo: $(WARMED)
+	@$(BIN)/cambist demo
+
+# First uncompiled: rows are checked proxies, so a wrong field, width or bound is an exception with a line number.
+# Then what needs the machine code or real processes, one at a time, because they are timed.
+test: $(WARMED)
+	@echo "== unit tests, uncompiled"
+	@CAMBIST_COMPILED=0 $(BIN)/python -m pytest -q -n 2 -m "not compiled and not process and not hunt"
+	@echo "== tests of the compiled kernel and of real processes"
+	@CAMBIST_COMPILED=1 $(BIN)/python -m pytest -q -m "(compiled or process) and not hunt"
+
+# The kernel is not needed here, so a kernel that does not compile never hides a lint finding.
+lint: $(INSTALLED)
+	@echo "== ruff";          $(BIN)/ruff check
+	@echo "== pyright";       $(BIN)/pyright
+	@echo "== import-linter"; $(BIN)/lint-imports --no-logo --no-cache
+	@echo "== purity";        $(BIN)/python -m pytest -q tests/house
+
+bench: $(WARMED)
+	@for b in $(BENCHES); do echo "== bench $$b"; $(BIN)/cambist bench $$b; done
+
+hunt: $(WARMED)
+	@CAMBIST_COMPILED=1 HYPOTHESIS_PROFILE=hunt $(BIN)/python -m pytest -q -m hunt
+
+# Renewed wholly, so that a withdrawn version cannot linger. The files hold names, versions and hashes, no address and no path.
+LOCK := $(BIN)/python -m uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+lock: $(INSTALLED)
+	@$(PIP) uv
+	@$(LOCK) pyproject.toml -o requirements/run.txt
+	@$(LOCK) pyproject.toml --extra reports requirements/dev.in -o requirements/dev.txt
+
+# A house's log, results and snapshots are never removed by a build tool.
+clean:
+	rm -rf .venv build dist src/*.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage htmlcov
+	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,1 @@
+"""The core: one truth, the deterministic state machine that turns logged commands into events."""

@@ -1,0 +1,59 @@
+"""The one product of money: a*b/c through more than 64 bits, rounded a named way, or -1 when the result leaves the range. Knows no state."""
+from cambist.core.memory import clz, cold, hot
+from cambist.messages import MAX_AMOUNT
+
+TOO_LARGE = -1
+MILLION = 1_000_000
+
+
+@cold
+def _long_product(a: int, b: int, c: int, up: int):
+    """The slow road: quotient and remainder bit by bit; 0 <= a, b and 1 <= c, all at most MAX_AMOUNT, so that nothing doubled leaves 63 bits."""
+    whole = a // c
+    rest = a - whole * c
+    if whole and b > MAX_AMOUNT // whole:
+        return TOO_LARGE
+    quotient, remainder = 0, 0
+    bit = 62
+    while bit >= 0:
+        quotient += quotient
+        remainder += remainder
+        if remainder >= c:
+            remainder -= c
+            quotient += 1
+        if (b >> bit) & 1:
+            remainder += rest
+            if remainder >= c:
+                remainder -= c
+                quotient += 1
+        bit -= 1
+    if up and remainder:
+        quotient += 1
+    quotient += whole * b
+    return quotient if quotient <= MAX_AMOUNT else TOO_LARGE
+
+
+@hot
+def multiply_divide(a: int, b: int, c: int, up: int):
+    """a*b/c of non-negative a, b and positive c, rounded down (up=0) or up (up=1); TOO_LARGE beyond MAX_AMOUNT."""
+    if a == 0 or b == 0:
+        return 0
+    if clz(a) + clz(b) > 65:                    # a*b < 2**62: the product fits
+        product = a * b
+        quotient = product // c
+        if up and quotient * c != product:
+            quotient += 1
+        return quotient
+    return _long_product(a, b, c, up)
+
+
+@hot
+def fee(amount: int, ppm: int):
+    """What is charged: rounded down."""
+    return multiply_divide(amount, ppm, MILLION, 0)
+
+
+@hot
+def fee_up(amount: int, ppm: int):
+    """What is held for it: rounded up, so that the sum of what is charged never exceeds it."""
+    return multiply_divide(amount, ppm, MILLION, 1)

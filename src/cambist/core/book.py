@@ -1,0 +1,161 @@
+"""The central book: price levels under a 64-ary tree of bitmaps, orders in a queue per level. Decides where an order stands; knows no money.
+
+Any price in the instrument's range costs memory only where something rests: a word of the tree covers 64 ticks and names the page of their levels,
+which is taken when the first order comes and given back when the last goes. Best prices are tick numbers: bid -1 and ask `ticks` mean none.
+"""
+from cambist.core import layout as at
+from cambist.core.layout import INSTRUMENT, ORDER, STATE
+from cambist.core.memory import clz, cold, ctz, hot, wrap
+from cambist.core.pools import give_page, room_page, take_page
+from cambist.messages import Side
+
+
+@cold
+def lowest_above(state: STATE, b: INSTRUMENT, p: int):
+    """The lowest occupied tick above p, or `ticks`."""
+    w = p >> 6
+    m = at.word(state, b.l0 + w).bits & wrap(-2 << (p & 63))
+    if m:
+        return (w << 6) + ctz(m)
+    v = w >> 6
+    m = at.word(state, b.l1 + v).bits & wrap(-2 << (w & 63))
+    if m == 0:
+        u = v >> 6
+        m = at.word(state, b.l2 + u).bits & wrap(-2 << (v & 63))
+        if m == 0:
+            m = at.word(state, b.l3).bits & wrap(-2 << (u & 63))
+            if m == 0:
+                return b.ticks + 0
+            u = ctz(m)
+            m = at.word(state, b.l2 + u).bits + 0
+        v = (u << 6) + ctz(m)
+        m = at.word(state, b.l1 + v).bits + 0
+    w = (v << 6) + ctz(m)
+    return (w << 6) + ctz(at.word(state, b.l0 + w).bits)
+
+
+@cold
+def highest_below(state: STATE, b: INSTRUMENT, p: int):
+    """The highest occupied tick below p, or -1."""
+    w = p >> 6
+    m = at.word(state, b.l0 + w).bits & (wrap(1 << (p & 63)) - 1)
+    if m:
+        return (w << 6) + 63 - clz(m)
+    v = w >> 6
+    m = at.word(state, b.l1 + v).bits & (wrap(1 << (w & 63)) - 1)
+    if m == 0:
+        u = v >> 6
+        m = at.word(state, b.l2 + u).bits & (wrap(1 << (v & 63)) - 1)
+        if m == 0:
+            m = at.word(state, b.l3).bits & (wrap(1 << (u & 63)) - 1)
+            if m == 0:
+                return -1
+            u = 63 - clz(m)
+            m = at.word(state, b.l2 + u).bits + 0
+        v = (u << 6) + 63 - clz(m)
+        m = at.word(state, b.l1 + v).bits + 0
+    w = (v << 6) + 63 - clz(m)
+    return (w << 6) + 63 - clz(at.word(state, b.l0 + w).bits)
+
+
+@hot
+def _set(state: STATE, word: int, bit: int):
+    """Set a bit of a word; 1 when the word was empty."""
+    x = at.word(state, word)
+    before = x.bits + 0
+    x.bits = before | wrap(1 << (bit & 63))
+    return 1 if before == 0 else 0
+
+
+@hot
+def _clear(state: STATE, word: int, bit: int):
+    """Clear a bit of a word; 1 when the word is now empty."""
+    x = at.word(state, word)
+    x.bits = x.bits & ~wrap(1 << (bit & 63))
+    return 1 if x.bits == 0 else 0
+
+
+@cold
+def _mark(state: STATE, b: INSTRUMENT, p: int):
+    w = p >> 6
+    if _set(state, b.l0 + w, p) and _set(state, b.l1 + (w >> 6), w) and _set(state, b.l2 + (w >> 12), w >> 6):
+        _set(state, b.l3, w >> 12)
+
+
+@cold
+def _unmark(state: STATE, b: INSTRUMENT, p: int):
+    w = p >> 6
+    if _clear(state, b.l0 + w, p):
+        x = at.word(state, b.l0 + w)
+        give_page(state, x.page)
+        x.page = 0
+        if _clear(state, b.l1 + (w >> 6), w) and _clear(state, b.l2 + (w >> 12), w >> 6):
+            _clear(state, b.l3, w >> 12)
+
+
+@hot
+def level_at(state: STATE, b: INSTRUMENT, p: int):
+    """Row of the level of an occupied tick."""
+    return at.word(state, b.l0 + (p >> 6)).page * 64 + (p & 63)
+
+
+@cold
+def may_rest(state: STATE, b: INSTRUMENT, p: int):
+    """Whether a level at tick p can be had."""
+    return 1 if at.word(state, b.l0 + (p >> 6)).page or room_page(state) else 0
+
+
+@hot
+def price_of(b: INSTRUMENT, tick: int):
+    return b.min_price + tick * b.book_tick
+
+
+@cold
+def rest(state: STATE, b: INSTRUMENT, instrument: int, i: int, o: ORDER, p: int):
+    """Put an order at the end of the queue of tick p."""
+    x = at.word(state, b.l0 + (p >> 6))
+    if x.page == 0:
+        x.page = take_page(state)
+    row = x.page * 64 + (p & 63)
+    l = at.level(state, row)
+    o.level = row
+    o.next = 0
+    if (x.bits >> (p & 63)) & 1 == 0:
+        l.head = i
+        l.tail = i
+        l.quantity = o.leaves
+        l.tick = p
+        l.instrument = instrument
+        o.prev = 0
+        _mark(state, b, p)
+        if o.side == Side.BUY:
+            b.bid = max(b.bid, p)
+        else:
+            b.ask = min(b.ask, p)
+    else:
+        o.prev = l.tail
+        at.order(state, l.tail).next = i
+        l.tail = i
+        l.quantity = l.quantity + o.leaves
+
+
+@cold
+def leave(state: STATE, b: INSTRUMENT, o: ORDER):
+    """Take an order out of its queue; an empty level goes, and the best price moves on."""
+    l = at.level(state, o.level)
+    if o.prev:
+        at.order(state, o.prev).next = o.next
+    else:
+        l.head = o.next
+    if o.next:
+        at.order(state, o.next).prev = o.prev
+    else:
+        l.tail = o.prev
+    l.quantity = l.quantity - o.leaves
+    if l.head == 0:
+        p = l.tick + 0
+        _unmark(state, b, p)
+        if p == b.bid:
+            b.bid = highest_below(state, b, p)
+        elif p == b.ask:
+            b.ask = lowest_above(state, b, p)

@@ -1,0 +1,95 @@
+"""One cell's core as a Python object: the block of memory, `apply` over whole entries, and the tables that are hashed and kept in snapshots.
+
+Knows no file, clock or socket. The state is moved, copied and shared as one block.
+"""
+import mmap
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from cambist.core import kernel, tables
+from cambist.core.layout import PLACES, STATE, TABLES, sizes
+from cambist.core.memory import COMPILED, Row, Rows, plan
+from cambist.messages import COMMAND, EVENT
+
+PAGE_BYTES = 4096
+
+
+class BrokenInvariant(RuntimeError):
+    """Our own bug: the node must stop. Says what was found and at which sequence."""
+
+
+class _States:
+    """What `apply` takes when it is not compiled."""
+
+    def __init__(self, block: memoryview):
+        self.row = Row(block, 0, plan(STATE))
+
+    def __getitem__(self, i: int) -> Row:
+        return self.row
+
+
+class Cell:
+    """The truth of one cell: apply(records, time) -> events; tables(); load(tables).
+
+    records: array of COMMAND; time: the entry's, nanoseconds; events: array of EVENT, every event of the entry in order.
+    """
+    fingerprint = kernel.FINGERPRINT
+
+    def __init__(self, wanted: Mapping[str, int] | None = None):
+        self.sizes = dict(wanted or {})
+        rows = sizes(**self.sizes)
+        offsets, end = [], -(-STATE.itemsize // PAGE_BYTES) * PAGE_BYTES
+        for name, dtype in TABLES.items():
+            offsets.append(end)
+            end += -(-rows[name] * dtype.itemsize // PAGE_BYTES) * PAGE_BYTES
+        self.block = mmap.mmap(-1, end, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)      # untouched pages are never mapped
+        memory = np.frombuffer(self.block, np.uint8)
+        self.state = memory[:STATE.itemsize].view(STATE)
+        self.state["at"][0], self.state["capacity"][0] = offsets, [rows[name] for name in TABLES]
+        self.state["slot_mask"] = rows["slots"] - 1
+        self.state["slot_shift"] = 64 - (rows["slots"].bit_length() - 1)
+        self.table = {name: memory[offsets[i]:offsets[i] + rows[name] * dtype.itemsize].view(dtype) for i, (name, dtype) in enumerate(TABLES.items())}
+        self._states = self.state if COMPILED else _States(memoryview(self.block))
+
+    @property
+    def sequence(self) -> int:
+        """The last command applied."""
+        return int(self.state["sequence"][0])
+
+    @property
+    def time(self) -> int:
+        return int(self.state["time"][0])
+
+    def apply(self, records: np.ndarray, time: int, batch: int = 1 << 30) -> np.ndarray:
+        """Apply one entry's commands, about `batch` at a time, and give all their events. The result does not depend on `batch`."""
+        parts = [part.copy() for part in self.run(records, time, batch)]
+        return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, EVENT), *parts])
+
+    def run(self, records: np.ndarray, time: int, batch: int = 1 << 30) -> Iterator[np.ndarray]:
+        """The same, yielding views of the event buffer that are good until the next step."""
+        records = np.ascontiguousarray(records)
+        if records.dtype != COMMAND or records.ndim != 1:
+            raise TypeError(f"records must be a one-dimensional array of COMMAND, not {records.dtype} of shape {records.shape}")
+        commands = records if COMPILED else Rows(records)
+        done, active, events = 0, self.table["taker"]["active"], self.table["events"]
+        while done < len(records) or active[0]:
+            done += kernel.apply(self._states, commands, done, batch, time)
+            yield events[:int(self.state["written"][0])]
+
+    def tables(self) -> dict[str, tuple[int, tuple[str, ...], np.ndarray]]:
+        """The logical rows of docs/rules.md section 11: name -> (version, columns, int64 rows in ascending order)."""
+        return tables.export(self)
+
+    @classmethod
+    def load(cls, rows: Mapping[str, tuple[int, tuple[str, ...], np.ndarray]], wanted: Mapping[str, int] | None = None) -> "Cell":
+        """A cell with the given logical rows; indexes, free lists, queues and bitmaps are rebuilt."""
+        cell = cls(wanted)
+        tables.restore(cell, rows)
+        return cell
+
+    def row(self, name: str, i: int) -> np.void:
+        """One row of a table, for tests and views."""
+        if name not in PLACES:
+            raise KeyError(f"no table {name!r}; there are {', '.join(PLACES)}")
+        return self.table[name][i]

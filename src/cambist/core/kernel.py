@@ -1,0 +1,348 @@
+"""apply: the only dispatch. One command at a time: work, preamble, check, change, events; see docs/rules.md section 1.
+
+Compiled once for all deployments: sizes are in the state, never in a type. Uncompiled, the same source runs over checked rows.
+"""
+import hashlib
+import inspect
+import sys
+
+import llvmlite
+import numba
+import numpy as np
+from numba import njit, types
+
+from cambist.core import (
+    accounts,
+    arithmetic,
+    authority,
+    book,
+    configuration,
+    control,
+    digest,
+    emit,
+    layout,
+    ledger,
+    matching,
+    memory,
+    orders,
+    pools,
+    rfq,
+    risk,
+    routing,
+    settlement,
+    timers,
+    trades,
+    work,
+)
+from cambist.core import layout as at
+from cambist.core.authority import DUPLICATE, admit, belongs, check_actor, check_latches, drop_old, needs_second_person
+from cambist.core.configuration import change_configure, check_configure
+from cambist.core.control import approve, change_control, check_control, deny, hold_command
+from cambist.core.emit import begin, echo, put, refuse
+from cambist.core.layout import COMMAND, MIN_EVENTS, PLACES, STATE, as_command, seen_as
+from cambist.core.ledger import check_transfer, deposit, move_custody, post_transfer, reverse_deposit, tell_transfer, wants_approval
+from cambist.core.memory import COMPILED, HOT, cold, hot
+from cambist.core.orders import amend_order, cancel_all, cancel_order, new_order, work_taker
+from cambist.core.rfq import accept_quote, cancel_request, quote, request_quote, withdraw_quote
+from cambist.core.routing import cancel_child, child_acked, child_closed, child_filled, child_unknown, new_child, source_price
+from cambist.core.settlement import begin_cut_off, check_settle, settle
+from cambist.core.work import do_work, is_work
+from cambist.messages import GROUP_MORE, MAX_GROUP, Event, Kind, Reason
+
+(as_new_order, as_cancel_order, as_amend, as_ask, as_cancel_request, as_quote, as_withdraw, as_accept, as_deposit, as_reverse, as_move, as_transfer,
+ as_price, as_new_child, as_cancel_child, as_acked, as_filled, as_closed, as_unknown, as_settle, as_halt, as_approve, as_deny) = (seen_as(k) for k in (
+     Kind.NEW_ORDER, Kind.CANCEL_ORDER, Kind.AMEND_ORDER, Kind.REQUEST_QUOTE, Kind.CANCEL_REQUEST, Kind.QUOTE, Kind.WITHDRAW_QUOTE, Kind.ACCEPT_QUOTE,
+     Kind.DEPOSIT, Kind.REVERSE_DEPOSIT, Kind.MOVE_CUSTODY, Kind.TRANSFER, Kind.SOURCE_PRICE, Kind.NEW_CHILD, Kind.CANCEL_CHILD, Kind.CHILD_ACKED,
+     Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN, Kind.SETTLE, Kind.HALT, Kind.APPROVE, Kind.DENY))
+EVENTS = PLACES["events"]
+
+
+# ------------------------------------------------------------------------------------------------------------- dispatch
+@cold
+def _guarded(state: STATE, c: COMMAND, account: int):
+    """Kinds a role may need a second person for: check whole, then hold or change."""
+    kind = c.kind + 0
+    reason = Reason.NONE + 0
+    named = 0
+    if kind <= Kind.START:
+        reason = check_configure(state, c) + 0
+    elif kind == Kind.NET:
+        reason = Reason.NETTING if state.cut_off else Reason.NONE
+    elif kind == Kind.SETTLE:
+        named = as_settle(c).obligation + 0
+        reason = check_settle(state, named) + 0
+    else:
+        reason = check_control(state, c, as_halt(c).cancel) + 0
+    if reason:
+        refuse(state, account if state.started else 0, reason, named)
+    elif needs_second_person(state, c):
+        hold_command(state, c, account)
+    elif kind <= Kind.START:
+        change_configure(state, c)
+    elif kind == Kind.NET:
+        begin_cut_off(state)
+    elif kind == Kind.SETTLE:
+        settle(state, as_settle(c), account)
+    else:
+        change_control(state, c, as_halt(c).cancel)
+
+
+@cold
+def _transfer(state: STATE, c: COMMAND):
+    t = as_transfer(c)
+    reason = check_transfer(state, t)
+    if reason:
+        refuse(state, c.account, reason, 0)
+    elif wants_approval(state, t):
+        hold_command(state, c, c.account)
+    else:
+        post_transfer(state, t.account, t.to, t.asset, t.amount)
+        tell_transfer(state, t)
+
+
+@cold
+def _fact(state: STATE, c: COMMAND, account: int):
+    kind = c.kind + 0
+    if kind == Kind.SOURCE_PRICE:
+        source_price(state, as_price(c), account)
+    elif kind == Kind.DEPOSIT:
+        deposit(state, as_deposit(c))
+    elif kind == Kind.REVERSE_DEPOSIT:
+        reverse_deposit(state, as_reverse(c))
+    elif kind == Kind.MOVE_CUSTODY:
+        move_custody(state, as_move(c))
+    elif kind == Kind.CHILD_ACKED:
+        child_acked(state, as_acked(c), account)
+    elif kind == Kind.CHILD_FILLED:
+        child_filled(state, as_filled(c), account)
+    elif kind == Kind.CHILD_CLOSED:
+        child_closed(state, as_closed(c), account)
+    elif kind == Kind.CHILD_UNKNOWN:
+        child_unknown(state, as_unknown(c), account)
+
+
+@cold
+def _business(state: STATE, c: COMMAND, account: int):
+    """Everything but approvals; most frequent first."""
+    kind = c.kind + 0
+    if kind == Kind.NEW_ORDER:
+        new_order(state, as_new_order(c))
+    elif kind == Kind.CANCEL_ORDER:
+        cancel_order(state, as_cancel_order(c))
+    elif kind == Kind.AMEND_ORDER:
+        amend_order(state, as_amend(c))
+    elif kind == Kind.QUOTE:
+        quote(state, as_quote(c))
+    elif kind == Kind.REQUEST_QUOTE:
+        request_quote(state, as_ask(c))
+    elif kind == Kind.ACCEPT_QUOTE:
+        accept_quote(state, as_accept(c))
+    elif kind == Kind.WITHDRAW_QUOTE:
+        withdraw_quote(state, as_withdraw(c))
+    elif kind == Kind.CANCEL_REQUEST:
+        cancel_request(state, as_cancel_request(c))
+    elif kind == Kind.CANCEL_ALL:
+        cancel_all(state, c.account)
+    elif kind == Kind.TRANSFER:
+        _transfer(state, c)
+    elif kind == Kind.NEW_CHILD:
+        new_child(state, as_new_child(c))
+    elif kind == Kind.CANCEL_CHILD:
+        cancel_child(state, as_cancel_child(c))
+    elif kind <= Kind.START or kind >= Kind.NET:
+        if kind != Kind.TICK:
+            _guarded(state, c, account)
+    else:
+        _fact(state, c, account)
+
+
+@cold
+def _release(state: STATE, c: COMMAND, account: int):
+    """An approval runs the held command, checked again against current state; its events echo its own ids."""
+    i = approve(state, as_approve(c), account)
+    if i == 0:
+        return
+    held = as_command(at.held(state, i))
+    state.told = 0
+    reason = check_actor(state, held)
+    if not reason:
+        state.told = belongs(state, held)
+        reason = check_latches(state, held)
+    if reason:
+        refuse(state, state.told, reason, 0)
+        return
+    state.releasing = 1
+    _business(state, held, belongs(state, held))
+    state.releasing = 0
+
+
+@cold
+def _duplicate(state: STATE, account: int, first: int):
+    echo(state, put(state, Event.DUPLICATE, account, 0, 0, first))
+
+
+@hot
+def _named(c: COMMAND):
+    """What a refusal of the preamble says the command named."""
+    kind = c.kind
+    if (kind == Kind.CANCEL_ORDER or kind == Kind.AMEND_ORDER or kind == Kind.CANCEL_REQUEST or kind == Kind.QUOTE or kind == Kind.WITHDRAW_QUOTE
+            or (Kind.CANCEL_CHILD <= kind <= Kind.CHILD_UNKNOWN and kind != Kind.CHILD_FILLED) or kind == Kind.SETTLE
+            or kind == Kind.APPROVE or kind == Kind.DENY):
+        return c.a0
+    return c.a1 if kind == Kind.ACCEPT_QUOTE or kind == Kind.CHILD_FILLED else 0
+
+
+@cold
+def _one(state: STATE, c: COMMAND):
+    """One command outside a group."""
+    begin(state, c)
+    reason = admit(state, c)
+    if reason == DUPLICATE:
+        _duplicate(state, state.told, state.told_other)
+    elif reason:
+        refuse(state, state.told, reason, _named(c))
+    else:
+        account = belongs(state, c) if state.started else 0
+        if c.kind == Kind.APPROVE:
+            _release(state, c, account)
+        elif c.kind == Kind.DENY:
+            deny(state, as_deny(c), account)
+        else:
+            _business(state, c, account)
+
+
+# --------------------------------------------------------------------------------------------------------------- groups
+def _group_length(commands, first, total):
+    """Records of the group that begins here; negative when it is broken: too long, cut off by the entry's end, or of a kind that may not be grouped."""
+    i = first
+    good = True
+    while True:
+        if commands[i].kind != Kind.TRANSFER:
+            good = False
+        if not commands[i].flags & GROUP_MORE:
+            break
+        if i + 1 == total:
+            return -(i + 1 - first)
+        i += 1
+    length = i + 1 - first
+    return length if good and length <= MAX_GROUP else -length
+
+
+def _group(state, commands, first, length):
+    """All or none: preambles, then postings one by one, taken back at the first refusal."""
+    sequence = state.sequence + 0
+    failed = False
+    for k in range(length):
+        state.sequence = sequence + k
+        c = commands[first + k]
+        reason = admit(state, c)
+        state.group_reason[k] = reason
+        state.group_account[k] = state.told
+        state.group_other[k] = state.told_other
+        if reason:
+            failed = True
+    posted = 0
+    while posted < length and not failed:
+        t = as_transfer(commands[first + posted])
+        reason = check_transfer(state, t)
+        if not reason and wants_approval(state, t):
+            reason = Reason.NOT_ALLOWED + 0
+        if reason:
+            state.group_reason[posted] = reason
+            failed = True
+        else:
+            post_transfer(state, t.account, t.to, t.asset, t.amount)
+            posted += 1
+    for k in range(posted if failed else 0):
+        t = as_transfer(commands[first + k])
+        post_transfer(state, t.account, t.to, t.asset, -t.amount)
+    for k in range(length):
+        state.sequence = sequence + k
+        c = commands[first + k]
+        begin(state, c)
+        if not failed:
+            tell_transfer(state, as_transfer(c))
+        elif state.group_reason[k] == DUPLICATE:
+            _duplicate(state, state.group_account[k], state.group_other[k])
+        else:
+            refuse(state, state.group_account[k], state.group_reason[k] if state.group_reason[k] else Reason.BAD_GROUP, 0)
+
+
+def _refuse_group_record(state, c):
+    begin(state, c)
+    account = 0
+    if state.started and 1 <= c.actor <= state.actor_count:
+        account = at.actor(state, c.actor).account + 0
+    refuse(state, account, Reason.BAD_GROUP, _named(c))
+
+
+# ---------------------------------------------------------------------------------------------------------------- apply
+def _apply(states, commands, first, limit, now):
+    """Apply commands[first:], about `limit` of them; returns how many were consumed. Groups are never split.
+
+    Events are in the table `events`, `state.written` of them. It stops early when their room is short: call again with the rest (also when all were
+    consumed while a taker is parked: `taker.active`). `now` is the entry's time and the same for all its commands.
+    """
+    state = states[0]
+    state.written = 0
+    total = commands.shape[0]
+    i = first
+    while True:
+        if at.taker(state, 0).active:
+            work_taker(state)
+            if at.taker(state, 0).active:
+                return i - first
+        if i >= total or i - first >= limit or state.written + MIN_EVENTS > state.capacity[EVENTS]:
+            return i - first
+        state.time = max(state.time, now)
+        state.sequence = state.sequence + 1
+        c = commands[i]
+        if state.bad_group:
+            state.bad_group = state.bad_group - 1
+            _refuse_group_record(state, c)
+            i += 1
+            continue
+        drop_old(state)
+        if is_work(state):
+            do_work(state)
+        if not c.flags & GROUP_MORE:
+            _one(state, c)
+            i += 1
+            continue
+        length = _group_length(commands, i, total)
+        if length < 0:
+            state.bad_group = -length - 1
+            _refuse_group_record(state, c)
+            i += 1
+        else:
+            _group(state, commands, i, length)
+            i += length
+
+
+SOURCES = (memory, layout, accounts, arithmetic, authority, book, configuration, control, digest, emit, ledger, matching, orders, pools, rfq, risk,
+           routing, settlement, timers, trades, work, sys.modules[__name__])
+
+
+def _fingerprint() -> bytes:
+    """A hash of everything that decides what the kernel does: its sources, the wire, and the versions that compile it."""
+    digest = hashlib.sha256()
+    for module in (*SOURCES, sys.modules["cambist.messages"]):
+        digest.update(inspect.getsource(module).encode())
+    for text in (numba.__version__, llvmlite.__version__, np.__version__, str(sys.version_info[:2])):
+        digest.update(text.encode())
+    return digest.digest()
+
+
+FINGERPRINT = _fingerprint()
+
+if COMPILED:
+    from numba.np.numpy_support import from_dtype
+
+    _group_length = njit(**HOT)(_group_length)
+    _group = njit(**HOT)(_group)
+    _refuse_group_record = njit(**HOT)(_refuse_group_record)
+    SIGNATURE = (types.Array(from_dtype(STATE), 1, "C"), types.Array(from_dtype(COMMAND), 1, "C"), types.int64, types.int64, types.int64)
+    apply = njit(**HOT)(_apply)
+else:
+    SIGNATURE = ()
+    apply = _apply

@@ -1,0 +1,126 @@
+"""The state, field by field: what is kept of everything the cell decided. Row layouts are code, the number of rows is data.
+
+One block of memory: a header (STATE) that says where each table starts and how many rows it has, then the tables. Rows of pools are numbered from 1; 0
+means none. All fields are signed, so that compiled and Python arithmetic agree. Units: amounts in the asset's unit, quantities in units of the base
+asset, prices in price increments, times in nanoseconds. Knows no behaviour.
+"""
+import numpy as np
+
+from cambist.core.memory import reinterpret, table
+from cambist.messages import COMMAND as WIRE
+from cambist.messages import EVENT, LAYOUT, MAX_GROUP, NUMBER_WINDOW, Kind
+
+I, H, S, B = "<i8", "<i4", "<i2", "i1"
+MAX_ASSETS, MAX_DEALERS, MAX_SOURCES, KINDS, ROLES, CAUSES = 64, 16, 8, 128, 16, 8
+MIN_EVENTS = 2048                               # the smallest legal event buffer
+ROOM = 256                                      # a sweep goes on only with this much of it left
+
+ASSET = np.dtype([("digits", I), ("approval_above", I), ("enabled", I)])
+ACCOUNT = np.dtype([("kind", H), ("entity", I), ("dealer", B), ("listed", B), ("enabled", B), ("killed", B), ("sweep_reason", S), ("sweeping", S),
+                    ("rate_limit", H), ("max_open", H), ("answer_quota", H), ("answers", H), ("rate_second", I), ("rate_count", H), ("failed", H),
+                    ("ordinal", I), ("dying_below", I), ("cycle", I), ("first_order", H), ("last_order", H), ("open_orders", H), ("open_requests", H),
+                    ("sweep_next", H), ("owing", H), ("obligations", H), ("spare", H)])
+ACTOR = np.dtype([("account", H), ("person", H), ("role", H), ("enabled", H), ("highest", I)])
+DEALER = np.dtype([("account", H)])
+AUTHORITY = np.dtype([("scope", B), ("second_person", B)])
+INSTRUMENT = np.dtype([
+    ("base", H), ("quote", H), ("lot", I), ("book_tick", I), ("quote_tick", I), ("min_price", I), ("max_price", I), ("amount_num", I), ("amount_den", I),
+    ("settlement", B), ("halted", B), ("sweeping", B), ("spare", B), ("sweep_next", H), ("max_quantity", I), ("max_notional", I), ("collar_ppm", I),
+    ("max_position", I), ("min_sources", I), ("max_age", I), ("maker_ppm", H), ("taker_ppm", H), ("rfq_ppm", H), ("spare2", H), ("last", I),
+    ("reference", I), ("reference_from", I), ("reference_until", I), ("emitted", I),
+    ("bid", I), ("ask", I), ("ticks", I), ("l0", I), ("l1", I), ("l2", I), ("l3", I)])       # best ticks, then where the bitmap tree starts in `words`
+SOURCE = np.dtype([("enabled", I), ("known", I), ("price", I), ("posted_at", I)])
+VENUE = np.dtype([("account", H), ("enabled", H)])
+STOP = np.dtype([("stopped", B)])
+BALANCE = np.dtype([("available", I), ("held", I), ("unsettled", I), ("due", I), ("short_limit", I), ("pending_in", I), ("pending_out", I), ("spare", I)])
+POSITION = np.dtype([("net", I), ("open_buy", I), ("open_sell", I), ("limit", I), ("account", H), ("instrument", H), ("next", H), ("spare", H)])
+CREDIT = np.dtype([("limit", I), ("quoting_limit", I), ("reserved", I), ("traded", I), ("netted", I), ("quoted", I), ("giver", H), ("taker", H),
+                   ("asset", H), ("next", H)])
+ORDER = np.dtype([("id", I), ("leaves", I), ("quantity", I), ("held", I), ("level", H), ("next", H), ("prev", H), ("after", H), ("before", H),
+                  ("account", H), ("fee_ppm", H), ("side", B), ("self_trade", B), ("post_only", B), ("spare", B)])
+LEVEL = np.dtype([("head", H), ("tail", H), ("quantity", I), ("tick", H), ("instrument", H)])
+WORD = np.dtype([("bits", I), ("page", H), ("spare", H)])    # 64 ticks: which have orders, and the page of their levels
+PAGE = np.dtype([("next", H)])
+TAKER = np.dtype([("active", I), ("id", I), ("account", I), ("instrument", I), ("side", I), ("immediate", I), ("self_trade", I), ("post_only", I),
+                  ("price", I), ("tick", I), ("leaves", I), ("quantity", I), ("held", I), ("fee_ppm", I)])
+REQUEST = np.dtype([("id", I), ("quantity", I), ("expires", I), ("account", H), ("instrument", H), ("side", B), ("state", B), ("spare", S), ("first", H),
+                    ("last", H), ("timer", H), ("next", H), ("spare2", H)])
+QUOTE = np.dtype([("id", I), ("bid", I), ("ask", I), ("expires", I), ("reserve", I), ("account", H), ("request", H), ("next", H), ("prev", H),
+                  ("timer", H), ("failure", H)])
+CHILD = np.dtype([("id", I), ("price", I), ("quantity", I), ("filled", I), ("held", I), ("cum", I), ("parent", I), ("ends", I), ("account", H),
+                  ("instrument", H), ("venue", H), ("timer", H), ("next", H), ("side", B), ("time_in_force", B), ("state", B), ("spare", B)])
+OBLIGATION = np.dtype([("id", I), ("amount", I), ("cycle", I), ("account", H), ("asset", H), ("next", H), ("spare", H)])
+HELD = np.dtype([("words", I, 16), ("id", I), ("sequence", I), ("lapse", I), ("account", H), ("person", H), ("timer", H), ("next", H)])
+ANSWER = np.dtype([("id_hi", I), ("id_lo", I), ("sequence", I), ("accepted_at", I), ("account", H), ("living", H)])
+NUMBER = np.dtype([("number", I), ("sequence", I)])
+FLOW = np.dtype([("amount", I)])
+SLOT = np.dtype([("key", I), ("row", H), ("tag", H)])
+TIMER = np.dtype([("time", I), ("id", I), ("kind", H), ("row", H), ("place", H), ("next", H)])
+PLACE = np.dtype([("timer", H)])
+
+TABLES = {"assets": ASSET, "accounts": ACCOUNT, "actors": ACTOR, "dealers": DEALER, "authority": AUTHORITY, "instruments": INSTRUMENT, "sources": SOURCE,
+          "venues": VENUE, "stops": STOP, "balances": BALANCE, "positions": POSITION, "credit": CREDIT, "orders": ORDER, "levels": LEVEL, "words": WORD,
+          "pages": PAGE, "taker": TAKER, "requests": REQUEST, "quotes": QUOTE, "children": CHILD, "obligations": OBLIGATION, "held": HELD,
+          "answers": ANSWER, "facts": ANSWER, "numbers": NUMBER, "flows": FLOW, "slots": SLOT, "timers": TIMER, "heap": PLACE, "events": EVENT}
+PLACES = {name: i for i, name in enumerate(TABLES)}
+
+STATE = np.dtype([
+    ("at", I, len(TABLES)), ("capacity", I, len(TABLES)), ("free", I, len(TABLES)), ("used", I, len(TABLES)),
+    ("time", I), ("sequence", I), ("started", I), ("configured", I), ("cell", I), ("answer_window", I), ("fact_window", I), ("rfq_window", I),
+    ("approval_window", I), ("max_ttl", I), ("cycle", I), ("killed_all", I), ("kill_sweep", I), ("cut_off", I), ("matches", I),
+    ("asset_count", I), ("account_count", I), ("actor_count", I), ("instrument_count", I), ("venue_count", I), ("dealer_count", I), ("word_count", I),
+    ("quota_sum", I), ("house", I), ("fees", I), ("suspense", I), ("deficit", I),
+    ("sweep_first", I), ("sweep_last", I), ("book_sweep_first", I), ("book_sweep_last", I),
+    ("answers_first", I), ("answers_next", I), ("facts_first", I), ("facts_next", I), ("slot_mask", I), ("slot_shift", I), ("timer_count", I),
+    ("scratch", I, MAX_SOURCES), ("schedule", I, 64), ("chain", I, 8), ("bad_group", I), ("group_reason", I, MAX_GROUP), ("group_account", I, MAX_GROUP), ("group_other", I, MAX_GROUP), ("written", I), ("releasing", I), ("fault", I),          # events in the buffer; prices being sorted; running a held command
+    ("e_command", I), ("e_id_hi", I), ("e_id_lo", I), ("e_instrument", I), ("told", I), ("told_other", I)])   # what events of the command at work echo
+
+REGISTERS_HASHED = ("time", "sequence", "started", "cell", "answer_window", "fact_window", "rfq_window", "approval_window", "max_ttl", "cycle",
+                    "killed_all", "kill_sweep", "cut_off", "matches")
+
+(asset, account, actor, dealer, authority, instrument, source, venue, stop, balance_row, position_row, credit_row, order, level, word, page, taker, request,
+ quote, child, obligation, held, answer, fact, number, flow, slot, timer, heap, event) = (table(PLACES[n], d, STATE) for n, d in TABLES.items())
+
+COMMAND = WIRE
+WORDS = np.dtype([("words", I, 16)])
+as_words = reinterpret(WORDS, COMMAND)
+as_command = reinterpret(COMMAND, HELD)         # a held command's record is the first field of its row
+L = LAYOUT
+K = Kind
+
+
+def seen_as(kind: Kind):
+    """The command record with its kind's named arguments."""
+    return reinterpret(LAYOUT[kind], COMMAND)
+
+
+CAPACITY = {"assets": 16, "accounts": 256, "actors": 256, "dealers": MAX_DEALERS, "instruments": 16, "venues": 16, "positions": 4096, "credit": 1024,
+            "orders": 1 << 16, "pages": 1 << 13, "words": 1 << 17, "requests": 4096, "quotes": 1 << 14, "children": 4096, "obligations": 4096,
+            "held": 1024, "answers": 1 << 17, "facts": 1 << 14, "events": 1 << 14}
+
+
+def sizes(**wanted: int) -> dict[str, int]:
+    """Rows of every table from the few that are chosen (CAPACITY has the names and the demo's numbers). Raises ValueError naming what is wrong."""
+    for name, rows in wanted.items():
+        if name not in CAPACITY:
+            raise ValueError(f"no table {name!r} has a size; choose from {', '.join(CAPACITY)}")
+        if rows < 1:
+            raise ValueError(f"{name} = {rows}: at least 1 row")
+    chosen = {**CAPACITY, **wanted}
+    if chosen["events"] < MIN_EVENTS:
+        raise ValueError(f"events = {chosen['events']}: the event buffer needs at least {MIN_EVENTS}")
+    if chosen["assets"] > MAX_ASSETS or chosen["dealers"] > MAX_DEALERS:
+        raise ValueError(f"at most {MAX_ASSETS} assets and {MAX_DEALERS} dealers")
+    rows = {name: chosen.get(name, 0) + 1 for name in TABLES}           # row 0 means none
+    rows.update(events=chosen["events"], taker=1, words=chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
+    rows["authority"] = ROLES * KINDS
+    rows["sources"] = rows["instruments"] * (MAX_SOURCES + 1)
+    rows["stops"] = rows["venues"] * rows["instruments"]
+    rows["balances"] = rows["accounts"] * rows["assets"]
+    rows["levels"] = rows["pages"] * 64
+    rows["numbers"] = rows["actors"] * NUMBER_WINDOW
+    rows["flows"] = rows["assets"] * CAUSES
+    rows["timers"] = rows["heap"] = rows["requests"] + rows["quotes"] + rows["held"] + rows["children"]
+    keys = sum(rows[n] for n in ("positions", "credit", "orders", "requests", "quotes", "children", "obligations", "held", "answers", "facts"))
+    rows["slots"] = 1 << (2 * keys - 1).bit_length()
+    return rows

@@ -1,0 +1,265 @@
+"""The only place that turns a number into a record. Compiled, a row is a pointer; uncompiled, it is a checked view that gives Python integers.
+
+Decides how the kernel reaches its one block of memory and how its functions are compiled; it must not know what any table means. Parameters of kernel
+functions are annotated: a NumPy dtype means a row of that layout, `int` a 64-bit register. Every function is compiled in one version only (Numba would
+make one per integer literal), lazily, and only when `apply` is not found in the cache.
+"""
+import ast
+import contextlib
+import inspect
+import struct
+import textwrap
+from collections.abc import Callable
+
+import numpy as np
+from numba import config, njit, types
+
+COMPILED = not config.DISABLE_JIT
+HOT = dict(boundscheck=False, error_model="numpy", nogil=True)
+LEAN = dict(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+REGISTER: list = []                             # every compiled helper, callees before callers
+
+
+if COMPILED:
+    from llvmlite import ir
+    from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
+    from numba.extending import intrinsic
+    from numba.np.numpy_support import from_dtype
+
+    def _type_of(annotation) -> types.Type:
+        if isinstance(annotation, np.dtype):
+            return from_dtype(annotation)
+        if annotation is int:
+            return types.int64
+        raise TypeError(f"a kernel parameter is annotated with a dtype or int, not {annotation!r}")
+
+    def _signature(function: Callable):
+        """Its annotated parameters; what it returns, if anything, is a row (annotated) or a 64-bit register (also a reason, also a truth)."""
+        parameters = [_type_of(p.annotation) for p in inspect.signature(function).parameters.values()]
+        row = inspect.signature(function).return_annotation
+        if isinstance(row, np.dtype):
+            return from_dtype(row)(*parameters)
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        gives = any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(tree))
+        return types.int64(*parameters) if gives else types.void(*parameters)
+
+    @contextlib.contextmanager
+    def _only_linked():
+        """A helper is linked into `apply` and never called from Python: it needs no machine code of its own, and the whole is optimized once, in `apply`,
+        instead of again in every caller on the way. That is most of the compile time."""
+        def finish(library) -> None:
+            library._finalized = True
+
+        instead = {(JITCodeLibrary, "_optimize_final_module"): lambda library: None, (JITCodeLibrary, "_finalize_final_module"): finish,
+                   (JITCodeLibrary, "get_pointer_to_function"): lambda library, name: 0, (JITCPUCodegen, "set_env"): lambda codegen, name, env: None}
+        before = {(owner, name): getattr(owner, name) for owner, name in instead}
+        try:
+            for (owner, name), function in instead.items():
+                setattr(owner, name, function)
+            yield
+        finally:
+            for (owner, name), function in before.items():
+                setattr(owner, name, function)
+
+    def _declare(function: Callable, **options):
+        """One version, of the annotated types, compiled when a caller first asks for its type."""
+        dispatcher = njit(**options, **HOT, **LEAN)(function)
+        found = dispatcher.get_call_template
+
+        def template(args, kws):
+            if not dispatcher.overloads:
+                with _only_linked():
+                    dispatcher.compile(_signature(function))
+                dispatcher.disable_compile()
+            return found(args, kws)
+
+        dispatcher.get_call_template = template
+        REGISTER.append(dispatcher)
+        return dispatcher
+
+    def hot(function: Callable):
+        """On the match path: inlined into its caller."""
+        return _declare(function, forceinline=True)
+
+    def cold(function: Callable):
+        """Called: keeps compile time in line with the size of the source."""
+        return _declare(function)
+
+    @intrinsic
+    def address(typingctx, record):
+        """Where a record starts."""
+        def codegen(context, builder, signature, args):
+            return builder.ptrtoint(args[0], ir.IntType(64))
+        return types.int64(record), codegen
+
+    @intrinsic
+    def ctz(typingctx, x):
+        """Trailing zero bits of a non-zero int64."""
+        def codegen(context, builder, signature, args):
+            return builder.cttz(args[0], context.get_constant(types.boolean, True))
+        return types.int64(types.int64), codegen
+
+    @intrinsic
+    def clz(typingctx, x):
+        """Leading zero bits of a non-zero int64."""
+        def codegen(context, builder, signature, args):
+            return builder.ctlz(args[0], context.get_constant(types.boolean, True))
+        return types.int64(types.int64), codegen
+
+    @intrinsic
+    def prefetch(typingctx, address):
+        """Ask for a cache line; reads nothing, decides nothing."""
+        def codegen(context, builder, signature, args):
+            pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+            i32 = ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32])
+            name = "llvm.prefetch.p0"
+            function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+            builder.call(function, [pointer, i32(0), i32(3), i32(1)])
+            return context.get_dummy_value()
+        return types.void(types.int64), codegen
+
+    @njit(forceinline=True, **HOT)
+    def wrap(x):
+        return x
+
+    def table(place: int, dtype: np.dtype, state_dtype: np.dtype):
+        """The accessor of one table: row(state, i) is record i, unchecked."""
+        record, state_type, size = from_dtype(dtype), from_dtype(state_dtype), dtype.itemsize
+        start_at = state_dtype.fields["at"][1] + 8 * place
+
+        @intrinsic
+        def row(typingctx, state, i):
+            def codegen(context, builder, signature, args):
+                i64 = ir.IntType(64)
+                block = builder.ptrtoint(args[0], i64)
+                start = builder.load(builder.inttoptr(builder.add(block, i64(start_at)), i64.as_pointer()))
+                place_of_row = builder.add(builder.add(block, start), builder.mul(args[1], i64(size)))
+                return builder.inttoptr(place_of_row, context.get_value_type(record))
+            return record(state_type, types.int64), codegen
+        return row
+
+    def reinterpret(dtype: np.dtype, source: np.dtype):
+        """See a record of one layout as another of the same bytes."""
+        record, source_type = from_dtype(dtype), from_dtype(source)
+
+        @intrinsic
+        def see(typingctx, row):
+            def codegen(context, builder, signature, args):
+                return builder.inttoptr(builder.ptrtoint(args[0], ir.IntType(64)), context.get_value_type(record))
+            return record(source_type), codegen
+        return see
+
+else:
+    MASK = (1 << 64) - 1
+
+    def hot(function: Callable):
+        return function
+
+    cold = hot
+
+    def address(record) -> int:
+        return record._offset
+
+    def wrap(x: int) -> int:
+        x &= MASK
+        return x - (1 << 64) if x >> 63 else x
+
+    def ctz(x: int) -> int:
+        return (x & -x).bit_length() - 1
+
+    def clz(x: int) -> int:
+        return 64 - (x & MASK).bit_length()
+
+    def prefetch(address: int) -> None:
+        return None
+
+    def table(place: int, dtype: np.dtype, state_dtype: np.dtype):
+        layout, size = plan(dtype), dtype.itemsize
+
+        def row(state, i):
+            capacity = state.capacity[place]
+            if not 0 <= i < capacity:
+                raise IndexError(f"row {i} of table {place}, which has {capacity}")
+            return Row(state._buffer, state.at[place] + int(i) * size, layout)
+        return row
+
+    def reinterpret(dtype: np.dtype, source: np.dtype):
+        layout = plan(dtype)
+        return lambda record: Row(record._buffer, record._offset, layout)
+
+
+# ------------------------------------------------------------------------------------------------ the uncompiled view
+class Cells:
+    """A nested array of a row."""
+    __slots__ = ("_buffer", "_code", "_count", "_offset")
+
+    def __init__(self, buffer, offset: int, code: struct.Struct, count: int):
+        self._buffer, self._offset, self._code, self._count = buffer, offset, code, count
+
+    def __getitem__(self, i: int) -> int:
+        if not 0 <= i < self._count:
+            raise IndexError(i)
+        return self._code.unpack_from(self._buffer, self._offset + i * self._code.size)[0]
+
+    def __setitem__(self, i: int, value: int) -> None:
+        if not 0 <= i < self._count:
+            raise IndexError(i)
+        self._code.pack_into(self._buffer, self._offset + i * self._code.size, _fit(int(value), self._code))
+
+
+def _fit(value: int, code: struct.Struct) -> int:
+    """What a store keeps of a value, as a machine would; a kernel that relies on losing bits is wrong, so it is refused unless it is a 64-bit wrap."""
+    bits = 8 * code.size
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if code.format[-1:].islower() else (0, (1 << bits) - 1)
+    if not low <= value <= high:
+        raise OverflowError(f"{value} does not fit {bits} bits")
+    return value
+
+
+_PLANS: dict = {}
+_CODES = {"i8": "q", "u8": "Q", "i4": "i", "u4": "I", "i2": "h", "u2": "H", "i1": "b", "u1": "B"}
+
+
+def plan(dtype: np.dtype) -> dict:
+    """Field name -> (offset, codec, count of a nested array or 0)."""
+    if dtype not in _PLANS:
+        fields = {}
+        for name in dtype.names:
+            kind, offset = dtype.fields[name][:2]
+            base, count = (kind.subdtype[0], kind.subdtype[1][0]) if kind.subdtype else (kind, 0)
+            fields[name] = (offset, struct.Struct("<" + _CODES[base.str[1:]]), count)
+        _PLANS[dtype] = fields
+    return _PLANS[dtype]
+
+
+class Row:
+    """Attribute access as in compiled code; a write that does not fit its field raises instead of losing bits."""
+    __slots__ = ("_buffer", "_offset", "_plan")
+
+    def __init__(self, buffer, offset: int, fields: dict):
+        object.__setattr__(self, "_buffer", buffer)
+        object.__setattr__(self, "_offset", offset)
+        object.__setattr__(self, "_plan", fields)
+
+    def __getattr__(self, name: str):
+        offset, code, count = self._plan[name]
+        if count:
+            return Cells(self._buffer, self._offset + offset, code, count)
+        return code.unpack_from(self._buffer, self._offset + offset)[0]
+
+    def __setattr__(self, name: str, value: int) -> None:
+        offset, code, _ = self._plan[name]
+        code.pack_into(self._buffer, self._offset + offset, _fit(int(value), code))
+
+
+class Rows:
+    """A structured array, row by row."""
+
+    def __init__(self, array: np.ndarray):
+        self.shape, self._buffer, self._size, self._plan = array.shape, memoryview(array.view(np.uint8).reshape(-1)), array.dtype.itemsize, plan(array.dtype)
+
+    def __getitem__(self, i: int) -> Row:
+        if not 0 <= i < self.shape[0]:
+            raise IndexError(i)
+        return Row(self._buffer, int(i) * self._size, self._plan)

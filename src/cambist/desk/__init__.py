@@ -1,0 +1,1 @@
+"""The desk: our own trading, its prices, quotes, hedges and inventory."""

@@ -1,0 +1,1 @@
+"""The feeds: what each recipient is told, in numbers of its own."""

@@ -1,0 +1,368 @@
+"""The node: staged commands become entries, entries become durable, durable entries are applied, and what they say is kept. Nothing else.
+
+Decides what goes into one entry and in which order, when a command is refused before it has a place in the order, and when the node must stop. It must not
+know a socket, a thread or a clock: times are handed in, the log and the results are ports, and whoever runs it decides what overlaps with what.
+
+    submit ─> staging ─> seal ─> commit ─> apply ─> results, streams
+
+`step` does all of it in one thread, for the simulator and for tests. A shell may run `seal` and `commit` in one thread and `apply` in another: `seal`
+touches only staging and the log's position, `apply` only the cell and the results, `tell` only the streams.
+
+Architecture invariant: the cell applies only what `commit` returned from, and nothing of an entry is told to anyone before.
+"""
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from cambist.door.protocol import Code, Welcome, fit_to_seal
+from cambist.feeds import streams, views
+from cambist.feeds.streams import Streams
+from cambist.log import snapshot
+from cambist.log.disk import Disk, DiskFull
+from cambist.log.entry import FRAME_BYTES, MAX_ENTRY_BYTES, MAX_RECORDS, Entry, seal
+from cambist.log.journal import SEGMENT_BYTES, Journal
+from cambist.log.replay import Replay
+from cambist.log.results import Results as KeptResults, ResultsReader
+from cambist.log.segment import Position
+from cambist.messages import COMMAND, EVENT, GROUP_MORE, RECORD_BYTES, Kind, command
+
+MAX_STAGED = 1 << 16                                    # records waiting for the log: 8 MiB; more is refused OVERLOAD
+MAX_STAGED_SIDE = 1 << 20                               # bytes of attachments waiting
+STEP_NS = 1_000_000_000                                 # the wall clock may move this much against the monotonic one between two readings
+TICK_PERIOD_NS = 1_000_000_000
+NS_PER_SECOND = 1_000_000_000
+
+
+class Broken(Exception):
+    """The node must not go on: an invariant, the clock, or a difference between what was told and what is so. Says which sequence."""
+
+
+class Told(NamedTuple):
+    """What one entry said."""
+    first: int
+    last: int
+    time: int
+    events: np.ndarray
+
+
+class Cell(Protocol):
+    fingerprint: bytes
+    sequence: int
+    time: int
+    def apply(self, records: np.ndarray, time: int) -> np.ndarray: ...
+    def tables(self) -> views.Tables: ...
+
+
+class Log(Protocol):
+    """`cambist.log.journal.Journal` alone; in a cluster something that returns from `append_many` when the cluster has it."""
+    position: Position
+    full: DiskFull | None
+    def append_many(self, entries: Sequence[Entry], *, essential: bool = False) -> None: ...
+    def room(self) -> int: ...
+    def close(self) -> None: ...
+
+
+class Results(Protocol):
+    """`cambist.log.results.Results`."""
+    position: Position                                  # of the last entry whose events are kept
+    def append(self, first_sequence: int, last_sequence: int, time: int, events) -> bytes: ...
+    def read(self, from_sequence: int) -> Iterable[Any]: ...
+    def close(self) -> None: ...
+
+
+class Staging:
+    """Records in the order they came, and which of them brought attachments. Bounded; two of them take turns."""
+    def __init__(self, most: int = MAX_STAGED):
+        self.rows = np.zeros(most, COMMAND)
+        self.count = self.side_bytes = 0
+        self.sections: list[tuple[int, int, bytes]] = []        # first and end of the records that came with it
+
+    def put(self, records: np.ndarray, attachments: bytes) -> Code:
+        end = self.count + len(records)
+        if end > len(self.rows) or self.side_bytes + len(attachments) > MAX_STAGED_SIDE:
+            return Code.OVERLOAD
+        self.rows[self.count:end] = records
+        if attachments:
+            self.sections.append((self.count, end, attachments))
+            self.side_bytes += len(attachments)
+        self.count = end
+        return Code.NONE
+
+    def clear(self) -> None:
+        self.count = self.side_bytes = 0
+        self.sections = []
+
+    def bytes_at_most(self, records: int, side: int) -> int:
+        """What this and so much more takes in the log. Cutting at groups and sections leaves an entry at least half full."""
+        total = (self.count + records) * RECORD_BYTES + self.side_bytes + side
+        return total + (2 * total // MAX_ENTRY_BYTES + 2) * FRAME_BYTES
+
+
+def cut(rows: np.ndarray, sections: Sequence[tuple[int, int, bytes]] = ()) -> Iterable[tuple[np.ndarray, bytes]]:
+    """Entries of at most MAX_ENTRY_BYTES: records and side section. No group is split, nor what came with attachments; `attachment` is rewritten in place."""
+    start, waiting = 0, list(sections)
+    while start < len(rows):
+        end, side = min(start + MAX_RECORDS, len(rows)), bytearray()
+        while waiting and waiting[0][0] < end:
+            first, last, section = waiting[0]
+            room = (MAX_ENTRY_BYTES - FRAME_BYTES - len(side) - len(section)) // RECORD_BYTES
+            if last - start > room or last > end:
+                end = first                             # it goes first into the next entry; fit_to_seal sees to it that it fits
+                break
+            end = min(end, start + room)
+            if side:
+                named = rows["attachment"][first:last]
+                named[named > 0] += len(side) // 8
+            side += section
+            waiting.pop(0)
+        while end < len(rows) and rows["flags"][end - 1] & GROUP_MORE:
+            end -= 1
+        yield rows[start:end], bytes(side)
+        start = end
+
+
+class Clockwork:
+    """The sealing time: never before the last entry's. A wall clock that steps against the monotonic one stops the node, for every expiry hangs on it."""
+    def __init__(self, last: int):
+        self.last = last
+        self._before: tuple[int, int] | None = None
+
+    def read(self, wall: int, monotonic: int | None = None) -> int:
+        if monotonic is not None:
+            if self._before is not None:
+                step = (wall - self._before[0]) - (monotonic - self._before[1])
+                if abs(step) > STEP_NS:
+                    raise Broken(f"the clock stepped by {step / NS_PER_SECOND:+.3f} s against the monotonic clock; nothing is sealed until a person looks")
+            self._before = wall, monotonic
+        self.last = max(self.last, wall)
+        return self.last
+
+
+class Node:
+    """One cell: its log, its core, its results. `lock` guards staging when submit and seal are called from different threads."""
+    def __init__(self, cell: Cell, log: Log, results: Results, numbered: Streams, *, number: int, epoch: int, ticker: int = 0,
+                 tick_period: int = TICK_PERIOD_NS, lock: AbstractContextManager | None = None, most: int = MAX_STAGED):
+        self.cell, self.log, self.results, self.streams = cell, log, results, numbered
+        self.number, self.epoch, self.tick_period = number, epoch, tick_period
+        self.closing, self.stopped = False, ""          # no new business any more; why nothing is sealed any more
+        self.clockwork = Clockwork(log.position.time)
+        self._lock = lock or nullcontext()
+        self._staging, self._spare = Staging(most), Staging(most)
+        self._in_flight = 0                             # bytes taken out of staging that the log has not yet answered for
+        self._room, self._full = log.room(), log.full is not None
+        self._tick = command(Kind.TICK, actor=ticker)
+        self._tables: tuple[int, views.Tables] | None = None
+
+    # ------------------------------------------------------------------------------------------------------------------------------ the door
+    def submit(self, records: np.ndarray, attachments: bytes = b"") -> Code:
+        """Queues them whole for the log, in order; or says why none of them is. `records` is copied."""
+        if self.closing or self.stopped:
+            return Code.CLOSING if self.closing else Code.STOPPED
+        if code := fit_to_seal(records, attachments):
+            return code
+        with self._lock:
+            # Whoever was told RECEIVED must find room: what is staged and what is under way has its bytes set aside before more is let in.
+            if self._full or self._in_flight + self._staging.bytes_at_most(len(records), len(attachments)) > self._room:
+                return Code.DISK_FULL
+            return self._staging.put(records, attachments)
+
+    @property
+    def staged(self) -> int:
+        return self._staging.count
+
+    def tick_if_idle(self, wall: int) -> bool:
+        """Stages a TICK when nothing else has moved the log's time for a period. True if it did."""
+        if self._staging.count or wall - self.clockwork.last < self.tick_period:
+            return False
+        return self.submit(self._tick) is Code.NONE
+
+    def welcome(self) -> Welcome:
+        return Welcome(self.number, self.epoch, self.streams.position, self.cell.fingerprint)
+
+    # ------------------------------------------------------------------------------------------------------------------------------ the step
+    def step(self, wall: int, monotonic: int | None = None) -> list[Told]:
+        """Everything staged, through to the streams, in this thread."""
+        entries = self.seal(wall, monotonic)
+        if not entries:
+            return []
+        self.commit(entries)
+        told = [self.apply(entry) for entry in entries]
+        for each in told:
+            self.tell(each)
+        return told
+
+    def seal(self, wall: int, monotonic: int | None = None) -> list[Entry]:
+        """What was staged, as entries that follow the log's last. Raises Broken when the clock stepped."""
+        if self.stopped:
+            raise Broken(self.stopped)
+        try:
+            time = self.clockwork.read(wall, monotonic)
+        except Broken as fault:
+            self.stopped = str(fault)
+            raise
+        with self._lock:
+            if not self._staging.count:
+                return []
+            taken, self._staging = self._staging, self._spare
+            self._spare = taken
+            self._in_flight = taken.bytes_at_most(0, 0)
+        position, committed, entries = self.log.position, self.log.position.sequence, []
+        for rows, side in cut(taken.rows[:taken.count], taken.sections):
+            entry = seal(cell=self.number, epoch=self.epoch, first_sequence=position.sequence + 1, time=time, committed=committed, side=side,
+                         previous_hash=position.hash, fingerprint=self.cell.fingerprint, results_hash=self.results.position.hash, records=rows.view(np.uint8))
+            entries.append(entry)
+            position = position.after(entry)
+        taken.clear()                                   # an entry has its own bytes
+        return entries
+
+    def commit(self, entries: Sequence[Entry]) -> None:
+        """Returns when they are durable. Their room was set aside when they were let in, so a full disk does not stop them."""
+        try:
+            self.log.append_many(entries, essential=True)
+        except Exception as fault:
+            self.stopped = f"the log did not take sequence {entries[0].first_sequence}: {fault}"
+            raise
+        with self._lock:
+            self._in_flight, self._room, self._full = 0, self.log.room(), self.log.full is not None
+
+    def apply(self, entry: Entry) -> Told:
+        """One committed entry; its events are kept before they are given back."""
+        return self.keep(entry, self.run(entry))
+
+    def keep(self, entry: Entry, events: np.ndarray) -> Told:
+        try:
+            self.results.append(entry.first_sequence, entry.last_sequence, entry.time, events)
+        except Exception as fault:
+            self.stopped = self.stopped or f"the results of sequence {entry.first_sequence} were not kept: {fault}"
+            raise
+        return Told(entry.first_sequence, entry.last_sequence, entry.time, events)
+
+    def tell(self, told: Told) -> np.ndarray:
+        """To the streams; the rows of those that grew."""
+        return self.streams.add(told.first, told.last, told.events)
+
+    def run(self, entry: Entry) -> np.ndarray:
+        """The events of one entry, from the cell and nothing else."""
+        try:
+            events = run(self.cell, entry)
+        except Exception as fault:
+            self.stopped = self.stopped or f"the core stopped in the entry of sequence {entry.first_sequence}: {fault}"
+            raise
+        return events
+
+    # --------------------------------------------------------------------------------------------------------------------------------- views
+    def view(self, name: str, argument: bytes) -> tuple[int, bytes]:
+        """Position and JSON of a view. Only between entries: it reads the cell."""
+        if self._tables is None or self._tables[0] != self.cell.sequence:
+            self._tables = self.cell.sequence, self.cell.tables()
+        return self.cell.sequence, views.answer(name, argument, self._tables[1], told_by(self.results), self.facts())
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"cell_number": self.number, "epoch": self.epoch, "committed": self.log.position.sequence, "applied": self.cell.sequence, "staged": self.staged,
+                "room_bytes": self._room, "full": self._full, "stopped": self.stopped, "closing": self.closing, "fingerprint": self.cell.fingerprint.hex(),
+                "log_time_ns": self.clockwork.last}
+
+
+def run(cell: Cell, entry: Entry) -> np.ndarray:
+    """Applies an entry whole and checks that the cell took all of it."""
+    if cell.sequence + 1 != entry.first_sequence:
+        raise Broken(f"the cell stands at sequence {cell.sequence}; the entry begins at {entry.first_sequence}")
+    records = np.frombuffer(bytearray(entry.records), COMMAND)      # the kernel takes writable rows only
+    events = cell.apply(records, entry.time)
+    if cell.sequence != entry.last_sequence:
+        raise Broken(f"the cell took {cell.sequence - entry.first_sequence + 1} of the {entry.count} commands from sequence {entry.first_sequence}")
+    return events if events.flags.owndata else events.copy()
+
+
+def told_by(results: Any) -> streams.Results:
+    """What streams and views read: a writer or a reader of results as (first, last, events)."""
+    return lambda sequence: ((kept.first_sequence, kept.last_sequence, np.frombuffer(kept.events, EVENT)) for kept in results.read(sequence))
+
+
+def catch_up(cell: Cell, entries: Iterable[Entry], results: Results) -> int:
+    """Applies what the log has beyond the cell. What the results already tell must come out again to the byte, what they lack is appended: returns how
+    many entries that was. Raises Broken at the first difference."""
+    rebuilt, reach = 0, results.position.sequence
+    told = iter(told_by(results)(cell.sequence + 1) if reach > cell.sequence else ())
+    for entry in entries:
+        events = run(cell, entry)
+        if entry.last_sequence > reach:
+            results.append(entry.first_sequence, entry.last_sequence, entry.time, events)
+            rebuilt += 1
+        else:
+            same(entry, events, next(told, (0, 0, np.empty(0, EVENT))))
+    return rebuilt
+
+
+def same(entry: Entry, events: np.ndarray, told: tuple[int, int, np.ndarray]) -> None:
+    """Raises Broken unless what was told of an entry is what the cell says of it now; names the first sequence that differs."""
+    first, last, kept = told
+    if (first, last) != (entry.first_sequence, entry.last_sequence):
+        raise Broken(f"the results hold {first} to {last} where the log has the entry {entry.first_sequence} to {entry.last_sequence}")
+    if kept.tobytes() != events.tobytes():
+        raise Broken(f"what was told and what the log says differ at sequence {_first_difference(kept, events)}; this release is not the one that told it, "
+                     "or the results were changed")
+
+
+def _first_difference(kept: np.ndarray, events: np.ndarray) -> int:
+    for a, b in zip(kept, events, strict=False):
+        if a.tobytes() != b.tobytes():
+            return int(min(a["sequence"], b["sequence"]))
+    return int(max(kept, events, key=len)[min(len(kept), len(events))]["sequence"])
+
+
+def start(cell: Cell, log: Log, results: Results, tail: Iterable[Entry], reader: Any = None, **settings: Any) -> Node:
+    """A node that goes on where it stood: `cell` as of a snapshot that the results reach, or a fresh one; `tail` the log's entries after it. `reader` reads
+    the results for the streams where another thread writes them."""
+    catch_up(cell, tail, results)
+    if not cell.sequence == log.position.sequence == results.position.sequence:
+        raise Broken(f"the log ends at sequence {log.position.sequence}, the cell stands at {cell.sequence}, the results at {results.position.sequence}")
+    told = told_by(reader or results)
+    numbered = Streams(told)
+    for first, last, events in told(1):                 # every stream gets the numbers it had; a copy, for a view would keep the whole of what was read
+        numbered.add(first, last, events.copy())
+    return Node(cell, log, results, numbered, **settings)
+
+
+def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Cell], load: Callable[[Any], Cell], segment_bytes: int = SEGMENT_BYTES,
+              **settings: Any) -> Node:
+    """The node of a directory: its log is opened and locked, its results cut where torn, the newest snapshot that the results reach loaded, the tail
+    applied and compared. Raises Broken, Damaged, DiskError."""
+    snapshots = f"{directory}/snapshots"
+    newest, _ = snapshot.newest(disk, snapshots)
+    log = Journal.open(disk, f"{directory}/log", cell=number, segment_bytes=segment_bytes, start=newest.manifest.position if newest else None)
+    try:
+        results = KeptResults.open(disk, f"{directory}/results", cell=number)
+        found = _snapshot_within(disk, snapshots, newest, min(results.position.sequence, log.position.sequence))
+        cell = load(found.tables) if found else fresh()
+        replay = Replay(disk, f"{directory}/log", cell=number, after=found.manifest.position if found else None, unproven=True)
+        tail = (entry for chunk in replay.chunks() for entry in chunk)
+        node = start(cell, log, results, tail, ResultsReader(disk, f"{directory}/results", cell=number), number=number, **settings)
+        replay.close()
+    except BaseException:
+        log.close()
+        raise
+    return node
+
+
+def close_node(node: Node) -> None:
+    """Makes the results durable and gives the log back, closed."""
+    try:
+        node.results.close()
+    finally:
+        node.log.close()
+
+
+def _snapshot_within(disk: Disk, directory: str, newest: snapshot.Snapshot | None, sequence: int) -> snapshot.Snapshot | None:
+    """The newest whole snapshot not beyond `sequence`: from a later one the results could not be rebuilt."""
+    if newest is None or newest.manifest.sequence <= sequence:
+        return newest
+    for name in reversed(snapshot.snapshot_names(disk, directory)):
+        try:
+            if (found := snapshot.load(disk, f"{directory}/{name}")).manifest.sequence <= sequence:
+                return found
+        except snapshot.SnapshotDamaged:
+            continue                                    # an older one will do
+    return None

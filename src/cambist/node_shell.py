@@ -1,0 +1,295 @@
+"""The node as a process: threads, clocks, signals and the socket around `Node`.
+
+Decides what overlaps with what. One thread seals and makes durable, one applies and keeps results, the loop receives and tells: while one batch is on its
+way to the disk the next one gathers, which is the whole of group commit, and the batch before it is applied. It must not know what a command means.
+"""
+import asyncio
+import contextlib
+import queue
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import structlog
+
+from cambist.door.protocol import Code, Read, Refused, StreamKind, View, Welcome
+from cambist.door.server_shell import Door
+from cambist.feeds.streams import ALL, PUBLIC, account_row
+from cambist.feeds.views import BadArgument, UnknownView
+from cambist.log.disk_shell import RealDisk
+from cambist.log.entry import Entry
+from cambist.log.times import Times
+from cambist.node import Broken, Cell, Node, Told, close_node, open_node
+
+MAX_TO_APPLY = 32                                       # durable entries waiting for the core: then the log waits
+MAX_TO_TELL = 256                                       # applied entries waiting for the loop: then the core waits
+MAX_WAITING = 256                                       # questions that wait for a position
+WAIT_SECONDS = 2.0                                      # how long they may
+STATUS_SECONDS = 10.0
+STAMPS_TOGETHER = 256                                   # stage times written at once
+SWITCH_SECONDS = 0.0005                                 # Python's own 5 ms between threads would be ten times what a sync takes
+
+log = structlog.get_logger("node")
+monotonic_ns = (lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME)) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic_ns   # runs on while asleep
+
+
+def row_of(stream: StreamKind, account: int) -> int:
+    return account_row(account) if stream is StreamKind.ACCOUNT else ALL if stream is StreamKind.ALL else PUBLIC
+
+
+def stream_of(row: int) -> tuple[StreamKind, int]:
+    return (StreamKind.ALL, 0) if row == ALL else (StreamKind.PUBLIC, 0) if row == PUBLIC else (StreamKind.ACCOUNT, row - 1)
+
+
+class Running:
+    """A node at work: the `House` behind the door. `start` in the loop it shall tell; `stop` lets everything staged through first."""
+    def __init__(self, node: Node, times: Times | None = None, wall: Callable[[], int] = time.time_ns, monotonic: Callable[[], int] = monotonic_ns):
+        self.node, self.times, self.wall, self.monotonic = node, times, wall, monotonic
+        self.door: Door | None = None
+        self.failure: BaseException | None = None
+        self.failed = asyncio.Event()
+        self._staged, self._stopping = threading.Event(), False
+        self._to_apply: queue.Queue[tuple[Entry, int, int] | None] = queue.Queue(MAX_TO_APPLY)
+        self._questions: deque[tuple[Read, Callable[[View | Refused], None]]] = deque()
+        self._to_tell: deque[Told] = deque()
+        self._room_to_tell = threading.Semaphore(MAX_TO_TELL)
+        self._telling = False
+        self._stamps: list[tuple[int, int, int, int, int, int]] = []
+        self._waiting: list[tuple[float, Read, Callable[[View | Refused], None]]] = []
+        self._threads = [threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
+                         for name, work in (("seal", self._seal_on), ("apply", self._apply_on))]
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        for thread in self._threads:
+            thread.start()
+
+    async def stop(self) -> None:
+        """No new business; what is staged becomes durable, is applied and told; then the threads end."""
+        self.node.closing, self._stopping = True, True
+        self._staged.set()
+        for thread in self._threads:
+            while thread.is_alive():
+                await asyncio.sleep(0.002)
+        self._tell()
+
+    # ------------------------------------------------------------------------------------------------------------------ the house, in the loop
+    def welcome(self) -> Welcome:
+        return self.node.welcome()
+
+    def submit(self, records: np.ndarray, attachments: bytes) -> Code:
+        code = self.node.submit(records, attachments)
+        if not code:
+            self._staged.set()
+        return code
+
+    def last_number(self, stream: StreamKind, account: int) -> int:
+        return self.node.streams.last_number(row_of(stream, account))
+
+    def events(self, stream: StreamKind, account: int, number: int, limit: int) -> tuple[int, int, np.ndarray]:
+        return self.node.streams.read(row_of(stream, account), number, limit)
+
+    def ask(self, question: Read, answer: Callable[[View | Refused], None]) -> None:
+        if question.at_least <= self.node.streams.position:
+            self._question(question, answer)
+        elif len(self._waiting) >= MAX_WAITING:
+            self._loop.call_soon(answer, Refused(question.request, Code.OVERLOAD))
+        else:
+            self._waiting.append((self._loop.time() + WAIT_SECONDS, question, answer))
+
+    def _question(self, question: Read, answer: Callable[[View | Refused], None]) -> None:
+        self._questions.append((question, answer))
+        with contextlib.suppress(queue.Full):           # then it is at work, and looks at the questions after each entry
+            self._to_apply.put_nowait(None)
+
+    def tick(self) -> None:
+        """Called now and then: moves log time when nothing else does, and gives up on what waits for too long."""
+        if self.node.tick_if_idle(self.wall()):
+            self._staged.set()
+        now, waiting = self._loop.time(), self._waiting
+        self._waiting = [each for each in waiting if each[0] > now]
+        for until, question, answer in waiting:
+            if until <= now:
+                answer(Refused(question.request, Code.NOT_YET, 0, f"the cell stands at {self.node.streams.position}"))
+
+    def _tell(self) -> None:
+        self._telling = False                           # before looking, so that what comes while we look is looked at again
+        grown: set[tuple[StreamKind, int]] = set()
+        while self._to_tell:
+            rows = self.node.tell(self._to_tell.popleft())
+            self._room_to_tell.release()
+            if self.door is not None:
+                grown.update(key for row in rows.tolist() if (key := stream_of(row)) in self.door.listeners)
+        if self.door is not None:
+            self.door.told(sorted(grown))
+        if self._waiting:
+            position, waiting = self.node.streams.position, self._waiting
+            self._waiting = [each for each in waiting if each[1].at_least > position]
+            for _, question, answer in waiting:
+                if question.at_least <= position:
+                    self._question(question, answer)
+
+    # ------------------------------------------------------------------------------------------------------------------------- the two threads
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as fault:  # noqa: BLE001  the loop ends the process: nothing may be applied or told after this
+            self.failure = self.failure or fault
+            self.node.stopped = self.node.stopped or str(fault)
+            self._stopping = True
+            self._staged.set()
+            with contextlib.suppress(queue.Full):
+                self._to_apply.put_nowait(None)
+            self._loop.call_soon_threadsafe(self.failed.set)
+
+    def _seal_on(self) -> None:
+        while not (self._stopping and (self.failure or not self.node.staged)):
+            self._staged.wait()
+            self._staged.clear()
+            try:
+                entries = self.node.seal(self.wall(), self.monotonic())
+            except Broken as fault:                     # the clock: reads go on, nothing is sealed until a person looks
+                log.critical("sealing stopped", why=str(fault))
+                break
+            if entries:
+                sealed = self.monotonic()
+                self.node.commit(entries)
+                durable = self.monotonic()
+                for entry in entries:
+                    self._hand_over((entry, sealed, durable))
+        while not self._stopping:
+            self._staged.wait(0.1)
+        self._hand_over(None)
+
+    def _hand_over(self, work: tuple[Entry, int, int] | None) -> None:
+        """Waits for the core while it lives."""
+        while not self.failure:
+            try:
+                self._to_apply.put(work, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def _apply_on(self) -> None:
+        while not self.failure:
+            work = self._to_apply.get()
+            if work is not None:
+                told = self._applied(*work)
+                while not self._room_to_tell.acquire(timeout=0.1):
+                    if self._stopping:
+                        break                           # the loop tells the rest when we have ended
+                self._to_tell.append(told)
+                if not self._telling:
+                    self._telling = True
+                    self._loop.call_soon_threadsafe(self._tell)
+            while self._questions:
+                question, answer = self._questions.popleft()
+                self._loop.call_soon_threadsafe(answer, self._answer(question))
+            if work is None and self._stopping and not self._threads[0].is_alive() and self._to_apply.empty():
+                self._write_times()
+                return
+            if work is None and self._stopping:
+                self._wake_later()
+
+    def _applied(self, entry: Entry, sealed: int, durable: int) -> Told:
+        events = self.node.run(entry)
+        applied = self.monotonic()
+        told = self.node.keep(entry, events)
+        self._stamps.append((entry.first_sequence, entry.count, sealed, durable, applied, self.monotonic()))
+        if len(self._stamps) >= STAMPS_TOGETHER:
+            self._write_times()
+        return told
+
+    def _write_times(self) -> None:
+        if self.times is not None:
+            self.times.append(self._stamps)
+        self._stamps = []
+
+    def _wake_later(self) -> None:
+        time.sleep(0.001)
+        with contextlib.suppress(queue.Full):
+            self._to_apply.put_nowait(None)
+
+    def _answer(self, question: Read) -> View | Refused:
+        try:
+            position, body = self.node.view(question.view, question.argument)
+        except UnknownView as fault:
+            return Refused(question.request, Code.UNKNOWN_VIEW, 0, str(fault))
+        except BadArgument as fault:
+            return Refused(question.request, Code.BAD_ARGUMENT, 0, str(fault))
+        return View(question.request, position, body)
+
+
+async def serve(node: Node, socket_path: str, *, genesis: np.ndarray | None = None, times: Times | None = None, stop: asyncio.Event | None = None) -> None:
+    """Runs the node behind its door until `stop` is set or it fails. `genesis`: the design's commands, sealed first in an empty log."""
+    running = Running(node, times)
+    running.start()
+    if genesis is not None and node.log.position.sequence == 0:
+        for start in range(0, len(genesis), 1024):
+            if code := running.submit(genesis[start:start + 1024], b""):
+                raise Broken(f"the design's commands were refused: {code.name}")
+    door = running.door = Door(running, socket_path)
+    await door.open()
+    log.info("open", socket=socket_path, **_plain(node))
+    stop = stop or asyncio.Event()
+    ended = [asyncio.ensure_future(each.wait()) for each in (stop, running.failed)]
+    ticking = asyncio.ensure_future(_look_after(running))
+    try:
+        await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (ticking, *ended):
+            task.cancel()
+        await running.stop()
+        if running.failure:
+            await door.close(Code.STOPPED, str(running.failure))
+        else:
+            await door.close()
+        log.info("closed", **_plain(node))
+    if running.failure:
+        raise running.failure
+
+
+async def _look_after(running: Running) -> None:
+    """Ticks and status lines, off the path of commands."""
+    told, pause = time.monotonic(), running.node.tick_period / 4e9
+    while True:
+        await asyncio.sleep(pause)
+        running.tick()
+        if time.monotonic() - told >= STATUS_SECONDS:
+            told = time.monotonic()
+            log.info("status", connections=len(running.door.connections) if running.door else 0, **_plain(running.node))
+
+
+def _plain(node: Node) -> dict[str, Any]:
+    return {name: value for name, value in node.facts().items() if name != "fingerprint"}
+
+
+def run_node(directory: str, socket_path: str, *, number: int, fresh: Callable[[], Cell], load: Callable[[Any], Cell], genesis: np.ndarray | None = None,
+             **settings: Any) -> int:
+    """The node of a directory behind a socket, until SIGTERM or SIGINT: 0. 1 when it could not start or had to stop, after it has said why."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    disk = RealDisk()
+
+    async def main(node: Node, times: Times) -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, stop.set)
+        await serve(node, socket_path, genesis=genesis, times=times, stop=stop)
+
+    try:
+        node = open_node(disk, directory, number=number, fresh=fresh, load=load, lock=threading.Lock(), **settings)
+        times = Times(disk, directory)
+        try:
+            asyncio.run(main(node, times))
+        finally:
+            times.close()
+            close_node(node)
+    except Exception as fault:  # noqa: BLE001  whatever it was, a person must be able to read it
+        log.critical("stopped", why=str(fault), kind=type(fault).__name__)
+        return 1
+    return 0

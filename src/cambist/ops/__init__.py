@@ -1,0 +1,1 @@
+"""The operations: people, budgets and measures that oversee the house."""

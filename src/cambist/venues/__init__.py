@@ -1,0 +1,1 @@
+"""The venues: other markets, each behind the same port."""

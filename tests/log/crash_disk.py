@@ -1,0 +1,246 @@
+"""A disk in memory that keeps exactly what the Disk port promises, and nothing more.
+
+Every changing call is counted and may be the last one before the machine dies. What was not synced then survives in any part: each 512-byte sector of
+each write, each change of size and each change of names is kept or dropped by a seeded choice.
+"""
+import random
+
+from cambist.log.disk import SECTOR_BYTES, DiskFailed, DiskFull, DiskLocked, DiskMissing
+
+
+class Crash(BaseException):
+    """The machine died. Not an Exception, so that no code under test can live through it."""
+
+
+class Inode:
+    def __init__(self):
+        self.name, self.live, self.durable, self.pending = "", bytearray(), b"", []      # pending: (offset, bytes) or (None, size)
+
+    def survivor(self, rng: random.Random, keep: float) -> bytearray:
+        data = bytearray(self.durable)
+        for offset, what in self.pending:
+            if offset is None:
+                if rng.random() < keep:
+                    data = data[:what].ljust(what, b"\0")
+                continue
+            at = 0
+            while at < len(what):
+                step = min(SECTOR_BYTES - (offset + at) % SECTOR_BYTES, len(what) - at)
+                if rng.random() < keep:
+                    end = offset + at + step
+                    data = data.ljust(end, b"\0")
+                    data[offset + at:end] = what[at:at + step]
+                at += step
+        return data
+
+
+class CrashDisk:
+    """`crash_at=n`: the n-th changing call is done and then Crash is raised, as by all after it. `before_call(disk)` runs before each changing call."""
+
+    def __init__(self, *, capacity: int | None = None, crash_at: int | None = None, fail_sync_at: int | None = None, before_call=None):
+        self.capacity, self.crash_at, self.fail_sync_at, self.before_call = capacity, crash_at, fail_sync_at, before_call
+        self.calls = self.syncs = 0
+        self.names: dict[str, Inode | None] = {}                          # None: a directory
+        self.durable_names: dict[str, Inode | None] = {}
+        self.pending_names: list[list[tuple[str, object]]] = []           # each a set of changes that happens wholly or not
+        self.locks: set[str] = set()
+        self.dead = False
+        self.log: list[str] = []
+
+    # --- the machine ---
+
+    def after_power_loss(self, seed: int) -> "CrashDisk":
+        rng = random.Random(seed)
+        keep = rng.choice((0.0, 0.1, 0.5, 0.9, 1.0))
+        names = dict(self.durable_names)
+        for changes in self.pending_names:
+            if rng.random() < keep:
+                apply_changes(names, changes)
+        return self._copy(names, lambda inode: inode.survivor(rng, keep))
+
+    def after_kill(self) -> "CrashDisk":
+        """The process died, the operating system lived: everything written is there."""
+        return self._copy(self.names, lambda inode: bytearray(inode.live))
+
+    def _copy(self, names, content) -> "CrashDisk":
+        disk, copies = CrashDisk(capacity=self.capacity), {}
+        for name, inode in names.items():
+            if inode is not None and id(inode) not in copies:
+                copy = copies[id(inode)] = Inode()
+                copy.live = content(inode)
+                copy.durable = bytes(copy.live)
+            disk.names[name] = copies[id(inode)] if inode is not None else None
+        disk.durable_names = dict(disk.names)
+        return disk
+
+    def call(self, what: str):
+        if self.dead:
+            raise Crash
+        if self.before_call:
+            self.before_call(self)
+        self.calls += 1
+        self.log.append(what)
+
+    def called(self):
+        if self.crash_at is not None and self.calls >= self.crash_at:
+            self.dead = True
+            raise Crash
+
+    def used(self) -> int:
+        return sum(len(inode.live) for inode in set(self.names.values()) if inode is not None)
+
+    def need(self, path: str, more: int):
+        free = self.free_bytes(path)
+        if more > free:
+            raise DiskFull(path, more, free)
+
+    def flip(self, path: str, offset: int, bit: int = 0):
+        inode = self.names[path]
+        inode.live[offset] ^= 1 << bit
+        inode.durable = bytes(inode.live)
+
+    # --- the port ---
+
+    def make_directory(self, path):
+        self.call(f"mkdir {path}")
+        missing = [p for i in range(path.count("/") + 1) if (p := "/".join(path.split("/")[:i + 1])) and p not in self.names]
+        for each in missing:
+            self.names[each] = self.durable_names[each] = None            # RealDisk syncs the parents
+        self.called()
+
+    def list_directory(self, path):
+        if self.names.get(path, 0) is not None:
+            raise DiskMissing(path)
+        return sorted(name[len(path) + 1:] for name in self.names if name.startswith(path + "/") and "/" not in name[len(path) + 1:])
+
+    def sync_directory(self, path):
+        self.call(f"syncdir {path}")
+        still = []
+        for changes in self.pending_names:
+            if any(name.rsplit("/", 1)[0] == path for name, _ in changes):
+                apply_changes(self.durable_names, changes)
+            else:
+                still.append(changes)
+        self.pending_names = still
+        self.called()
+
+    def remove_directory(self, path):
+        self.call(f"rmdir {path}")
+        if self.list_directory(path):
+            raise DiskFailed("rmdir", path, "not empty")
+        self._change([(path, KeyError)])
+        self.called()
+
+    def create(self, path, size=0):
+        self.call(f"create {path} {size}")
+        if path in self.names:
+            raise DiskFailed("create", path, "exists")
+        if path.rsplit("/", 1)[0] not in self.names:
+            raise DiskMissing(path)
+        self.need(path, size)
+        inode = Inode()
+        inode.live = bytearray(size)
+        inode.pending.append((None, size))
+        self._change([(path, inode)])
+        self.called()
+        return CrashFile(self, path, inode)
+
+    def open(self, path, *, write=False):
+        if self.dead:
+            raise Crash
+        if self.names.get(path) is None:
+            raise DiskMissing(path)
+        return CrashFile(self, path, self.names[path])
+
+    def rename(self, old, new):
+        self.call(f"rename {old} {new}")
+        if old not in self.names:
+            raise DiskMissing(old)
+        moved = [(name, inode) for name, inode in self.names.items() if name == old or name.startswith(old + "/")]
+        self._change([(name, KeyError) for name, _ in moved] + [(new + name[len(old):], inode) for name, inode in moved])
+        self.called()
+
+    def remove(self, path):
+        self.call(f"remove {path}")
+        if self.names.get(path) is None:
+            raise DiskMissing(path)
+        self._change([(path, KeyError)])
+        self.called()
+
+    def free_bytes(self, path):
+        return 1 << 40 if self.capacity is None else self.capacity - self.used()
+
+    def lock(self, path):
+        if path in self.locks:
+            raise DiskLocked(path)
+        self.locks.add(path)
+        self.names.setdefault(path, Inode())
+        return CrashLock(self, path)
+
+    def _change(self, changes):
+        apply_changes(self.names, changes)
+        for name, inode in changes:
+            if isinstance(inode, Inode):
+                inode.name = name
+        self.pending_names.append(changes)
+
+
+def apply_changes(names, changes):
+    for name, inode in changes:
+        if inode is KeyError:
+            names.pop(name, None)
+        else:
+            names[name] = inode
+
+
+class CrashLock:
+    def __init__(self, disk, path):
+        self.disk, self.path = disk, path
+
+    def release(self):
+        self.disk.locks.discard(self.path)
+
+
+class CrashFile:
+    def __init__(self, disk: CrashDisk, path: str, inode: Inode):
+        self.disk, self.inode = disk, inode
+        inode.name = path
+
+    @property
+    def path(self):
+        return self.inode.name                                            # after a rename the new one
+
+    def size(self):
+        return len(self.inode.live)
+
+    def pread(self, length, offset):
+        return bytes(self.inode.live[offset:offset + length])
+
+    def pwrite(self, data, offset):
+        data = bytes(data)
+        self.disk.call(f"pwrite {self.path} {offset} {len(data)}")
+        end = offset + len(data)
+        if end > len(self.inode.live):
+            self.disk.need(self.path, end - len(self.inode.live))
+            self.inode.live.extend(bytes(end - len(self.inode.live)))
+        self.inode.live[offset:end] = data
+        self.inode.pending.append((offset, data))
+        self.disk.called()
+
+    def truncate(self, size):
+        self.disk.call(f"truncate {self.path} {size}")
+        del self.inode.live[size:]
+        self.inode.live.extend(bytes(size - len(self.inode.live)))
+        self.inode.pending.append((None, size))
+        self.disk.called()
+
+    def sync(self):
+        self.disk.call(f"sync {self.path}")
+        self.disk.syncs += 1
+        if self.disk.fail_sync_at is not None and self.disk.syncs >= self.disk.fail_sync_at:
+            raise DiskFailed("fdatasync", self.path, "input/output error")
+        self.inode.durable, self.inode.pending = bytes(self.inode.live), []
+        self.disk.called()
+
+    def close(self):
+        pass
