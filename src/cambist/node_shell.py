@@ -32,6 +32,7 @@ MAX_WAITING = 256                                       # questions that wait fo
 WAIT_SECONDS = 2.0                                      # how long they may
 STATUS_SECONDS = 10.0
 STAMPS_TOGETHER = 256                                   # stage times written at once
+GENESIS_TOGETHER = 1024                                 # commands of the design in one entry
 SWITCH_SECONDS = 0.0005                                 # Python's own 5 ms between threads would be ten times what a sync takes
 
 log = structlog.get_logger("node")
@@ -225,13 +226,14 @@ class Running:
         return View(question.request, position, body)
 
 
-async def serve(node: Node, socket_path: str, *, genesis: np.ndarray | None = None, times: Times | None = None, stop: asyncio.Event | None = None) -> None:
+async def serve(node: Node, socket_path: str, *, genesis: np.ndarray | None = None, genesis_attachments: bytes = b"", times: Times | None = None, stop: asyncio.Event | None = None) -> None:
     """Runs the node behind its door until `stop` is set or it fails. `genesis`: the design's commands, sealed first in an empty log."""
     running = Running(node, times)
     running.start()
     if genesis is not None and node.log.position.sequence == 0:
-        for start in range(0, len(genesis), 1024):
-            if code := running.submit(genesis[start:start + 1024], b""):
+        for start in range(0, len(genesis), GENESIS_TOGETHER):
+            last = start + GENESIS_TOGETHER >= len(genesis)         # only START, the last of all, has an attachment
+            if code := running.submit(genesis[start:start + GENESIS_TOGETHER], genesis_attachments if last else b""):
                 raise Broken(f"the design's commands were refused: {code.name}")
     door = running.door = Door(running, socket_path)
     await door.open()
@@ -270,7 +272,7 @@ def _plain(node: Node) -> dict[str, Any]:
 
 
 def run_node(directory: str, socket_path: str, *, number: int, fresh: Callable[[], Cell], load: Callable[[Any], Cell], genesis: np.ndarray | None = None,
-             **settings: Any) -> int:
+             genesis_attachments: bytes = b"", **settings: Any) -> int:
     """The node of a directory behind a socket, until SIGTERM or SIGINT: 0. 1 when it could not start or had to stop, after it has said why."""
     sys.setswitchinterval(SWITCH_SECONDS)
     disk = RealDisk()
@@ -279,7 +281,7 @@ def run_node(directory: str, socket_path: str, *, number: int, fresh: Callable[[
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, stop.set)
-        await serve(node, socket_path, genesis=genesis, times=times, stop=stop)
+        await serve(node, socket_path, genesis=genesis, genesis_attachments=genesis_attachments, times=times, stop=stop)
 
     try:
         node = open_node(disk, directory, number=number, fresh=fresh, load=load, lock=threading.Lock(), **settings)

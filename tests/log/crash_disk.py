@@ -42,7 +42,7 @@ class CrashDisk:
         self.calls = self.syncs = 0
         self.names: dict[str, Inode | None] = {}                          # None: a directory
         self.durable_names: dict[str, Inode | None] = {}
-        self.pending_names: list[list[tuple[str, object]]] = []           # each a set of changes that happens wholly or not
+        self.pending_names: list[tuple] = []                              # each happens wholly or not: see apply_change
         self.locks: set[str] = set()
         self.dead = False
         self.log: list[str] = []
@@ -53,9 +53,9 @@ class CrashDisk:
         rng = random.Random(seed)
         keep = rng.choice((0.0, 0.1, 0.5, 0.9, 1.0))
         names = dict(self.durable_names)
-        for changes in self.pending_names:
+        for change in self.pending_names:
             if rng.random() < keep:
-                apply_changes(names, changes)
+                apply_change(names, change)
         return self._copy(names, lambda inode: inode.survivor(rng, keep))
 
     def after_kill(self) -> "CrashDisk":
@@ -116,11 +116,11 @@ class CrashDisk:
     def sync_directory(self, path):
         self.call(f"syncdir {path}")
         still = []
-        for changes in self.pending_names:
-            if any(name.rsplit("/", 1)[0] == path for name, _ in changes):
-                apply_changes(self.durable_names, changes)
+        for change in self.pending_names:
+            if change[1].rsplit("/", 1)[0] == path:
+                apply_change(self.durable_names, change)
             else:
-                still.append(changes)
+                still.append(change)
         self.pending_names = still
         self.called()
 
@@ -128,7 +128,7 @@ class CrashDisk:
         self.call(f"rmdir {path}")
         if self.list_directory(path):
             raise DiskFailed("rmdir", path, "not empty")
-        self._change([(path, KeyError)])
+        self._change(("remove", path))
         self.called()
 
     def create(self, path, size=0):
@@ -141,7 +141,7 @@ class CrashDisk:
         inode = Inode()
         inode.live = bytearray(size)
         inode.pending.append((None, size))
-        self._change([(path, inode)])
+        self._change(("add", path, inode))
         self.called()
         return CrashFile(self, path, inode)
 
@@ -156,15 +156,14 @@ class CrashDisk:
         self.call(f"rename {old} {new}")
         if old not in self.names:
             raise DiskMissing(old)
-        moved = [(name, inode) for name, inode in self.names.items() if name == old or name.startswith(old + "/")]
-        self._change([(name, KeyError) for name, _ in moved] + [(new + name[len(old):], inode) for name, inode in moved])
+        self._change(("rename", old, new))
         self.called()
 
     def remove(self, path):
         self.call(f"remove {path}")
         if self.names.get(path) is None:
             raise DiskMissing(path)
-        self._change([(path, KeyError)])
+        self._change(("remove", path))
         self.called()
 
     def free_bytes(self, path):
@@ -177,20 +176,23 @@ class CrashDisk:
         self.names.setdefault(path, Inode())
         return CrashLock(self, path)
 
-    def _change(self, changes):
-        apply_changes(self.names, changes)
-        for name, inode in changes:
-            if isinstance(inode, Inode):
-                inode.name = name
-        self.pending_names.append(changes)
+    def _change(self, change):
+        apply_change(self.names, change)
+        self.pending_names.append(change)
+        if change[0] == "rename" and self.names[change[2]] is not None:
+            self.names[change[2]].name = change[2]
 
 
-def apply_changes(names, changes):
-    for name, inode in changes:
-        if inode is KeyError:
-            names.pop(name, None)
-        else:
-            names[name] = inode
+def apply_change(names, change):
+    """One change of names, on the live or on the durable ones: a renamed directory takes along only the names that are in it there."""
+    what, path, *more = change
+    if what == "add":
+        names[path] = more[0]
+    elif what == "remove":
+        names.pop(path, None)
+    else:
+        for name in [name for name in names if name == path or name.startswith(path + "/")]:
+            names[more[0] + name[len(path):]] = names.pop(name)
 
 
 class CrashLock:

@@ -302,6 +302,16 @@ def test_a_lost_sector_in_a_batch_nobody_called_committed_is_torn():
     assert not verify(disk, DIR).findings
 
 
+def test_a_flipped_bit_in_such_a_batch_with_every_sector_written_is_damage():
+    first = chain(2)
+    position = Position().after(first[0]).after(first[1])
+    batch = chain(6, position=position, max_count=9, committed=position.sequence)
+    disk, _ = open_segment(first + batch)
+    disk.flip(segments(disk)[0], SECTOR_BYTES + sum(len(e.data) for e in first + batch[:2]) + 170)
+    with pytest.raises(Damaged, match=f"valid entry of sequence {batch[3].first_sequence} follows"):
+        opened(disk)
+
+
 def test_an_entry_of_another_release_is_not_cut():
     entries = chain(3)
     data = bytearray(entries[2].data)

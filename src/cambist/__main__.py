@@ -1,0 +1,167 @@
+"""The one entry point: `cambist VERB`. Each verb is a few lines over the part that does it; nothing is decided here but how it is shown."""
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+app = App(name="cambist", help="An institutional crypto market in one Python program.", version_flags=["--version"])
+DEMO = Path("desks/demo.toml")
+JSON = Annotated[bool, Parameter(negative="")]
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _complain(text: str) -> int:
+    print(text, file=sys.stderr, flush=True)
+    return 1
+
+
+@app.command
+def warm() -> int:
+    """Compile the kernel for this machine, once per change of its sources."""
+    from cambist.warm import cache_folder
+    from cambist.warm import warm as make_ready
+    began = time.monotonic()
+    ready = make_ready(_say)
+    _say(f"the kernel is {'ready' if ready else 'compiled'} after {time.monotonic() - began:.1f} s, kept in {cache_folder()}")
+    return 0
+
+
+@app.command
+def run(*, design: Path = DEMO, directory: Path = Path("cambist-data")) -> int:
+    """Serve a desk's node: log, core and results behind one door."""
+    from cambist.run import start_node
+    return start_node(design, directory, _say)
+
+
+@app.command
+def follow(directory: Path, *, every: float = 60.0) -> int:
+    """Replay a running node's log beside it, compare its results, and write snapshots (at most EVERY seconds apart)."""
+    from cambist.run import follow as go_on
+    return go_on(directory, every, _say)
+
+
+@app.command
+def status(directory: Path) -> int:
+    """Ask a running node how it stands."""
+    from cambist.door.client_shell import Client
+    from cambist.run import SOCKET
+    with Client(str(directory / SOCKET)) as client:
+        for name, value in client.read("status")[1].items():
+            _say(f"{name:>16}  {value}")
+    return 0
+
+
+@app.command
+def demo(*, feed: Path | None = None, json: JSON = False, seed: int = 1, design: Path = DEMO, keep: Path | None = None) -> int:
+    """One institutional trade from request to settlement, through the door, on recorded or made prices; 0 only if every check holds."""
+    from cambist.demo import run_demo
+    return run_demo(design, feed, seed=seed, as_json=json, keep=keep)
+
+
+@app.command
+def check(file: Path = DEMO) -> int:
+    """Findings of a design file, with codes; 1 when one of them is an error."""
+    from cambist.design import read_design
+    from cambist.findings import check as find
+    findings = find(read_design(file.read_text(), str(file)))
+    for f in findings:
+        _say(f"{file}: {f.code} {f.severity}: {f.path}: {f.text}")
+    errors = sum(f.severity == "error" for f in findings)
+    _say(f"{file}: {errors} errors, {len(findings) - errors} warnings")
+    return 1 if errors else 0
+
+
+@app.command
+def draw(file: Path = DEMO) -> int:
+    """The workflow of a design file as Mermaid."""
+    from cambist.design import read_design
+    from cambist.findings import draw as picture
+    _say(picture(read_design(file.read_text(), str(file))))
+    return 0
+
+
+@app.command
+def apply(directory: Path, file: Path, *, key: str, approve: bool = False) -> int:
+    """Bring a running node to a changed design: logged commands, sent with KEY; with --approve, KEY (another person's) approves what waits."""
+    from cambist.apply_shell import approve_held, ask_for
+    return approve_held(directory, key, _say) if approve else ask_for(directory, file, key, _say)
+
+
+@app.command
+def replay(directory: Path, *, json: JSON = False) -> int:
+    """Rebuild state and results from the log alone and print where they end; 1 when they differ from what was told."""
+    import msgspec
+
+    from cambist.core.cell import Cell
+    from cambist.inspection import replay as again
+    from cambist.log.disk_shell import RealDisk
+    from cambist.warm import warm as make_ready
+    make_ready(_say if not json else None)
+    found = again(RealDisk(), str(directory), Cell(_sizes(directory)), time.perf_counter_ns)
+    facts = {**found._asdict(), "commands_per_second": round(found.per_second)}
+    if json:
+        _say(msgspec.json.encode(facts).decode())
+    else:
+        for name, value in facts.items():
+            _say(f"{name:>20}  {value}")
+    return 1 if found.broken else 0
+
+
+@app.command
+def verify(directory: Path) -> int:
+    """Walk every chain and invariant of a directory; damage is named by file, byte and sequence."""
+    from cambist.core.cell import Cell
+    from cambist.inspection import walk
+    from cambist.log.disk_shell import RealDisk
+    from cambist.log.journal import verify as chains
+    from cambist.warm import warm as make_ready
+    disk = RealDisk()
+    whole = not chains(disk, f"{directory}/log").findings
+    if whole:
+        make_ready(_say)
+    found = walk(disk, str(directory), Cell(_sizes(directory)) if whole else None, time.perf_counter_ns)
+    for line in found.lines:
+        _say(line)
+    for finding in found.findings:
+        _complain(finding)
+    _say("whole" if not found.findings else f"{len(found.findings)} findings")
+    return 1 if found.findings else 0
+
+
+def _sizes(directory: Path) -> dict[str, int]:
+    from cambist.changes import running_design
+    from cambist.design import read_design
+    from cambist.log.disk_shell import RealDisk
+    from cambist.run import sizes
+    running = running_design(RealDisk(), str(directory))
+    return sizes(read_design(running.text, "the running design")) if running else {}
+
+
+@app.command
+def bench(what: str, *, json: JSON = False, quick: JSON = False) -> int:
+    """Measure core, log, door or rfq beside its floor in the same run; medians of several runs."""
+    from cambist.measure.report import run_bench
+    return run_bench(what, as_json=json, quick=quick)
+
+
+def main() -> None:
+    """Errors a person can act on are one line; anything else is our bug and keeps its traceback."""
+    from cambist.design import DesignError
+    from cambist.log.disk import DiskError
+    from cambist.log.journal import JournalError
+    from cambist.log.segment import Damaged
+    from cambist.node import Broken
+    from cambist.venues.recorded import RecordedError
+    try:
+        sys.exit(app())
+    except (DesignError, RecordedError, Damaged, Broken, DiskError, JournalError, OSError, KeyError) as fault:
+        sys.exit(_complain(f"cambist: {fault.args[0] if isinstance(fault, KeyError) else fault}"))
+
+
+if __name__ == "__main__":
+    main()

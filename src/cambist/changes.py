@@ -1,0 +1,142 @@
+"""`cambist apply`: the difference between the running design and a file, as logged commands that a second person approves.
+
+Decides what would change and in which order it is asked for. The running design is read from the log (START and every applied change carry the text and
+the names of all numbers); the running truth is state. It must not know a socket: a door client is handed in.
+"""
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from cambist.configure import Names, configure_diff, names_attachment, read_names
+from cambist.design import Design, read_design
+from cambist.log.disk import Disk, DiskMissing
+from cambist.log.entry import SideSection, side_item
+from cambist.log.replay import Replay
+from cambist.log.results import ResultsReader
+from cambist.messages import COMMAND, EVENT, Event, Kind, Reason, command
+
+
+
+class Running(NamedTuple):
+    """The design in force, where it came into force, and the names of its numbers."""
+    text: str
+    names: Names
+    sequence: int
+
+
+class Change(NamedTuple):
+    """What an apply did with one command."""
+    kind: str
+    outcome: str
+    held: int
+
+
+class _Attached(msgspec.Struct):
+    design: str
+    names: msgspec.Raw
+
+
+def running_design(disk: Disk, directory: str) -> Running | None:
+    """The last design whose final command took effect; None where nothing was started yet."""
+    found: Running | None = None
+    try:
+        waiting = list(_attached(disk, directory))
+    except DiskMissing:
+        return None
+    if not waiting:
+        return None
+    results = ResultsReader(disk, f"{directory}/results")
+    released = _releases(results, waiting[0][0]) if len(waiting) > 1 else {}
+    for sequence, attached in waiting:
+        events = results.events_of(sequence)
+        kinds = set(events["kind"].tolist())
+        held = events["id"][events["kind"] == Event.HELD].tolist()
+        if Event.DONE in kinds or (held and released.get(held[0])):
+            found = Running(attached.design, read_names(bytes(attached.names)), sequence)
+    return found
+
+
+def _attached(disk: Disk, directory: str) -> Iterator[tuple[int, _Attached]]:
+    """Every design the log carries, with the sequence of the command it came with."""
+    replay = Replay(disk, f"{directory}/log", unproven=True)
+    try:
+        for chunk in replay.chunks():
+            for entry in chunk:
+                if not len(entry.side):
+                    continue
+                records = np.frombuffer(entry.records, COMMAND)
+                for i in np.nonzero((records["attachment"] > 0) & (records["kind"] <= Kind.START))[0].tolist():
+                    yield entry.first_sequence + i, msgspec.json.decode(side_item(entry, int(records["attachment"][i])), type=_Attached)
+    finally:
+        replay.close()
+
+
+def _releases(results: ResultsReader, first: int) -> dict[int, bool]:
+    """Held commands that were approved and then done."""
+    done: dict[int, bool] = {}
+    for kept in results.read(first):
+        events = np.frombuffer(kept.events, EVENT)
+        for sequence, held in zip(*(events[f][events["kind"] == Event.APPROVED].tolist() for f in ("sequence", "id")), strict=True):
+            same = events["sequence"] == sequence
+            done[held] = bool((events["kind"][same] == Event.DONE).any())
+    return done
+
+
+def state_differs(running: Running, design: Design) -> str:
+    """How a file differs from what runs: empty when applying it would change nothing."""
+    before = read_design(running.text, "the running design")
+    records = configure_diff(running.names, before, design, actor=1, id_hi=1, id_lo=1, expires=1).records
+    kinds = sorted({Kind(int(r["kind"][0])).name.lower() for r in records})
+    return f"{len(records)} commands: {', '.join(kinds)}" if records else ""
+
+
+def plan(running: Running, text: str, name: str, *, key: str, first_id: int, expires: int) -> tuple[list[np.ndarray], bytes]:
+    """The commands that make `text` the running design, the last one carrying it; empty when it already is. Raises DesignError, KeyError."""
+    design = read_design(text, name)
+    before = read_design(running.text, "the running design")
+    records, names = configure_diff(running.names, before, design, actor=key_number(running, key), id_hi=first_id, id_lo=1, expires=expires)
+    if not records:
+        return [], b""
+    side = SideSection()
+    records[-1]["attachment"] = side.add(msgspec.json.encode({"design": text, "names": msgspec.Raw(names_attachment(names))}))
+    return records, bytes(side)
+
+
+def key_number(running: Running, key: str) -> int:
+    keys = running.names["actors"]
+    if key not in keys:
+        raise KeyError(f"no key {key!r} in the running design; there are {', '.join(keys)}")
+    return keys[key]
+
+
+def send(records: list[np.ndarray], side: bytes, ask: Callable[..., Any]) -> list[Change]:
+    """Ask for each command in turn; `ask(record, attachments) -> events or None`. Stops at the first refusal."""
+    changes = []
+    for record in records:
+        events = ask(record, side if record["attachment"][0] else b"")
+        changes.append(_outcome(record, events))
+        if not changes[-1].outcome.startswith(("done", "held")):
+            break
+    return changes
+
+
+def _outcome(record: np.ndarray, events: np.ndarray | None) -> Change:
+    kind = Kind(int(record["kind"][0])).name.lower()
+    if events is None:
+        return Change(kind, "unknown: nothing was heard; run the same again", 0)
+    for e in events:
+        if e["kind"] == Event.REFUSED:
+            return Change(kind, f"refused {Reason(int(e['reason'])).name}", 0)
+        if e["kind"] == Event.HELD:
+            return Change(kind, f"held {int(e['id'])}: waits for a second person", int(e["id"]))
+    return Change(kind, "done", 0)
+
+
+def approval(held: int, record_bytes: bytes, *, actor: int, id_hi: int, id_lo: int, expires: int) -> np.ndarray:
+    """APPROVE of the very bytes shown: it carries their SHA-256 as four big-endian words."""
+    digest = hashlib.sha256(record_bytes).digest()
+    words = {f"digest{i}": int.from_bytes(digest[8 * i:8 * i + 8], "big", signed=True) for i in range(4)}
+    return command(Kind.APPROVE, actor=actor, id_hi=id_hi, id_lo=id_lo, expires=expires, held=held, **words)

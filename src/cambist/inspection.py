@@ -1,0 +1,79 @@
+"""`cambist replay` and `cambist verify`: a directory read again from its first entry, and walked byte by byte.
+
+Decides what is compared: the chain of the log, the results as they were told, the state they lead to, and the invariants of the books. Writes nothing.
+"""
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from cambist.log.disk import Disk
+from cambist.log.journal import verify
+from cambist.log.replay import Replay
+from cambist.log.results import ResultsReader, seal_results, verify_results
+from cambist.log.segment import Position
+from cambist.log.snapshot import state_hash
+from cambist.node import run
+from cambist.simulation.auditor import invariants
+
+
+class Replayed(NamedTuple):
+    """Where a log ends, what it leads to, and how fast."""
+    sequence: int
+    entries: int
+    log_hash: str
+    results_hash: str
+    told_hash: str                              # the results journal's own; empty when it is shorter than the log
+    state_hash: str
+    events: int
+    seconds: float
+    broken: tuple[str, ...]
+
+    @property
+    def per_second(self) -> float:
+        return self.sequence / self.seconds if self.seconds else 0.0
+
+
+def replay(disk: Disk, directory: str, cell: Any, clock: Callable[[], int]) -> Replayed:
+    """Apply the whole log to a fresh cell and compare each entry's events with what was told. Raises Damaged, Broken."""
+    log = Replay(disk, f"{directory}/log", unproven=True)
+    told = ResultsReader(disk, f"{directory}/results").read(1)
+    hashed, events_seen, entries, began, busy = Position().hash, 0, 0, clock(), 0
+    last_told, differences = "", []
+    for chunk in log.chunks():
+        for entry in chunk:
+            start = clock()
+            events = run(cell, entry)
+            busy += clock() - start
+            _, hashed = seal_results(entry.cell, entry.first_sequence, entry.last_sequence, entry.time, hashed, events)
+            kept = next(told, None)
+            if kept is not None and kept.own_hash != hashed and not differences:
+                differences.append(f"the results told of the entry from sequence {entry.first_sequence} are not what the log says")
+            last_told = kept.own_hash.hex() if kept is not None else ""
+            entries, events_seen = entries + 1, events_seen + len(events)
+    position = log.position
+    log.close()
+    seconds = (clock() - began) / 1e9
+    tables = cell.tables()
+    return Replayed(position.sequence, entries, position.hash.hex(), hashed.hex(), last_told, state_hash(tables).hex(), events_seen, seconds,
+                    (*differences, *invariants(tables)))
+
+
+class Walked(NamedTuple):
+    """What a walk over every byte found."""
+    lines: tuple[str, ...]
+    findings: tuple[str, ...]
+
+
+def walk(disk: Disk, directory: str, cell: Any | None, clock: Callable[[], int]) -> Walked:
+    """Chains first: damage is named by file, offset and sequence. Only a whole log is replayed, for its invariants."""
+    log = verify(disk, f"{directory}/log")
+    findings = [f"{f.file}: byte {f.offset}, sequence {f.sequence}: {f.what}{' (a torn tail: the next start cuts it)' if f.torn else ''}" for f in log.findings]
+    entries, last, faults = verify_results(disk, f"{directory}/results")
+    findings += [str(fault) for fault in faults]
+    lines = [f"log: {log.segments} segments, {log.entries} entries, {log.records} commands, to sequence {log.last.sequence} ({'closed' if log.closed else 'open'})",
+             f"results: {entries} entries, to sequence {last.sequence}"]
+    if not findings and cell is not None:
+        found = replay(disk, directory, cell, clock)
+        findings += found.broken
+        lines.append(f"state: {found.state_hash} after {found.sequence} commands, {len(found.broken)} invariants broken")
+    return Walked(tuple(lines), tuple(findings))
+
