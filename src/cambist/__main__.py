@@ -59,7 +59,7 @@ def status(directory: Path) -> int:
 @app.command
 def demo(*, feed: Path | None = None, json: JSON = False, seed: int = 1, design: Path = DEMO, keep: Path | None = None) -> int:
     """One institutional trade from request to settlement, through the door, on recorded or made prices; 0 only if every check holds."""
-    from cambist.demo import run_demo
+    from cambist.demo_shell import run_demo
     return run_demo(design, feed, seed=seed, as_json=json, keep=keep)
 
 
@@ -151,16 +151,23 @@ def bench(what: str, *, json: JSON = False, quick: JSON = False) -> int:
 
 def main() -> None:
     """Errors a person can act on are one line; anything else is our bug and keeps its traceback."""
+    from cambist.changes import UnknownKey
     from cambist.design import DesignError
+    from cambist.door.client_shell import RefusedByDoor
+    from cambist.door.protocol import ProtocolFault
     from cambist.log.disk import DiskError
     from cambist.log.journal import JournalError
     from cambist.log.segment import Damaged
+    from cambist.log.snapshot import SnapshotDamaged, SnapshotError
     from cambist.node import Broken
     from cambist.venues.recorded import RecordedError
     try:
         sys.exit(app())
-    except (DesignError, RecordedError, Damaged, Broken, DiskError, JournalError, OSError, KeyError) as fault:
-        sys.exit(_complain(f"cambist: {fault.args[0] if isinstance(fault, KeyError) else fault}"))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (DesignError, UnknownKey, RecordedError, Damaged, SnapshotDamaged, SnapshotError, Broken, DiskError, JournalError, RefusedByDoor, ProtocolFault,
+            OSError, UnicodeDecodeError) as fault:
+        sys.exit(_complain(f"cambist: {fault}"))
 
 
 if __name__ == "__main__":

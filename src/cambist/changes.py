@@ -19,12 +19,15 @@ from cambist.log.results import ResultsReader
 from cambist.messages import COMMAND, EVENT, Event, Kind, Reason, command
 
 
-
 class Running(NamedTuple):
     """The design in force, where it came into force, and the names of its numbers."""
     text: str
     names: Names
     sequence: int
+
+
+class UnknownKey(ValueError):
+    """No such key in the running design; says which there are."""
 
 
 class Change(NamedTuple):
@@ -40,7 +43,8 @@ class _Attached(msgspec.Struct):
 
 
 def running_design(disk: Disk, directory: str) -> Running | None:
-    """The last design whose final command took effect; None where nothing was started yet."""
+    """The last design all of whose commands took effect; None where nothing was started yet. One that was denied in part does not run: it can be asked
+    for again."""
     found: Running | None = None
     try:
         waiting = list(_attached(disk, directory))
@@ -49,27 +53,32 @@ def running_design(disk: Disk, directory: str) -> Running | None:
     if not waiting:
         return None
     results = ResultsReader(disk, f"{directory}/results")
-    released = _releases(results, waiting[0][0]) if len(waiting) > 1 else {}
-    for sequence, attached in waiting:
-        events = results.events_of(sequence)
-        kinds = set(events["kind"].tolist())
-        held = events["id"][events["kind"] == Event.HELD].tolist()
-        if Event.DONE in kinds or (held and released.get(held[0])):
-            found = Running(attached.design, read_names(bytes(attached.names)), sequence)
+    released = _releases(results, waiting[0][0][-1]) if len(waiting) > 1 else {}
+    for sequences, attached in waiting:
+        if all(_took_effect(results.events_of(sequence), released) for sequence in sequences):
+            found = Running(attached.design, read_names(bytes(attached.names)), sequences[-1])
     return found
 
 
-def _attached(disk: Disk, directory: str) -> Iterator[tuple[int, _Attached]]:
-    """Every design the log carries, with the sequence of the command it came with."""
+def _took_effect(events: np.ndarray, released: dict[int, bool]) -> bool:
+    held = events["id"][events["kind"] == Event.HELD].tolist()
+    return bool((events["kind"] == Event.DONE).any()) or bool(held and released.get(held[0]))
+
+
+def _attached(disk: Disk, directory: str) -> Iterator[tuple[list[int], _Attached]]:
+    """Every design the log carries, with the sequences of the commands that were asked for together to bring it, the one that carries it last."""
+    together: dict[tuple[int, int], dict[int, int]] = {}    # (actor, upper half of the id) -> lower half -> where it was asked for first
     replay = Replay(disk, f"{directory}/log", unproven=True)
     try:
         for chunk in replay.chunks():
             for entry in chunk:
-                if not len(entry.side):
-                    continue
                 records = np.frombuffer(entry.records, COMMAND)
-                for i in np.nonzero((records["attachment"] > 0) & (records["kind"] <= Kind.START))[0].tolist():
-                    yield entry.first_sequence + i, msgspec.json.decode(side_item(entry, int(records["attachment"][i])), type=_Attached)
+                for i in np.nonzero((records["kind"] >= Kind.CONFIGURE_CELL) & (records["kind"] <= Kind.START))[0].tolist():
+                    row = records[i]
+                    asked = together.setdefault((int(row["actor"]), int(row["id_hi"])), {}) if row["id_hi"] else {}     # the genesis has no ids
+                    asked.setdefault(int(row["id_lo"]), entry.first_sequence + i)
+                    if row["attachment"]:
+                        yield list(asked.values()), msgspec.json.decode(side_item(entry, int(row["attachment"])), type=_Attached)
     finally:
         replay.close()
 
@@ -94,7 +103,7 @@ def state_differs(running: Running, design: Design) -> str:
 
 
 def plan(running: Running, text: str, name: str, *, key: str, first_id: int, expires: int) -> tuple[list[np.ndarray], bytes]:
-    """The commands that make `text` the running design, the last one carrying it; empty when it already is. Raises DesignError, KeyError."""
+    """The commands that make `text` the running design, the last one carrying it; empty when it already is. Raises DesignError, UnknownKey."""
     design = read_design(text, name)
     before = read_design(running.text, "the running design")
     records, names = configure_diff(running.names, before, design, actor=key_number(running, key), id_hi=first_id, id_lo=1, expires=expires)
@@ -108,7 +117,7 @@ def plan(running: Running, text: str, name: str, *, key: str, first_id: int, exp
 def key_number(running: Running, key: str) -> int:
     keys = running.names["actors"]
     if key not in keys:
-        raise KeyError(f"no key {key!r} in the running design; there are {', '.join(keys)}")
+        raise UnknownKey(f"no key {key!r} in the running design; there are {', '.join(keys)}")
     return keys[key]
 
 

@@ -5,14 +5,20 @@ Decides what is compared: the chain of the log, the results as they were told, t
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from cambist.log.disk import Disk
-from cambist.log.journal import verify
+from cambist.log.disk import Disk, DiskError
+from cambist.log.journal import segment_names, verify
 from cambist.log.replay import Replay
 from cambist.log.results import ResultsReader, seal_results, verify_results
 from cambist.log.segment import Position
 from cambist.log.snapshot import state_hash
 from cambist.node import run
 from cambist.simulation.auditor import invariants
+
+
+class NoLog(DiskError):
+    """Nothing to look at: a wrong directory must not pass for a whole one."""
+    def __init__(self, directory: str):
+        super().__init__(f"{directory} holds no log; `cambist run --directory {directory}` begins one")
 
 
 class Replayed(NamedTuple):
@@ -33,7 +39,8 @@ class Replayed(NamedTuple):
 
 
 def replay(disk: Disk, directory: str, cell: Any, clock: Callable[[], int]) -> Replayed:
-    """Apply the whole log to a fresh cell and compare each entry's events with what was told. Raises Damaged, Broken."""
+    """Apply the whole log to a fresh cell and compare each entry's events with what was told. Raises NoLog, Damaged, Broken."""
+    _check_there(disk, directory)
     log = Replay(disk, f"{directory}/log", unproven=True)
     told = ResultsReader(disk, f"{directory}/results").read(1)
     hashed, events_seen, entries, began, busy = Position().hash, 0, 0, clock(), 0
@@ -64,7 +71,8 @@ class Walked(NamedTuple):
 
 
 def walk(disk: Disk, directory: str, cell: Any | None, clock: Callable[[], int]) -> Walked:
-    """Chains first: damage is named by file, offset and sequence. Only a whole log is replayed, for its invariants."""
+    """Chains first: damage is named by file, offset and sequence. Only a whole log is replayed, for its invariants. Raises NoLog."""
+    _check_there(disk, directory)
     log = verify(disk, f"{directory}/log")
     findings = [f"{f.file}: byte {f.offset}, sequence {f.sequence}: {f.what}{' (a torn tail: the next start cuts it)' if f.torn else ''}" for f in log.findings]
     entries, last, faults = verify_results(disk, f"{directory}/results")
@@ -77,3 +85,7 @@ def walk(disk: Disk, directory: str, cell: Any | None, clock: Callable[[], int])
         lines.append(f"state: {found.state_hash} after {found.sequence} commands, {len(found.broken)} invariants broken")
     return Walked(tuple(lines), tuple(findings))
 
+
+def _check_there(disk: Disk, directory: str) -> None:
+    if not segment_names(disk, f"{directory}/log"):
+        raise NoLog(directory)

@@ -61,6 +61,9 @@ class Log(Protocol):
     full: DiskFull | None
     def append_many(self, entries: Sequence[Entry], *, essential: bool = False) -> None: ...
     def room(self) -> int: ...
+    def prepare(self) -> int:
+        """Some work on room ahead, when nothing waits; 0 when none is left. Space that was short is asked for again."""
+        ...
     def close(self) -> None: ...
 
 
@@ -156,15 +159,16 @@ class Node:
         self._tables: tuple[int, views.Tables] | None = None
 
     # ------------------------------------------------------------------------------------------------------------------------------ the door
-    def submit(self, records: np.ndarray, attachments: bytes = b"") -> Code:
-        """Queues them whole for the log, in order; or says why none of them is. `records` is copied."""
+    def submit(self, records: np.ndarray, attachments: bytes = b"", *, essential: bool = False) -> Code:
+        """Queues them whole for the log, in order; or says why none of them is. `records` is copied. `essential`: also while the disk is full, as long as
+        what was reserved before lasts."""
         if self.closing or self.stopped:
             return Code.CLOSING if self.closing else Code.STOPPED
         if code := fit_to_seal(records, attachments):
             return code
         with self._lock:
             # Whoever was told RECEIVED must find room: what is staged and what is under way has its bytes set aside before more is let in.
-            if self._full or self._in_flight + self._staging.bytes_at_most(len(records), len(attachments)) > self._room:
+            if (self._full and not essential) or self._in_flight + self._staging.bytes_at_most(len(records), len(attachments)) > self._room:
                 return Code.DISK_FULL
             return self._staging.put(records, attachments)
 
@@ -176,7 +180,7 @@ class Node:
         """Stages a TICK when nothing else has moved the log's time for a period. True if it did."""
         if self._staging.count or wall - self.clockwork.last < self.tick_period:
             return False
-        return self.submit(self._tick) is Code.NONE
+        return self.submit(self._tick, essential=True) is Code.NONE         # a full disk stops business, not the time by which quotes and holds end
 
     def welcome(self) -> Welcome:
         return Welcome(self.number, self.epoch, self.streams.position, self.cell.fingerprint)
@@ -226,6 +230,17 @@ class Node:
             raise
         with self._lock:
             self._in_flight, self._room, self._full = 0, self.log.room(), self.log.full is not None
+
+    def prepare(self) -> bool:
+        """Room ahead, a little at a time, while nothing waits: the log's next segment, or a full disk asked again. True while there is more to do."""
+        try:
+            done = self.log.prepare()
+        except Exception as fault:
+            self.stopped = f"the log could not make room after sequence {self.log.position.sequence}: {fault}"
+            raise
+        with self._lock:
+            self._room, self._full = self.log.room(), self.log.full is not None
+        return done > 0
 
     def apply(self, entry: Entry) -> Told:
         """One committed entry; its events are kept before they are given back."""
@@ -327,11 +342,11 @@ def start(cell: Cell, log: Log, results: Results, tail: Iterable[Entry], reader:
 
 
 def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Cell], load: Callable[[Any], Cell], segment_bytes: int = SEGMENT_BYTES,
-              **settings: Any) -> Node:
+              say: Callable[[str], None] = lambda line: None, **settings: Any) -> Node:
     """The node of a directory: its log is opened and locked, its results cut where torn, the newest snapshot that the results reach loaded, the tail
-    applied and compared. Raises Broken, Damaged, DiskError."""
+    applied and compared. `say` is told what a crash had left and what became of it. Raises Broken, Damaged, DiskError."""
     snapshots = f"{directory}/snapshots"
-    newest, _ = snapshot.newest(disk, snapshots)
+    newest, damaged = snapshot.newest(disk, snapshots)
     log = Journal.open(disk, f"{directory}/log", cell=number, segment_bytes=segment_bytes, start=newest.manifest.position if newest else None)
     try:
         results = KeptResults.open(disk, f"{directory}/results", cell=number)
@@ -339,12 +354,31 @@ def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Ce
         cell = load(found.tables) if found else fresh()
         replay = Replay(disk, f"{directory}/log", cell=number, after=found.manifest.position if found else None, unproven=True)
         tail = (entry for chunk in replay.chunks() for entry in chunk)
+        reach = results.position.sequence
         node = start(cell, log, results, tail, ResultsReader(disk, f"{directory}/results", cell=number), number=number, **settings)
         replay.close()
     except BaseException:
         log.close()
         raise
+    for line in _found(log, results, reach, found, damaged):
+        say(line)
     return node
+
+
+def _found(log: Journal, results: KeptResults, reach: int, found: snapshot.Snapshot | None, damaged: Iterable[snapshot.SnapshotDamaged]) -> Iterable[str]:
+    """What opening had to cut, finish, write again or pass over, and where it began."""
+    if log.opening.torn:
+        yield f"cut: {log.opening.torn}"
+    if log.opening.finished_closing:
+        yield f"finished closing {log.opening.finished_closing}"
+    if results.cut:
+        yield f"cut: {results.cut.file}: {results.cut.nbytes} bytes from offset {results.cut.offset} were no whole results"
+    if results.position.sequence > reach:
+        yield f"results of sequence {reach + 1} to {results.position.sequence} written again from the log"
+    for each in damaged:
+        yield f"passed over: {each}"
+    if found:
+        yield f"began with the snapshot at sequence {found.manifest.sequence}, {log.position.sequence - found.manifest.sequence} commands after it"
 
 
 def close_node(node: Node) -> None:

@@ -31,6 +31,8 @@ MAX_TO_TELL = 256                                       # applied entries waitin
 MAX_WAITING = 256                                       # questions that wait for a position
 WAIT_SECONDS = 2.0                                      # how long they may
 STATUS_SECONDS = 10.0
+QUIET_SECONDS = 0.02                                   # so long without a command before room is made ahead, a slice at a time
+NO_ROOM_SECONDS = 0.5                                  # how often a full disk is asked again
 STAMPS_TOGETHER = 256                                   # stage times written at once
 GENESIS_TOGETHER = 1024                                 # commands of the design in one entry
 SWITCH_SECONDS = 0.0005                                 # Python's own 5 ms between threads would be ten times what a sync takes
@@ -149,9 +151,13 @@ class Running:
             self._loop.call_soon_threadsafe(self.failed.set)
 
     def _seal_on(self) -> None:
+        pause = QUIET_SECONDS
         while not (self._stopping and (self.failure or not self.node.staged)):
-            self._staged.wait()
+            if not self._staged.wait(pause):
+                pause = QUIET_SECONDS if self.node.prepare() else NO_ROOM_SECONDS
+                continue
             self._staged.clear()
+            pause = QUIET_SECONDS
             try:
                 entries = self.node.seal(self.wall(), self.monotonic())
             except Broken as fault:                     # the clock: reads go on, nothing is sealed until a person looks
@@ -227,10 +233,10 @@ class Running:
 
 
 async def serve(node: Node, socket_path: str, *, genesis: np.ndarray | None = None, genesis_attachments: bytes = b"", times: Times | None = None, stop: asyncio.Event | None = None) -> None:
-    """Runs the node behind its door until `stop` is set or it fails. `genesis`: the design's commands, sealed first in an empty log."""
+    """Runs the node behind its door until `stop` is set or it fails. `genesis`: the design's commands, sealed first where nothing was started."""
     running = Running(node, times)
     running.start()
-    if genesis is not None and node.log.position.sequence == 0:
+    if genesis is not None and not _started(node):      # also when a crash left only a part of it: configuring a thing again changes nothing
         for start in range(0, len(genesis), GENESIS_TOGETHER):
             last = start + GENESIS_TOGETHER >= len(genesis)         # only START, the last of all, has an attachment
             if code := running.submit(genesis[start:start + GENESIS_TOGETHER], genesis_attachments if last else b""):
@@ -256,6 +262,11 @@ async def serve(node: Node, socket_path: str, *, genesis: np.ndarray | None = No
         raise running.failure
 
 
+def _started(node: Node) -> bool:
+    _, columns, rows = node.cell.tables()["cell"]
+    return bool(rows[0, columns.index("started")])
+
+
 async def _look_after(running: Running) -> None:
     """Ticks and status lines, off the path of commands."""
     told, pause = time.monotonic(), running.node.tick_period / 4e9
@@ -272,8 +283,9 @@ def _plain(node: Node) -> dict[str, Any]:
 
 
 def run_node(directory: str, socket_path: str, *, number: int, fresh: Callable[[], Cell], load: Callable[[Any], Cell], genesis: np.ndarray | None = None,
-             genesis_attachments: bytes = b"", **settings: Any) -> int:
-    """The node of a directory behind a socket, until SIGTERM or SIGINT: 0. 1 when it could not start or had to stop, after it has said why."""
+             genesis_attachments: bytes = b"", opened: Callable[[], None] = lambda: None, **settings: Any) -> int:
+    """The node of a directory behind a socket, until SIGTERM or SIGINT: 0. 1 when it had to stop, after it has said why. Raises what `open_node` does;
+    `opened` is called when it is open, before it serves."""
     sys.setswitchinterval(SWITCH_SECONDS)
     disk = RealDisk()
 
@@ -283,8 +295,9 @@ def run_node(directory: str, socket_path: str, *, number: int, fresh: Callable[[
             loop.add_signal_handler(each, stop.set)
         await serve(node, socket_path, genesis=genesis, genesis_attachments=genesis_attachments, times=times, stop=stop)
 
+    node = open_node(disk, directory, number=number, fresh=fresh, load=load, lock=threading.Lock(), **settings)
     try:
-        node = open_node(disk, directory, number=number, fresh=fresh, load=load, lock=threading.Lock(), **settings)
+        opened()
         times = Times(disk, directory)
         try:
             asyncio.run(main(node, times))

@@ -70,12 +70,13 @@ def start_node(design_file: Path, directory: Path, say: Callable[[str], None]) -
         design = read_design(running.text, "the running design")
     commands, side = genesis(design, text)
     socket = directory / SOCKET
-    say(f"node of cell {design.cell.number} in {directory}")
-    say(f"door: unix socket {socket} (native record protocol; docs/wire.md)")
-    say(f"look: cambist status {directory}; stop: Ctrl-C or SIGTERM")
+
+    def opened() -> None:
+        say(f"node of cell {design.cell.number} in {directory}")
+        say(f"door: unix socket {socket} (native record protocol; docs/wire.md)")
+        say(f"look: cambist status {directory}; stop: Ctrl-C or SIGTERM")
     return run_node(str(directory), str(socket), number=design.cell.number, genesis=commands, genesis_attachments=side, epoch=EPOCH,
-                    ticker=ticker(design),
-                    **makers(design))
+                    ticker=ticker(design), opened=opened, say=say, **makers(design))
 
 
 def follow(directory: Path, every_seconds: float, say: Callable[[str], None]) -> int:

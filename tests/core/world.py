@@ -1,9 +1,9 @@
 """The world of the random flows: the scenarios' genesis and what it leaves out, so that every kind, scope, second person and limit is met."""
 import numpy as np
 
-from cambist.messages import CONFIGURE, FACTS, AccountKind, Kind, Scope, command
+from cambist.messages import CONFIGURE, AccountKind, Kind, Scope, command
 from tests.scenarios import (
-    ACTORS, ADMIN, BTC, BTCUSD_FEES, BTCUSD_LIMITS, BTCUSD_MADE, HOUSE, ONE_BTC, ONE_USD, OPERATIONS_ROLE, RISK_ROLE, SECOND, USD, XRP, Settlement,
+    ACTORS, ADMIN, BTC, BTCUSD_FEES, BTCUSD_LIMITS, BTCUSD_MADE, HOUSE, ONE_BTC, ONE_USD, SECOND, USD, XRP, Settlement,
     genesis_records,
 )
 
@@ -14,10 +14,11 @@ SIZES = {"assets": 48, "accounts": 96, "actors": 64, "instruments": 24, "venues"
          "answers": 1 << 16, "facts": 1 << 16, "events": 1 << 14}
 TOY, BTCXRP = 4, 3                              # an asset only for amounts at the edge; an instrument with coarse lots
 SECOND_DESK, MINER, BANK, QUIET = 13, 14, 15, 16
-ENTITY_ROLE, ROOT_ROLE, CAREFUL_ROLE, EMPTY_ROLE = 9, 10, 11, 12
+IDLE = (17, 18, 19, 20)                         # so many accounts that a cut-off and a kill of all take more than one command
+ENTITY_ROLE, ROOT_ROLE, CAREFUL_ROLE, MACHINE_ROLE = 9, 10, 11, 12
 MINER_KEY, ACME_GROUP, ROOT, ROOT_TWO, CAREFUL, NOBODY, SWITCHED_OFF, BOLT_BOT, SECOND_DESK_KEY, GROUP_OF_NONE = range(13, 23)
 EXTRA_ACTORS = ((MINER_KEY, MINER, 0, 1, 1), (ACME_GROUP, 10, 0, ENTITY_ROLE, 1), (ROOT, 0, 201, ROOT_ROLE, 1), (ROOT_TWO, 0, 202, ROOT_ROLE, 1),
-                (CAREFUL, 12, 203, CAREFUL_ROLE, 1), (NOBODY, 12, 0, EMPTY_ROLE, 1), (SWITCHED_OFF, 12, 0, 1, 0), (BOLT_BOT, 12, 204, 1, 1),
+                (CAREFUL, 12, 203, CAREFUL_ROLE, 1), (NOBODY, 12, 0, MACHINE_ROLE, 1), (SWITCHED_OFF, 12, 0, 1, 0), (BOLT_BOT, 12, 204, 1, 1),
                 (SECOND_DESK_KEY, SECOND_DESK, 0, 3, 1), (GROUP_OF_NONE, 0, 0, ENTITY_ROLE, 1))
 PERSONS = (K.NET, K.SETTLE, K.HALT, K.RESUME, K.KILL, K.REVIVE, K.KILL_ALL, K.REVIVE_ALL)
 BTCXRP_MADE = {**BTCUSD_MADE, "base": BTC, "quote": XRP, "lot": ONE_BTC // 100, "book_tick": 50, "quote_tick": 5, "min_price": 100_000,
@@ -29,8 +30,13 @@ def _authority() -> list[np.ndarray]:
     out += [command(K.CONFIGURE_AUTHORITY, role=CAREFUL_ROLE, command=k, scope=Scope.ALL, second_person=1) for k in sorted({*CONFIGURE, *PERSONS})]
     out += [command(K.CONFIGURE_AUTHORITY, role=ENTITY_ROLE, command=k, scope=Scope.ENTITY)
             for k in (K.NEW_ORDER, K.CANCEL_ORDER, K.AMEND_ORDER, K.CANCEL_ALL, K.TRANSFER, K.REQUEST_QUOTE, K.ACCEPT_QUOTE, K.CONFIGURE_FEES)]
-    out += [command(K.CONFIGURE_AUTHORITY, role=role, command=K.KILL, scope=Scope.ALL) for role in (RISK_ROLE, OPERATIONS_ROLE)]
+    out += [command(K.CONFIGURE_AUTHORITY, role=MACHINE_ROLE, command=k, scope=Scope.ALL) for k in (K.APPROVE, K.DENY)]     # but it is no person
     return out
+
+
+def early_records() -> list[np.ndarray]:
+    """What may not come before START."""
+    return [command(k) for k in (K.START, K.HALT, K.TICK, K.NEW_ORDER, K.DEPOSIT)]
 
 
 def world_records() -> list[np.ndarray]:
@@ -39,7 +45,7 @@ def world_records() -> list[np.ndarray]:
     more = [command(K.CONFIGURE_ASSET, asset=TOY, digits=0, approval_above=1_000, enabled=1)]
     for number, kind, entity, dealer, rate, open_, quota in (
             (SECOND_DESK, AccountKind.DESK, 1, 1, 0, 50, 500), (MINER, AccountKind.CLIENT, 14, 0, 6, 4, 500), (BANK, AccountKind.CUSTODY, 0, 0, 0, 0, 500),
-            (QUIET, AccountKind.CLIENT, 15, 0, 0, 10, 30)):
+            (QUIET, AccountKind.CLIENT, 15, 0, 0, 10, 30), *((n, AccountKind.CLIENT, 16, 0, 0, 10, 50) for n in IDLE)):
         more.append(command(K.CONFIGURE_ACCOUNT, account=number, account_kind=kind, entity=entity, dealer=dealer, rate_limit=rate, max_open=open_,
                             answer_quota=quota, enabled=1))
     more += [command(K.CONFIGURE_ACTOR, account=a, number=n, person=p, role=r, enabled=e) for n, a, p, r, e in EXTRA_ACTORS]
@@ -59,5 +65,4 @@ def world_records() -> list[np.ndarray]:
     return [*out, *more, start]
 
 
-FACT_KINDS = frozenset(FACTS)
 ALL_ACTORS = tuple(a[0] for a in ACTORS) + tuple(a[0] for a in EXTRA_ACTORS)

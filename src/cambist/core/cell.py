@@ -52,6 +52,10 @@ class Cell:
         self.table = {name: memory[offsets[i]:offsets[i] + rows[name] * dtype.itemsize].view(dtype) for i, (name, dtype) in enumerate(TABLES.items())}
         self._states = self.state if COMPILED else _States(memoryview(self.block))
 
+    def touch(self) -> None:
+        """Have every page mapped now, so that no command waits for the operating system later."""
+        np.frombuffer(self.block, np.uint8)[::PAGE_BYTES] |= 0
+
     @property
     def sequence(self) -> int:
         """The last command applied."""

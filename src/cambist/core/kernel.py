@@ -156,6 +156,17 @@ def _business(state: STATE, c: COMMAND, account: int):
         _fact(state, c, account)
 
 
+@hot
+def _named(c: COMMAND):
+    """What a refusal of the preamble says the command named."""
+    kind = c.kind
+    if (kind == Kind.CANCEL_ORDER or kind == Kind.AMEND_ORDER or kind == Kind.CANCEL_REQUEST or kind == Kind.QUOTE or kind == Kind.WITHDRAW_QUOTE
+            or (Kind.CANCEL_CHILD <= kind <= Kind.CHILD_UNKNOWN and kind != Kind.CHILD_FILLED) or kind == Kind.SETTLE
+            or kind == Kind.APPROVE or kind == Kind.DENY):
+        return c.a0
+    return c.a1 if kind == Kind.ACCEPT_QUOTE or kind == Kind.CHILD_FILLED else 0
+
+
 @cold
 def _release(state: STATE, c: COMMAND, account: int):
     """An approval runs the held command, checked again against current state; its events echo its own ids."""
@@ -169,7 +180,7 @@ def _release(state: STATE, c: COMMAND, account: int):
         state.told = belongs(state, held)
         reason = check_latches(state, held)
     if reason:
-        refuse(state, state.told, reason, 0)
+        refuse(state, state.told, reason, _named(held))
         return
     state.releasing = 1
     _business(state, held, belongs(state, held))
@@ -179,17 +190,6 @@ def _release(state: STATE, c: COMMAND, account: int):
 @cold
 def _duplicate(state: STATE, account: int, first: int):
     echo(state, put(state, Event.DUPLICATE, account, 0, 0, first))
-
-
-@hot
-def _named(c: COMMAND):
-    """What a refusal of the preamble says the command named."""
-    kind = c.kind
-    if (kind == Kind.CANCEL_ORDER or kind == Kind.AMEND_ORDER or kind == Kind.CANCEL_REQUEST or kind == Kind.QUOTE or kind == Kind.WITHDRAW_QUOTE
-            or (Kind.CANCEL_CHILD <= kind <= Kind.CHILD_UNKNOWN and kind != Kind.CHILD_FILLED) or kind == Kind.SETTLE
-            or kind == Kind.APPROVE or kind == Kind.DENY):
-        return c.a0
-    return c.a1 if kind == Kind.ACCEPT_QUOTE or kind == Kind.CHILD_FILLED else 0
 
 
 @cold

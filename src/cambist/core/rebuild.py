@@ -43,7 +43,7 @@ def _relink_book(state, ticks, instruments, by_id):
         o = at.order(state, i)
         rest(state, at.instrument(state, instruments[i]), instruments[i], i, o, ticks[i])
         remember(state, ORDER_TAG, o.id, i)
-    for k in range(by_id.shape[0]):
+    for k in range(len(by_id)):
         list_order(state, by_id[k], at.order(state, by_id[k]))
 
 
@@ -133,8 +133,8 @@ def fill(cell: "Cell", rows: Mapping[str, np.ndarray]) -> None:
             a[field] = m[:, k]
         a["living"] = 1
         cell.state[window] = len(m)
-    ticks, instruments, by_id = _fill_orders(cell, rows["orders"])
-    relink(cell._states, ticks, instruments, by_id)
+    derived = _fill_orders(cell, rows["orders"])
+    relink(cell._states, *(derived if COMPILED else (a.tolist() for a in derived)))
 
 
 def _room(cell: "Cell", name: str, wanted: int) -> int:
@@ -163,7 +163,7 @@ def _columns(cell: "Cell", table: str, at_rows, matrix: np.ndarray, fields: tupl
 def _chain(cell: "Cell", table: str, numbers: np.ndarray, places: np.ndarray, first: str, last: str) -> None:
     """A queue of sweeps from the places in it."""
     queue = numbers[np.argsort(places, kind="stable")][np.sort(places) > 0].tolist()
-    for i, following in zip(queue, [*queue[1:], 0], strict=True):
+    for i, following in zip(queue, [*queue, 0][1:], strict=True):
         cell.table[table]["sweep_next"][i] = following
         cell.table[table]["sweeping"][i] = 1
     cell.state[first], cell.state[last] = (queue[0], queue[-1]) if queue else (0, 0)

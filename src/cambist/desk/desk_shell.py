@@ -8,6 +8,7 @@ counts as unanswered until an event echoes its id: after a broken connection the
 import threading
 import time
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,18 @@ from cambist.desk.hedging import Hedger, hedger_settings
 from cambist.desk.quoting import Heard, Outgoing, Quoter, Sender, desk_aims, desk_sources, desk_terms, parcels, pricing_settings, quoter_settings
 from cambist.desk.settling import SettlementClerk
 from cambist.door.client import Code, ProtocolFault, Role, StreamKind, Subscription
-from cambist.door.client_shell import Client, DoorClosed, RefusedByDoor
+from cambist.door.client_shell import Client, RefusedByDoor
 from cambist.messages import Event
 from cambist.sections import Design
 
 PAUSE_SECONDS = 0.005                           # between two looks at the streams and the books
-LAPSE_SECONDS = 0.05                            # how often time alone is a step
+LAPSE_NS = 50_000_000                           # how often time alone is a step
+BATCHES_MOST = 64                               # read of one stream before the others have their turn
 AGAIN_SECONDS = 0.2                             # after a broken connection or an overload
 UNANSWERED_MOST = 10_000
 Names = Mapping[str, Mapping[str, int]]
 Feed = Callable[[], list[Heard]]                # every book that came since the last call; never waits
+Tell = Callable[[Any], None]
 
 
 class Line:
@@ -38,7 +41,8 @@ class Line:
         self._unanswered: dict[tuple[int, int], Outgoing] = {}
         self._client: Client | None = None
         self._subscriptions: dict[tuple[StreamKind, int], Subscription] = {}
-        self.caught_up_at = 0                           # the log's sequence when the first connection was made
+        self._complete = {stream: 0 for stream in streams}      # up to which log sequence each stream was read
+        self._reached = 0                               # where the log stood when the first connection was made
 
     def send(self, outgoing: list[Outgoing]) -> None:
         for one in outgoing:
@@ -64,37 +68,44 @@ class Line:
                     self._lost()
                     return
 
-    def hear(self) -> list[tuple[tuple[StreamKind, int], np.void, int]]:
-        """(stream, event, position) of what came; empty when nothing did, or while there is no connection."""
+    def hear(self) -> list[tuple[StreamKind, np.void]]:
+        """What came, by stream; empty when nothing did, or while there is no connection."""
         if (client := self._connected()) is None:
             return []
         heard = []
         try:
             for stream, subscription in self._subscriptions.items():
-                for batch in client.batches(subscription, timeout=0.001):
+                for batch in islice(client.batches(subscription, timeout=0.001), BATCHES_MOST):
                     self._cursors[stream] = batch.first + len(batch.events)
-                    heard += [(stream, row, batch.position) for row in batch.events]
+                    self._complete[stream] = batch.position
+                    heard += [(stream[0], row) for row in batch.events]
         except (OSError, ProtocolFault):
             self._lost()
-        for _, row, _ in heard:
+        for _, row in heard:
             self._unanswered.pop((int(row["id_hi"]), int(row["id_lo"])), None)
         return heard
+
+    @property
+    def behind(self) -> bool:
+        """Whether something that was in the log when we first connected is still to be read."""
+        return not self._reached or any(position < self._reached for position in self._complete.values())
 
     def _connected(self) -> Client | None:
         if self._client is not None:
             return self._client
         try:
-            client = Client(self._path, Role.HOUSE if hasattr(Role, "HOUSE") else Role.GATEWAY)
+            client = Client(self._path, Role.SERVICE)
+            stood = client.read("status")[0]            # before subscribing: every stream tells at least this much
             self._subscriptions = {stream: client.subscribe(*stream, cursor=self._cursors[stream]) for stream in self._streams}
         except (OSError, RefusedByDoor, ProtocolFault):
             self._stop.wait(AGAIN_SECONDS)
             return None
-        self._client = client
-        if not self.caught_up_at:
-            self.caught_up_at = max(client.read("status")[0], 1)
-        again = list(self._unanswered.values())
-        if again:
-            self._put(again)
+        for stream, subscription in self._subscriptions.items():
+            if subscription.number == self._cursors[stream]:       # nothing in it that we have not heard
+                self._complete[stream] = subscription.position
+        self._client, self._reached = client, self._reached or max(stood, 1)
+        if self._unanswered:
+            self._put(list(self._unanswered.values()))
         return self._client
 
     def _lost(self) -> None:
@@ -106,42 +117,63 @@ class Line:
         self._lost()
 
 
-def run_desk(path: str, design: Design, names: Names, key: str, feed: Feed, stop: threading.Event, tell: Callable[[Any], None] = lambda effect: None) -> None:
-    """The desk of `key` until `stop` is set. `tell` hears what a person should know. `feed` gives the venues' books."""
-    named = design.keys[key]
-    account, sources = names["accounts"][named.account], desk_sources(design, names)
+def run_desk(path: str, design: Design, names: Names, key: str, feed: Feed, stop: threading.Event, tell: Tell = lambda effect: None) -> None:
+    """The desk of `key` until `stop` is set. `feed` gives the venues' books; `tell` hears what a person should know."""
+    named, sources = design.keys[key], desk_sources(design, names)
+    account, terms, aims = names["accounts"][named.account], desk_terms(design, names), desk_aims(design, names, named.account)
     sender = Sender(names["actors"][key], account, time.time_ns(), design.cell.answer_window // 2)
-    terms, aims = desk_terms(design, names), desk_aims(design, names, named.account)
     quoter = Quoter(sender, terms, sources, aims, quoter_settings(design, names))
-    most = max((len(some) for some in sources.values()), default=2)
-    hedger = Hedger(sender, terms, sources, aims, hedger_settings(design, names, pricing_settings(design, most)))
+    hedger = Hedger(sender, terms, sources, aims, hedger_settings(design, names, pricing_settings(design, max(map(len, sources.values()), default=2))))
     line = Line(path, ((StreamKind.ACCOUNT, account), (StreamKind.PUBLIC, 0)), stop)
-    acting, clock = False, _Clock()
-    lapsed = 0
+    acting, now, lapsed = False, 0, 0
     while not stop.is_set():
-        now, out = clock.now(), []
-        events: list[Any] = []
-        for (kind, _), row, position in line.hear():
-            if kind is StreamKind.PUBLIC and row["kind"] != Event.REFERENCE:
-                continue
-            if acting or position > line.caught_up_at:
-                events.append(row)
-            else:
+        now = max(now, time.time_ns())
+        heard = [row for kind, row in line.hear() if kind is StreamKind.ACCOUNT or row["kind"] == Event.REFERENCE]
+        if not acting:
+            for row in heard:
+                quoter.learn(row, now=now)
                 hedger.learn(row, now)
-                if kind is StreamKind.ACCOUNT:
-                    quoter.learn(row, now=now)
-        acting = acting or (line.caught_up_at > 0 and not events and not line.behind) if hasattr(line, "behind") else line.caught_up_at > 0
-        events += feed()
-        if now - lapsed >= LAPSE_SECONDS * 1e9:
-            events.append(Elapsed())
+            acting = not line.behind
+            continue
+        events: list[Any] = [*heard, *feed()]
+        if now - lapsed >= LAPSE_NS:
             lapsed = now
+            events.append(Elapsed())
+        out: list[Outgoing] = []
         for event in events:
-            quotes, effects = quoter.step(event, now)
+            quotes, asked = quoter.step(event, now)
             hedges, unhedged = hedger.step(event, now)
             out += [*quotes, *(Outgoing(record) for record in hedges)]
-            for effect in (*effects, *unhedged):
+            for effect in (*asked, *unhedged):
                 tell(effect)
-        if acting and out:
-            line.send(out)
+        line.send(out)
+        stop.wait(PAUSE_SECONDS)
+    line.close()
+
+
+def run_settlement(path: str, design: Design, names: Names, key: str, stop: threading.Event, cut_offs: tuple[int, ...] = (), tell: Tell = lambda effect: None,
+                   net_now: threading.Event | None = None) -> None:
+    """The settlement clerk until `stop` is set; `net_now`, when set by another, is a cut-off on request."""
+    clerk = SettlementClerk(Sender(names["actors"][key], 0, time.time_ns(), design.cell.answer_window // 2), cut_offs)
+    line = Line(path, ((StreamKind.ALL, 0),), stop)
+    acting, now = False, 0
+    while not stop.is_set():
+        now = max(now, time.time_ns())
+        heard: list[Any] = [row for _, row in line.hear()]
+        if not acting:
+            for row in heard:
+                clerk.learn(row)
+            acting = not line.behind
+            continue
+        out: list[np.ndarray] = []
+        for event in [*heard, None]:
+            records, effects = clerk.step(event, now)
+            out += records
+            for effect in effects:
+                tell(effect)
+        if net_now is not None and net_now.is_set():
+            net_now.clear()
+            out += clerk.net(now)
+        line.send([Outgoing(record) for record in out])
         stop.wait(PAUSE_SECONDS)
     line.close()

@@ -9,7 +9,6 @@ that is UNKNOWN counts whole until the venue's word closes it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
 
 import msgspec
 import numpy as np

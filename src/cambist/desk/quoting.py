@@ -75,6 +75,7 @@ class QuoterSettings(msgspec.Struct, frozen=True, kw_only=True):
     auto_most: dict[int, int]
     ttl_ns: int
     requote_ppm: int = 75                       # a quote further than this from today's price is replaced
+    overrun_ppm: int = 500                      # what a person was shown, or quoted, is void when the engine's price has gone further than this
     retry_ns: int = 250_000_000                 # after a refusal
     attempts_most: int = 5                      # refusals of one request before it is left alone
     volatility_ns: int = 60_000_000_000
@@ -95,8 +96,8 @@ class Sender:
 
 class _Standing:
     """One request, and what we said to it."""
-    __slots__ = ("again", "asked", "asked_until", "ask", "attempts", "bid", "decider", "instrument", "lapses", "passed", "quantity", "quote", "request", "shown",
-                 "side", "told")
+    __slots__ = ("again", "asked", "asked_until", "ask", "attempts", "bid", "decider", "instrument", "lapses", "passed", "quantity", "quote", "request",
+                 "shown", "side", "told")
 
     def __init__(self, row: Told) -> None:
         self.request, self.instrument, self.quantity, self.lapses = (int(row[name]) for name in ("id", "instrument", "quantity", "other"))
@@ -160,12 +161,12 @@ class Quoter:
         priced = self._price(one, now)
         if not priced.mode.firm:
             return [], [Unquoted(request, priced.reasons or (priced.mode.name.lower(),))]
-        if one.shown is not None and self._moved(one.shown.bid, one.shown.ask, priced):
+        if one.shown is not None and _moved(one.shown.bid, one.shown.ask, priced, self.settings.overrun_ppm):
             return [], [self._show(one, priced)]
         chosen = (priced.bid if bid is None else bid, priced.ask if ask is None else ask)
         if tuple(p > 0 for p in chosen) != (one.side != Side.BUY, one.side != Side.SELL):
             return [], [Unquoted(request, ("wrong_sides",))]
-        one.decider, one.passed = person, False
+        one.decider, one.passed, one.shown = person, False, priced
         return [self._send(one, *chosen, priced, now)], []
 
     def pass_(self, request: int, person: int, now: int) -> tuple[list[Outgoing], list[Effect]]:
@@ -254,13 +255,13 @@ class Quoter:
             return
         # a person's
         if self._terms[one.instrument].amount(one.quantity, max(priced.bid, priced.ask)) > self.settings.auto_most.get(one.instrument, -1):
-            if not one.quote and (one.shown is None or self._moved(one.shown.bid, one.shown.ask, priced)):
+            if not one.quote and (one.shown is None or _moved(one.shown.bid, one.shown.ask, priced, self.settings.requote_ppm)):
                 effects.append(self._show(one, priced))
             elif one.quote and self._worse(one, priced):
                 out.append(self._withdraw(one, now))
             return
         # the engine's
-        if not one.quote or self._moved(one.bid, one.ask, priced):
+        if not one.quote or _moved(one.bid, one.ask, priced, self.settings.requote_ppm):
             out.append(self._send(one, priced.bid, priced.ask, priced, now))
 
     def _price(self, one: _Standing, now: int) -> Priced:
@@ -268,12 +269,9 @@ class Quoter:
         enquiry = Enquiry(one.side, one.quantity, min(self.settings.ttl_ns, max(one.lapses - now, 1)))
         return price(self._markets[number], self._terms[number], self._volatility[number], self.inventory.of(number), enquiry, settings, now)
 
-    def _moved(self, bid: int, ask: int, priced: Priced) -> bool:
-        return any(abs(new - old) * PPM > self.settings.requote_ppm * old for old, new in ((bid, priced.bid), (ask, priced.ask)))
-
     def _worse(self, one: _Standing, priced: Priced) -> bool:
-        """A person's quote that the market has run over: the engine would now ask more, or bid less, by more than it would replace its own for."""
-        ask, bid, ppm = one.ask, one.bid, self.settings.requote_ppm
+        """A person's quote that the market has run over: the engine would now ask more, or bid less, than when it was shown, by too much."""
+        ask, bid, ppm = one.ask, one.bid, self.settings.overrun_ppm
         if one.shown is None:
             return False
         moved_ask, moved_bid = priced.ask - one.shown.ask, one.shown.bid - priced.bid
@@ -295,6 +293,10 @@ class Quoter:
 
     def _asked(self, one: _Standing, record: np.ndarray) -> None:
         one.asked, one.asked_until = (int(record["id_hi"][0]), int(record["id_lo"][0])), int(record["expires"][0])
+
+
+def _moved(bid: int, ask: int, priced: Priced, ppm: int) -> bool:
+    return any(abs(new - old) * PPM > ppm * old for old, new in ((bid, priced.bid), (ask, priced.ask)))
 
 
 def traded(row: Told, number: int) -> Traded | None:
@@ -371,4 +373,5 @@ def quoter_settings(design: Design, names: Mapping[str, Mapping[str, int]]) -> Q
             for name, row in design.instruments.items() if row.quote in design.pricing.auto_quote_max_notional}
     return QuoterSettings(pricing={number: pricing_settings(design, len(named)) for number, named in desk_sources(design, names).items()}, auto_most=auto,
                           ttl_ns=design.pricing.quote_ttl, requote_ppm=max(design.pricing.min_half_spread_ppm // 2, 1),
+                          overrun_ppm=max(design.pricing.wider_ppm, 1),
                           volatility_ns=design.pricing.volatility_window)

@@ -20,7 +20,7 @@ from cambist.messages import Event, Kind, Reason
 DAY_NS = 86_400_000_000_000
 BATCH_MOST = 512                                # SETTLEs under way at once
 ATTEMPTS_MOST = 1_000                           # of one obligation, before a person is called and it is left alone
-WAITS = {Reason.INSUFFICIENT, Reason.UNCOVERED, Reason.HOUSE_UNCOVERED, Reason.UNPAID, Reason.EXPIRED}     # something else must happen first, or nothing is wrong
+WAITS = {Reason.INSUFFICIENT, Reason.UNCOVERED, Reason.HOUSE_UNCOVERED, Reason.UNPAID, Reason.EXPIRED}     # something else comes first, or nothing is wrong
 MONEY_CAME = {Event.DEPOSITED, Event.TRANSFERRED, Event.CHILD_FILL, Event.FILLED}
 Told: TypeAlias = np.void | Mapping[str, Any]
 
@@ -39,7 +39,7 @@ class _Due:
     def __init__(self, row: Told) -> None:
         self.number, self.account, self.amount = int(row["id"]), int(row["account"]), int(row["amount"])
         self.state, self.attempts, self.asked_until = "ready", 0, 0
-        self.asked = (0, 0)
+        self.asked: tuple[int, int] = (0, 0)
 
 
 class SettlementClerk:
@@ -94,7 +94,7 @@ class SettlementClerk:
         reason = Reason(int(row["reason"]))
         if due.asked != (int(row["id_hi"]), int(row["id_lo"])):
             return
-        if reason in (Reason.UNKNOWN_OBLIGATION,):
+        if reason == Reason.UNKNOWN_OBLIGATION:
             del self._due[due.number]                   # settled by another
         elif reason in WAITS and due.attempts < ATTEMPTS_MOST:
             due.state = "waiting"

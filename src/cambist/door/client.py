@@ -13,7 +13,7 @@ from cambist.door.protocol import (
     MAX_CREDIT, Bye, Code, End, Events, Hello, Message, Ping, Pong, ProtocolFault, Pull, Read, Received, Refused, Role, Session, State, StreamKind, Submit,
     Subscribe, Unsubscribe, Verb, View, Welcome, attach, encode,
 )
-from cambist.messages import COMMAND, EVENT, NUMBERED, Event
+from cambist.messages import COMMAND, COUNTED_ONCE, EVENT, NUMBERED, Event
 
 __all__ = ["MAX_CREDIT", "Asked", "Bye", "ClientSession", "Code", "Events", "Message", "ProtocolFault", "Received", "Refused", "Role", "State", "StreamKind",
            "Subscription", "Verb", "View", "Welcome", "attach"]
@@ -140,7 +140,8 @@ class Asked:
         if not len(mine):
             return False
         # Numbers are an actor's own, and an event names no actor: what looks like the answer only says that it is time to ask for it.
-        self.duplicate = self.numbered or bool((mine["kind"] == Event.DUPLICATE)[0])
+        # A fact counts once and is never refused: that it was heard before is the whole answer, and no view keeps another.
+        self.duplicate = self.numbered or (bool((mine["kind"] == Event.DUPLICATE)[0]) and self.kind not in COUNTED_ONCE)
         self.answer = None if self.duplicate else mine.copy()
         return True
 

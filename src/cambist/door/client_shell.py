@@ -49,7 +49,11 @@ class Client:
         self._private: dict[tuple[StreamKind, int], Subscription] = {}
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(self.timeout)
-        self._socket.connect(self.path)
+        try:
+            self._socket.connect(self.path)
+        except OSError as fault:
+            self._socket.close()
+            raise DoorClosed(f"no node answers at {self.path} ({fault.strerror or fault}); `cambist run` starts one") from fault
         self._send()
         deadline = time.monotonic() + self.timeout
         while self.session.welcome is None:

@@ -18,6 +18,7 @@ from cambist.desk.hedging import Hedger, hedger_settings
 from cambist.desk.quoting import Heard, Outgoing, Quoter, Sender, desk_aims, desk_sources, desk_terms, pricing_settings, quoter_settings
 from cambist.desk.settling import SettlementClerk
 from cambist.feeds.streams import ALL, PUBLIC, Streams, account_row
+from cambist.log.entry import SideSection
 from cambist.messages import EVENT, AccountKind, Event, Kind, Side, command
 from cambist.sections import Custody, Design, Desk
 from cambist.simulation.auditor import invariants
@@ -134,7 +135,8 @@ class SimulatedClient:
             one.decide_at = now + one.wait_ns if one.number and not one.reason else 0
         elif kind == Event.QUOTE_SHOWN and told["other"] in self.requests:
             one = self.requests[told["other"]]
-            one.quotes = {q: s for q, s in one.quotes.items() if q >> 32 != number >> 32} | {number: Shown(number, told["price"], told["amount"], told["leaves"])}
+            others = {q: s for q, s in one.quotes.items() if q >> 32 != number >> 32}      # a dealer's new quote takes the place of its last
+            one.quotes = others | {number: Shown(number, told["price"], told["amount"], told["leaves"])}
         elif kind == Event.QUOTE_ENDED and told["other"] in self.requests:
             self.requests[told["other"]].quotes.pop(number, None)
         elif kind == Event.FILLED and given in self._asked:
@@ -164,10 +166,10 @@ class House:
 
     def __init__(self, engine: Engine, design: Design, seed: int, feeds: Mapping[int, Iterable[BookUpdate]] | None = None, *, start: int = START,
                  venues: Mapping[str, SimulatedSettings] | None = None, dealer_spread_ppm: int = 1_500, funds: Mapping[str, str] | None = None,
-                 audit: bool = True) -> None:
+                 audit: bool = True, genesis: tuple[np.ndarray, bytes] | None = None) -> None:
         self.engine, self.design, self.now, self.audit = engine, design, start, audit
-        genesis = configure(design)
-        self.names: Names = genesis.names
+        made_from = configure(design)
+        self.names: Names = made_from.names
         self.terms = desk_terms(design, self.names)
         self.sequence = 0
         self.streams = Streams(lambda sequence: ())     # everyone reads at once, so the ring is enough
@@ -175,11 +177,12 @@ class House:
         self.said: deque[Said] = deque(maxlen=KEPT)
         self.explanations: dict[tuple[int, int], bytes] = {}
         self._inbox: list[np.ndarray] = []
+        self._side = SideSection()                      # the attachments of what is in the inbox
         self._cursors: dict[str, int] = {}
         self._life = design.cell.answer_window // 2
         self._session = 0
         self._clock_at = 0
-        self._apply(np.concatenate(genesis.records))
+        self._apply(*(genesis or (np.concatenate(made_from.records),)))
         self._fund(FUNDS if funds is None else funds)
         self._make_desk()
         self._make_outside(seed, dict(venues or {}), dealer_spread_ppm)
@@ -190,8 +193,9 @@ class House:
     # -------------------------------------------------------------------------------------------------------------------- makers
     def _key(self, kind: Kind, account: str = "", near: str = "") -> int:
         """A key whose role may send this kind: a service's for the account, of the house for none, best one named after `near`."""
-        able = [name for name, key in self.design.keys.items() if key.account == account and not key.person and
-                kind in {k for words in (self.design.roles[key.role].own, self.design.roles[key.role].entity, self.design.roles[key.role].all) for k in kinds(words)}]
+        roles = self.design.roles
+        able = [name for name, key in self.design.keys.items() if key.account == account and not key.person
+                and any(kind in kinds(words) for words in (roles[key.role].own, roles[key.role].entity, roles[key.role].all))]
         if not able:
             raise ValueError(f"no service key may send {kind.name} for {account or 'the house'}: declare one under keys")
         return self.names["actors"][next((name for name in able if near and near in name), able[0])]
@@ -309,6 +313,7 @@ class House:
                     self.explanations[int(one.record["id_hi"][0]), int(one.record["id_lo"][0])] = one.attachment
                     if len(self.explanations) > KEPT:
                         del self.explanations[next(iter(self.explanations))]
+                    one.record["attachment"] = self._side.add(one.attachment)
                 self._inbox.append(one.record)
             else:
                 self._inbox.append(one)
@@ -350,7 +355,8 @@ class House:
         for _ in range(ROUNDS_MOST):
             if self._inbox:
                 records, self._inbox = np.concatenate(self._inbox), []
-                self._apply(records)
+                side, self._side = bytes(self._side), SideSection()
+                self._apply(records, side)
                 self._tell()
             elif any(venue.queue for venue in self.venues.values()):
                 for venue in self.venues.values():
@@ -359,10 +365,11 @@ class House:
                 return
         raise BrokenHouse(f"at {self.now} the actors answered one another {ROUNDS_MOST} times without end")
 
-    def _apply(self, records: np.ndarray) -> None:
+    def _apply(self, records: np.ndarray, side: bytes = b"") -> None:
         first = self.sequence + 1
         self.sequence += len(records)
-        events = self.engine.apply(records, self.now)
+        whole = getattr(self.engine, "apply_with", None)        # an engine with a log keeps attachments; a bare core has nothing to keep them in
+        events = whole(records, self.now, side) if whole else self.engine.apply(records, self.now)
         self.log.append((self.now, records))
         self.streams.add(first, self.sequence, events)
         if self.audit and (broken := invariants(self.engine.tables())):

@@ -21,8 +21,8 @@ def number_ok(table: dict, number: int) -> bool:
 
 
 def check_cell(t: State, c: Command) -> Reason:
-    windows = (c["answer_window"], c["fact_window"], c["rfq_window"], c["approval_window"])
-    if not 0 <= c["cell"] <= 255 or not all(1 <= w <= BILLION_BILLION for w in windows) or c["max_ttl"] < 1:
+    windows = (c["answer_window"], c["fact_window"], c["rfq_window"], c["approval_window"], c["max_ttl"])
+    if not 0 <= c["cell"] <= 255 or not all(1 <= w <= BILLION_BILLION for w in windows):
         return R.BAD_VALUE
     if t.cell.started and c["cell"] != t.cell.cell:
         return R.IMMUTABLE
@@ -38,7 +38,7 @@ def set_cell(t: State, c: Command) -> None:
 def check_asset(t: State, c: Command) -> Reason:
     if not number_ok(t.assets, c["asset"]):
         return R.BAD_NUMBER
-    if not 0 <= c["digits"] <= 18 or c["approval_above"] < -1 or not boolean(c["enabled"]):
+    if not 0 <= c["digits"] <= 18 or not -1 <= c["approval_above"] <= MAX_AMOUNT or not boolean(c["enabled"]):
         return R.BAD_VALUE
     if c["asset"] in t.assets and t.assets[c["asset"]].digits != c["digits"]:
         return R.IMMUTABLE
@@ -121,7 +121,7 @@ def check_instrument(t: State, c: Command) -> Reason:
         return R.BAD_VALUE
     if (c["max_price"] - c["min_price"]) // c["book_tick"] >= MAX_LEVELS:
         return R.BAD_VALUE
-    if c["amount_num"] < 1 or c["amount_den"] < 1 or c["settlement"] not in (0, 1):
+    if not all(1 <= c[name] <= MAX_AMOUNT for name in ("lot", "amount_num", "amount_den")) or c["settlement"] not in (0, 1):
         return R.BAD_VALUE
     if c["max_price"] * c["amount_num"] > MAX_AMOUNT:
         return R.OVERFLOW

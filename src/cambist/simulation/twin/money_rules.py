@@ -1,5 +1,5 @@
 """Section 6 of the rules: deposits, their reversal, moves of custody, and transfers."""
-from cambist.messages import AccountKind, Cause, Event, Kind, Reason
+from cambist.messages import MAX_AMOUNT, AccountKind, Cause, Event, Kind, Reason
 from cambist.simulation.twin.model import Command, State
 from cambist.simulation.twin.preamble_rules import count_fact
 
@@ -14,7 +14,7 @@ def is_custody(t: State, account: int) -> bool:
 def check_asset_and_amount(t: State, c: Command) -> Reason:
     if c["asset"] not in t.assets:
         return R.UNKNOWN_ASSET
-    return R.BAD_AMOUNT if c["amount"] < 1 else R.NONE
+    return R.NONE if 1 <= c["amount"] <= MAX_AMOUNT else R.BAD_AMOUNT
 
 
 def receiver(t: State, c: Command) -> int:
@@ -117,7 +117,7 @@ def check_transfer(t: State, c: Command) -> Reason:
         return R.BAD_VALUE
     if asset not in t.assets or not t.assets[asset].enabled:
         return R.UNKNOWN_ASSET
-    if amount < 1:
+    if not 1 <= amount <= MAX_AMOUNT:
         return R.BAD_AMOUNT
     if not t.accounts[to].enabled:
         return R.ACCOUNT_DISABLED

@@ -41,7 +41,7 @@ def end_request(t: State, request: Request, to_quotes: int, reason: int, tell_cl
         quote = t.quotes[number]
         tell_quote_ended(t, quote, quote.account, to_quotes)
         drop_quote(t, quote)
-    fields = {"id": request.id, "instrument": request.instrument, "side": request.side, "reason": reason}
+    fields = {"id": request.id, "instrument": request.instrument, "reason": reason}
     if tell_client and c is not None:
         t.echo(c, Event.REQUEST_ENDED, request.account, **fields)
     elif tell_client:
@@ -293,7 +293,7 @@ def accept_quote(t: State, c: Command) -> None:
     fields = {"id": winner.id, "other": number, "instrument": ins.number, "price": price, "quantity": x, "amount": a, "liquidity": Liquidity.QUOTE}
     t.echo(c, Event.FILLED, c.account, side=side, fee=client_fee, **fields)
     t.emit(Event.FILLED, winner.account, side=opposite(side), **fields)
-    t.emit(Event.REQUEST_ENDED, c.account, id=request.id, instrument=ins.number, side=request.side, reason=R.FILLED)
+    t.emit(Event.REQUEST_ENDED, c.account, id=request.id, instrument=ins.number, reason=R.FILLED)
     drop_quote(t, winner)
     request.state, request.expires = RequestState.FILLED, t.time + t.cell.rfq_window
 

@@ -74,7 +74,7 @@ def check_cancel_child(t: State, c: Command) -> Reason:
 
 def cancel_child(t: State, c: Command) -> None:
     child = t.children[c["child"]]
-    t.echo(c, Event.CHILD_CANCEL_ASKED, child.account, id=child.id, other=child.venue, instrument=child.instrument, side=child.side)
+    t.echo(c, Event.CHILD_CANCEL_ASKED, child.account, id=child.id, other=child.venue, instrument=child.instrument)
 
 
 # ---------------------------------------------------------------------------------------------------------------- venue facts
@@ -153,7 +153,7 @@ def check_child_filled(t: State, c: Command) -> Reason:
         return R.BAD_SIDE
     if not 1 <= c["price"] <= MAX_AMOUNT:
         return R.BAD_PRICE
-    if c["quantity"] <= 0:
+    if not 1 <= c["quantity"] <= MAX_AMOUNT:
         return R.BAD_QUANTITY
     if not 0 <= c["fee"] <= MAX_AMOUNT:
         return R.BAD_AMOUNT

@@ -166,8 +166,8 @@ def decrement(t: State, maker: Order, taker: Order) -> None:
         follow_hold(t, order)
     t.position(maker.account, maker.instrument).grow_open(maker.side, -x)
     for order in (maker, taker):
-        t.emit(Event.ORDER_REDUCED, order.account, id=order.id, instrument=order.instrument, side=order.side, quantity=x, leaves=order.leaves,
-               reason=R.SELF_TRADE)
+        t.emit(Event.ORDER_REDUCED, order.account, id=order.id, instrument=order.instrument, side=order.side, price=order.price, quantity=x,
+               leaves=order.leaves, reason=R.SELF_TRADE)
         if order.leaves == 0:
             if order is maker:
                 leave_book(t, order)

@@ -1,6 +1,7 @@
 """The rules in the words of the domain. Each test runs on every engine listed here; they must agree with docs/rules.md and so with each other."""
 import pytest
 
+from cambist.core.cell import Cell
 from cambist.messages import NUMBERED, Cause, ChildState, Event, Kind, Liquidity, OrderType, Reason, RequestState, SelfTrade, TimeInForce
 from cambist.simulation.auditor import invariants
 from cambist.simulation.twin import Twin
@@ -11,7 +12,7 @@ from tests.scenarios import (
 )
 
 K, E, R = Kind, Event, Reason
-ENGINES = {"twin": Twin}
+ENGINES = {"kernel": Cell, "twin": Twin}
 AMOUNT = 60_000 * ONE_USD                       # of one bitcoin at PRICE
 MILLION_USD = 1_000_000 * ONE_USD
 HOLD = AMOUNT + 30 * ONE_USD                    # a bid for one bitcoin, with the taker's 500 ppm

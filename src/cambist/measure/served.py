@@ -1,0 +1,82 @@
+"""A real node process for a benchmark: started on a temporary directory, filled by the bench desk's opening, stopped at the end."""
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from cambist.door.client_shell import Client
+from cambist.measure.flow import Desk, bench_desk, opening
+
+START_SECONDS = 60.0
+RUN = ("import sys; from cambist.measure.served import serve; sys.exit(serve(sys.argv[1], sys.argv[2]))")
+
+
+def serve(design_file: str, directory: str) -> int:
+    """In the child: the node exactly as `cambist run` starts it, with the bench desk's design."""
+    import logging
+
+    import structlog
+
+    from cambist.node_shell import run_node
+    from cambist.run import EPOCH, SOCKET, makers, ticker
+    from cambist.warm import warm
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    warm()
+    desk = bench_desk(Path(design_file))
+    return run_node(directory, f"{directory}/{SOCKET}", number=desk.design.cell.number, genesis=desk.records, epoch=EPOCH, ticker=ticker(desk.design),
+                    **makers(desk.design))
+
+
+@contextlib.contextmanager
+def served(design_file: Path) -> Iterator[tuple[Desk, str]]:
+    """(desk, socket path) of a running, funded node in a process of its own."""
+    directory = tempfile.mkdtemp(prefix="cambist-bench-")
+    process = subprocess.Popen([sys.executable, "-c", RUN, str(design_file), directory], env=os.environ)
+    path, desk = f"{directory}/door.sock", bench_desk(design_file)
+    try:
+        client = _connect(path, process)
+        client.submit(opening(desk))
+        await_sequence(client, len(desk.records) + len(opening(desk)))
+        client.close()
+        yield desk, path
+    finally:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(30)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        shutil.rmtree(directory)
+
+
+def _connect(path: str, process: subprocess.Popen) -> Client:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return Client(path)
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+def await_sequence(client: Client, sequence: int) -> None:
+    """Until the node has applied that far."""
+    deadline = time.monotonic() + START_SECONDS
+    while client.read("status")[1]["applied"] < sequence:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the node did not reach sequence {sequence}")
+        time.sleep(0.002)
+
+
+def in_parts(records: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(records), size):
+        yield records[start:start + size]
