@@ -81,8 +81,8 @@ def with_quotes(steps: list[Step]) -> list[Step]:
                                     id_lo=1000 * i + 3, expires=step.now + 50 * SECOND))
         for event in account_stream(node, ACCOUNT["acme"])[-40:]:
             if event["kind"] == Event.QUOTE_SHOWN and i % 3 == 2:
-                rows.append(command(K.ACCEPT_QUOTE, actor=KEY["ada"], account=ACCOUNT["acme"], side=Side.BUY, request=int(event["other"]), limit_price=PRICE + 3,
-                                    id_hi=7, id_lo=1000 * i + 4, expires=step.now + 50 * SECOND))
+                rows.append(command(K.ACCEPT_QUOTE, actor=KEY["ada"], account=ACCOUNT["acme"], side=Side.BUY, request=int(event["other"]),
+                                    limit_price=PRICE + 3, id_hi=7, id_lo=1000 * i + 4, expires=step.now + 50 * SECOND))
         out.append(Step(step.now, np.concatenate(rows)))
         assert node.submit(out[-1].records) is Code.NONE
         node.step(step.now)

@@ -150,14 +150,19 @@ def _story(house: House, instrument: str) -> tuple[Request, bool]:
 
     house.run(house.now + PATIENCE, hedged)
     house.net()
-    settled = house.run(house.now + PATIENCE, lambda: bool(house.rows("cell")[0]["cycle"]) and not house.rows("cell")[0]["cut_off"] and not house.rows("obligations"))
-    return request, settled
+
+    def all_settled() -> bool:
+        cell = house.rows("cell")[0]
+        return bool(cell["cycle"]) and not cell["cut_off"] and not house.rows("obligations")
+
+    return request, house.run(house.now + PATIENCE, all_settled)
 
 
 def _facts(house: House, instrument: str, request: Request) -> dict[str, Any]:
     filled = request.filled or {}
     return {"instrument": instrument, "quantity": request.quantity, "price": int(filled.get("price", 0)), "dealers_quoting": len({q >> 32 for q in request.quotes}),
-            "digits": {name: row.digits for name, row in house.design.assets.items()}, "commands": house.sequence, "log_time_ns": house.now - START}
+            "digits": {name: row.digits for name, row in house.design.assets.items()},
+            "commands": house.sequence, "log_time_ns": house.now - START}
 
 
 def _read_back(disk: RealDisk, folder: Path, design: Design, request: Request, house: House, door: ThroughDoor, checks: dict[str, bool], found: Found) -> Found:

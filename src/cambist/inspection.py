@@ -77,7 +77,8 @@ def walk(disk: Disk, directory: str, cell: Any | None, clock: Callable[[], int])
     findings = [f"{f.file}: byte {f.offset}, sequence {f.sequence}: {f.what}{' (a torn tail: the next start cuts it)' if f.torn else ''}" for f in log.findings]
     entries, last, faults = verify_results(disk, f"{directory}/results")
     findings += [str(fault) for fault in faults]
-    lines = [f"log: {log.segments} segments, {log.entries} entries, {log.records} commands, to sequence {log.last.sequence} ({'closed' if log.closed else 'open'})",
+    lines = [f"log: {log.segments} segments, {log.entries} entries, {log.records} commands, to sequence {log.last.sequence} "
+             f"({'closed' if log.closed else 'open'})",
              f"results: {entries} entries, to sequence {last.sequence}"]
     if not findings and cell is not None:
         found = replay(disk, directory, cell, clock)

@@ -379,8 +379,7 @@ EVENT = np.dtype([("kind", U2), ("reason", U2), ("side", U1), ("liquidity", U1),
 def _place(arguments: tuple[tuple[str, str], ...]) -> tuple[list[str], list[str], list[int], list[int]]:
     """Names, codes, offsets and the nine masks of defined bits: small fields fill the first word in order, every int64 starts its own word."""
     names, codes, offsets, masks = [n for n, _ in HEAD], [c for _, c in HEAD], [], [0] * ARGUMENT_WORDS
-    for _, code in HEAD:
-        offsets.append(offsets[-1] + np.dtype(codes[len(offsets) - 1]).itemsize if offsets else 0)
+    offsets += [sum(np.dtype(c).itemsize for c in codes[:i]) for i in range(len(HEAD))]
     at = HEAD_BYTES
     for name, code in arguments:
         size = np.dtype(code).itemsize
@@ -401,6 +400,9 @@ for _kind, _arguments in ARGUMENTS.items():
     MASKS[_kind] = _masks
 
 
+FIELDS: dict[Kind, tuple[str, ...]] = {kind: tuple(layout.names or ()) for kind, layout in LAYOUT.items()}
+
+
 class BadRecord(ValueError):
     """A command that cannot be written down: says which field of which kind, and what would fit."""
 
@@ -410,8 +412,8 @@ def command(kind: Kind, **fields: int) -> np.ndarray:
     record = np.zeros(1, LAYOUT[kind])
     record["kind"] = kind
     for name, value in fields.items():
-        if name not in LAYOUT[kind].fields:
-            raise BadRecord(f"{kind.name} has no field {name!r}; it has {', '.join(n for n in LAYOUT[kind].names if n != 'kind')}")
+        if name not in FIELDS[kind]:
+            raise BadRecord(f"{kind.name} has no field {name!r}; it has {', '.join(n for n in FIELDS[kind] if n != 'kind')}")
         low, high = np.iinfo(LAYOUT[kind][name]).min, np.iinfo(LAYOUT[kind][name]).max
         if not low <= int(value) <= high:
             raise BadRecord(f"{kind.name}.{name} = {value} does not fit: {low} to {high}")
@@ -424,7 +426,7 @@ def named(record: np.ndarray) -> dict[str, int]:
     kind = int(record["kind"].reshape(-1)[0])
     layout = LAYOUT[Kind(kind)] if kind in Kind._value2member_map_ else COMMAND
     row = np.ascontiguousarray(record.reshape(-1)[:1]).view(layout)
-    return {name: int(row[name][0]) for name in layout.names}
+    return {name: int(row[name][0]) for name in layout.names or ()}
 
 
 def identifier(cell: int, account: int, ordinal: int) -> int:

@@ -232,7 +232,8 @@ class Running:
         return View(question.request, position, body)
 
 
-async def serve(node: Node, socket_path: str, *, genesis: np.ndarray | None = None, genesis_attachments: bytes = b"", times: Times | None = None, stop: asyncio.Event | None = None) -> None:
+async def serve(node: Node, socket_path: str, *, genesis: np.ndarray | None = None, genesis_attachments: bytes = b"", times: Times | None = None,
+                stop: asyncio.Event | None = None) -> None:
     """Runs the node behind its door until `stop` is set or it fails. `genesis`: the design's commands, sealed first where nothing was started."""
     running = Running(node, times)
     running.start()

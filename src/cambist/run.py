@@ -33,7 +33,7 @@ def sizes(design: Design) -> dict[str, int]:
     return msgspec.structs.asdict(design.capacity)
 
 
-def makers(design: Design) -> dict[str, Callable[..., Any]]:
+def makers(design: Design) -> dict[str, Any]:
     """How a node or a follower gets its cell: fresh, or from a snapshot's tables."""
     wanted = sizes(design)
     return {"fresh": lambda: Cell(wanted), "load": lambda tables: Cell.load(tables, wanted)}

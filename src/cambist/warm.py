@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numba
+from numba import config
 
 from cambist.core import kernel, rebuild
 from cambist.core.memory import COMPILED
@@ -25,7 +25,7 @@ def warm(say: Callable[[str], None] | None = None) -> bool:
     """Make `apply` callable, from the cache or by compiling it (under a minute; `say` is told each step). True when nothing had to be compiled."""
     if not COMPILED:
         return True
-    numba.config.CACHE_DIR = str(cache_folder())
+    config.CACHE_DIR = str(cache_folder())      # type: ignore[attr-defined]
     found = True
     collecting = gc.isenabled()
     gc.disable()                                # the compiler makes millions of short-lived objects

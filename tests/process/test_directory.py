@@ -84,7 +84,8 @@ def test_torn_tails_are_cut_and_said(tmp_path):
     results.write_bytes(results.read_bytes()[:-40])
     with NodeProcess(directory).wait_open() as node:
         said = node.output()
-        assert f"cut: {log}: " in said and f" bytes from offset {end} were never acknowledged" in said and f"cut: {results}: " in said and "written again from the log" in said
+        assert f"cut: {log}: " in said and f" bytes from offset {end} were never acknowledged" in said
+        assert f"cut: {results}: " in said and "written again from the log" in said
         with Client(node.door) as client:
             assert deposit(client, 6) == 6000
         assert node.stop() == 0

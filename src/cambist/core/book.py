@@ -38,16 +38,16 @@ def lowest_above(state: STATE, b: INSTRUMENT, p: int):
 def highest_below(state: STATE, b: INSTRUMENT, p: int):
     """The highest occupied tick below p, or -1."""
     w = p >> 6
-    m = at.word(state, b.l0 + w).bits & (wrap(1 << (p & 63)) - 1)
+    m = at.word(state, b.l0 + w).bits & wrap((1 << (p & 63)) - 1)
     if m:
         return (w << 6) + 63 - clz(m)
     v = w >> 6
-    m = at.word(state, b.l1 + v).bits & (wrap(1 << (w & 63)) - 1)
+    m = at.word(state, b.l1 + v).bits & wrap((1 << (w & 63)) - 1)
     if m == 0:
         u = v >> 6
-        m = at.word(state, b.l2 + u).bits & (wrap(1 << (v & 63)) - 1)
+        m = at.word(state, b.l2 + u).bits & wrap((1 << (v & 63)) - 1)
         if m == 0:
-            m = at.word(state, b.l3).bits & (wrap(1 << (u & 63)) - 1)
+            m = at.word(state, b.l3).bits & wrap((1 << (u & 63)) - 1)
             if m == 0:
                 return -1
             u = 63 - clz(m)

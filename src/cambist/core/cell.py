@@ -2,14 +2,13 @@
 
 Knows no file, clock or socket. The state is moved, copied and shared as one block.
 """
-import mmap
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from cambist.core import kernel, tables
 from cambist.core.layout import PLACES, STATE, TABLES, sizes
-from cambist.core.memory import COMPILED, Row, Rows, plan
+from cambist.core.memory import COMPILED, Row, Rows, block, plan
 from cambist.messages import COMMAND, EVENT
 
 PAGE_BYTES = 4096
@@ -22,8 +21,8 @@ class BrokenInvariant(RuntimeError):
 class _States:
     """What `apply` takes when it is not compiled."""
 
-    def __init__(self, block: memoryview):
-        self.row = Row(block, 0, plan(STATE))
+    def __init__(self, buffer: memoryview):
+        self.row = Row(buffer, 0, plan(STATE))
 
     def __getitem__(self, i: int) -> Row:
         return self.row
@@ -43,7 +42,7 @@ class Cell:
         for name, dtype in TABLES.items():
             offsets.append(end)
             end += -(-rows[name] * dtype.itemsize // PAGE_BYTES) * PAGE_BYTES
-        self.block = mmap.mmap(-1, end, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)      # untouched pages are never mapped
+        self.block = block(end)                 # untouched pages are never mapped
         memory = np.frombuffer(self.block, np.uint8)
         self.state = memory[:STATE.itemsize].view(STATE)
         self.state["at"][0], self.state["capacity"][0] = offsets, [rows[name] for name in TABLES]

@@ -17,7 +17,8 @@ LONGEST = 10**18                                # nanoseconds: no window is long
 HOUSE_QUOTA = 4096                              # answers kept for those who act for no account
 MAX_TICKS = 1 << 24
 MAX_COUNT = (1 << 31) - 1
-ACCOUNTS_AT, ACTORS_AT, ANSWERS_AT, ASSETS_AT, INSTRUMENTS_AT, VENUES_AT, WORDS_AT = (PLACES["accounts"], PLACES["actors"], PLACES["answers"], PLACES["assets"], PLACES["instruments"], PLACES["venues"], PLACES["words"])
+ACCOUNTS_AT, ACTORS_AT, ANSWERS_AT, ASSETS_AT, INSTRUMENTS_AT, VENUES_AT, WORDS_AT = (
+    PLACES[name] for name in ("accounts", "actors", "answers", "assets", "instruments", "venues", "words"))
 
 CELL, ASSET, ACCOUNT, ACTOR, AUTHORITY, INSTRUMENT, LIMITS, FEES, VENUE, CREDIT, POSITION, SHORT, SOURCE = (L[Kind(k)] for k in range(10, 23))
 as_cell, as_asset, as_account, as_actor, as_authority, as_instrument, as_limits, as_fees, as_venue, as_credit, as_position, as_short, as_source = (

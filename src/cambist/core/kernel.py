@@ -2,13 +2,6 @@
 
 Compiled once for all deployments: sizes are in the state, never in a type. Uncompiled, the same source runs over checked rows.
 """
-import hashlib
-import inspect
-import sys
-
-import llvmlite
-import numba
-import numpy as np
 from numba import njit, types
 
 from cambist.core import (
@@ -319,21 +312,8 @@ def _apply(states, commands, first, limit, now):
             i += length
 
 
-SOURCES = (memory, layout, accounts, arithmetic, authority, book, configuration, control, digest, emit, ledger, matching, orders, pools, rfq, risk,
-           routing, settlement, timers, trades, work, sys.modules[__name__])
-
-
-def _fingerprint() -> bytes:
-    """A hash of everything that decides what the kernel does: its sources, the wire, and the versions that compile it."""
-    digest = hashlib.sha256()
-    for module in (*SOURCES, sys.modules["cambist.messages"]):
-        digest.update(inspect.getsource(module).encode())
-    for text in (numba.__version__, llvmlite.__version__, np.__version__, str(sys.version_info[:2])):
-        digest.update(text.encode())
-    return digest.digest()
-
-
-FINGERPRINT = _fingerprint()
+FINGERPRINT = memory.fingerprint((memory, layout, accounts, arithmetic, authority, book, configuration, control, digest, emit, ledger, matching, orders, pools,
+                                  rfq, risk, routing, settlement, timers, trades, work, _apply, Kind))
 
 if COMPILED:
     from numba.np.numpy_support import from_dtype

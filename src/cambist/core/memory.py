@@ -6,11 +6,16 @@ make one per integer literal), lazily, and only when `apply` is not found in the
 """
 import ast
 import contextlib
+import hashlib
 import inspect
+import mmap
 import struct
+import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+import llvmlite
+import numba
 import numpy as np
 from numba import config, njit, types
 
@@ -187,6 +192,21 @@ else:
     def reinterpret(dtype: np.dtype, source: np.dtype):
         layout = plan(dtype)
         return lambda record: Row(record._buffer, record._offset, layout)
+
+
+def block(size: int) -> mmap.mmap:
+    """Zeroed memory for one state: private, so that a fork is a snapshot, and mapped page by page as it is touched."""
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+
+def fingerprint(parts: Iterable) -> bytes:
+    """A hash of the sources of modules (or of the module of a function or class) and of the versions of what compiles them."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(inspect.getsource(inspect.getmodule(part)).encode())
+    for text in (numba.__version__, llvmlite.__version__, np.__version__, str(sys.version_info[:2])):
+        digest.update(text.encode())
+    return digest.digest()
 
 
 # ------------------------------------------------------------------------------------------------ the uncompiled view

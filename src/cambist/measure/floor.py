@@ -19,7 +19,7 @@ class RawFile:
             os.pwrite(self.fd, bytes(1 << 20), start)
         os.fdatasync(self.fd)
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Nanoseconds until the bytes are durable."""
         if self.at + len(data) > self.size:
             self.at = 0

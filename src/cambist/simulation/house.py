@@ -182,7 +182,7 @@ class House:
         self._life = design.cell.answer_window // 2
         self._session = 0
         self._clock_at = 0
-        self._apply(*(genesis or (np.concatenate(made_from.records),)))
+        self._apply(*(genesis or (np.concatenate(made_from.records), b"")))
         self._fund(FUNDS if funds is None else funds)
         self._make_desk()
         self._make_outside(seed, dict(venues or {}), dealer_spread_ppm)

@@ -43,7 +43,7 @@ class ThroughDoor:
         self._exchange()
 
     def tables(self) -> dict[str, tuple[int, tuple[str, ...], np.ndarray]]:
-        return self.node.cell.tables()
+        return dict(self.node.cell.tables())
 
     def apply(self, records: np.ndarray, time: int) -> np.ndarray:
         return self.apply_with(records, time, b"")

@@ -1,0 +1,177 @@
+"""Every table full: what would need one more row is refused CAPACITY, changes nothing, and goes well again when a row is free."""
+import numpy as np
+import pytest
+
+from cambist.core.cell import Cell
+from cambist.core.layout import MIN_EVENTS
+from cambist.messages import Event, Kind, Reason, command
+from cambist.simulation.auditor import invariants
+from tests.core.test_bad_input import differing
+from tests.scenarios import (
+    ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BTCUSD_MADE, BUY, DEALER_A, DEALER_B, HOUSE, ONE_BTC, ONE_XRP, PRICE, RISK_ONE, SELL, USD, WALLET, XRP, XRP_PRICE, XRPUSD, Scenario, scenario,
+)
+
+K, R = Kind, Reason
+ROOMY = {"accounts": 32, "actors": 32, "orders": 64, "pages": 64, "words": 1 << 16, "requests": 32, "quotes": 32, "children": 32, "obligations": 32, "held": 32,
+         "answers": 1 << 15, "facts": 64, "positions": 64, "credit": 32, "assets": 8, "instruments": 4, "venues": 4, "events": MIN_EVENTS}
+
+
+def world(**sizes: int) -> Scenario:
+    return scenario(lambda: Cell({**ROOMY, **sizes}), audit=False)
+
+
+def refused_whole(s: Scenario, act) -> None:
+    """The act is refused for want of room and nothing else happens."""
+    before = s.engine.tables()
+    act()
+    assert s.kinds() == [Event.REFUSED] and s.refused() is R.CAPACITY
+    assert differing(before, s.engine.tables()) == []
+
+
+def test_orders():
+    s = world(orders=3)
+    ids = [s.order(ACME, BUY, 1_000, PRICE - 100 * i) for i in range(3)]
+    refused_whole(s, lambda: s.order(BOLT, BUY, 1_000, PRICE))
+    s.cancel(ACME, ids[1])
+    assert s.order(BOLT, BUY, 1_000, PRICE)
+
+
+def test_pages_of_price_levels():
+    s = world(pages=2)
+    far = [PRICE + 6_400 * i for i in range(3)]
+    first = s.order(ACME, SELL, 1_000, far[0])
+    s.order(ACME, SELL, 1_000, far[1])
+    refused_whole(s, lambda: s.order(ACME, SELL, 1_000, far[2]))
+    refused_whole(s, lambda: s.amend(ACME, first, far[2], 1_000))
+    assert s.order(ACME, SELL, 1_000, far[1])
+    s.cancel(ACME, first)
+    assert s.order(ACME, SELL, 1_000, far[2])
+
+
+def test_positions():
+    s = world(positions=2)
+    s.order(ACME, BUY, 1_000, PRICE), s.order(BOLT, BUY, 1_000, PRICE)
+    refused_whole(s, lambda: s.order(DEALER_A, BUY, 1_000, PRICE))
+    refused_whole(s, lambda: s.do(K.CONFIGURE_POSITION, ADMIN, account=DEALER_A, instrument=BTCUSD, limit=1))
+    assert s.order(ACME, BUY, 1_000, PRICE)
+
+
+def test_credit():
+    s = world(credit=6)                          # the genesis gives six lines
+    refused_whole(s, lambda: s.do(K.CONFIGURE_CREDIT, ADMIN, account=ACME, giver=HOUSE, asset=XRP, limit=1, quoting_limit=1))
+    s.do(K.CONFIGURE_CREDIT, ADMIN, account=ACME, giver=HOUSE, asset=USD, limit=1, quoting_limit=1)
+    assert s.kinds() == [Event.DONE]
+
+
+def test_requests_and_quotes():
+    s = world(requests=2, quotes=2)
+    one, two = (s.request(ACME, BUY, ONE_BTC) for _ in range(2))
+    refused_whole(s, lambda: s.request(BOLT, BUY, ONE_BTC))
+    s.quote(DEALER_A, one, ask=PRICE), s.quote(DEALER_B, one, ask=PRICE)
+    refused_whole(s, lambda: s.quote(DEALER_A, two, ask=PRICE))
+    assert s.quote(DEALER_A, one, ask=PRICE + 1)             # it takes the place of the one it replaces
+    s.cancel_request(ACME, one)
+    assert s.quote(DEALER_A, two, ask=PRICE) and s.request(BOLT, BUY, ONE_BTC)
+
+
+def test_children():
+    s = world(children=2)
+    one = s.child(BUY, 1_000, PRICE)
+    s.child(BUY, 1_000, PRICE)
+    refused_whole(s, lambda: s.child(BUY, 1_000, PRICE))
+    s.closed(one, 0)
+    refused_whole(s, lambda: s.child(BUY, 1_000, PRICE))     # done, and kept for late fills
+    s.tick(3_601)
+    s.price(BTCUSD, 1, PRICE), s.price(BTCUSD, 2, PRICE)
+    assert s.child(BUY, 1_000, PRICE)
+
+
+def test_held():
+    s = world(held=1)
+    limits = {"instrument": BTCUSD, **BTCUSD_LIMITS}
+    s.do(K.CONFIGURE_LIMITS, RISK_ONE, **limits)
+    held = s.one(Event.HELD)["id"]
+    refused_whole(s, lambda: s.do(K.CONFIGURE_LIMITS, RISK_ONE, **limits))
+    s.deny(held)
+    s.do(K.CONFIGURE_LIMITS, RISK_ONE, **limits)
+    assert s.kinds() == [Event.HELD]
+
+
+def test_obligations_are_all_or_none():
+    """A cut-off that lacks room leaves the account as it is and calls a person; the next cycle does it."""
+    s = world(obligations=4)                     # fees one, seller two; the buyer needs two more
+    s.order(ACME, SELL, 100 * ONE_XRP, XRP_PRICE, XRPUSD), s.order(BOLT, BUY, 100 * ONE_XRP, XRP_PRICE, XRPUSD)
+    s.net()
+    s.tick(), s.tick()
+    alerts = [e for e in s.history if e["kind"] == Event.ALERT]
+    assert [(e["reason"], e["id"]) for e in alerts] == [(R.CAPACITY, BOLT)]
+    assert s.balance(BOLT, XRP, "unsettled") == 100 * ONE_XRP and s.row("accounts", account=BOLT)["cycle"] == 1
+    assert invariants(s.engine.tables()) == []
+    paid = next(r["id"] for r in s.rows("obligations", account=ACME, asset=XRP))
+    s.deposit(ACME, XRP, 100 * ONE_XRP)
+    s.settle(paid)
+    s.net()
+    s.tick(), s.tick()
+    assert len(s.rows("obligations", account=BOLT)) == 2 and s.balance(BOLT, XRP, "unsettled") == 0
+
+
+@pytest.mark.parametrize("table, kind, fields", [
+    ("assets", K.CONFIGURE_ASSET, {"asset": 4, "digits": 1, "enabled": 1}),
+    ("accounts", K.CONFIGURE_ACCOUNT, {"account": 13, "account_kind": 1, "enabled": 1}),
+    ("actors", K.CONFIGURE_ACTOR, {"number": 13, "role": 1, "enabled": 1}),
+    ("instruments", K.CONFIGURE_INSTRUMENT, {"instrument": 3, **BTCUSD_MADE}),
+    ("venues", K.CONFIGURE_VENUE, {"account": WALLET, "venue": 2, "enabled": 1}),
+])
+def test_configured_tables(table, kind, fields):
+    full = {"assets": 3, "accounts": 12, "actors": 12, "instruments": 2, "venues": 1}[table]
+    s = world(**{table: full})
+    refused_whole(s, lambda: s.do(kind, ADMIN, **fields))
+    s = world(**{table: full + 1})
+    s.do(kind, ADMIN, **fields)
+    assert s.kinds() == [Event.DONE]
+
+
+def test_words_of_books():
+    s = world(words=8_000)
+    refused_whole(s, lambda: s.do(K.CONFIGURE_INSTRUMENT, ADMIN, instrument=3, **{**BTCUSD_MADE, "max_price": 10**8}))
+    s.do(K.CONFIGURE_INSTRUMENT, ADMIN, instrument=3, **{**BTCUSD_MADE, "max_price": 10**6})
+    assert s.kinds() == [Event.DONE]
+
+
+def test_quotas_of_answers_never_exceed_the_table():
+    s = world(answers=4_096 + 12 * 2_000 + 500)
+    account = {"account": ACME, "account_kind": 1, "entity": 10, "max_open": 100, "enabled": 1}
+    refused_whole(s, lambda: s.do(K.CONFIGURE_ACCOUNT, ADMIN, answer_quota=2_501, **account))
+    s.do(K.CONFIGURE_ACCOUNT, ADMIN, answer_quota=2_500, **account)
+    assert s.kinds() == [Event.DONE]
+
+
+def test_sixteen_dealers_ever():
+    s = world()
+    for n in range(13, 27):
+        s.do(K.CONFIGURE_ACCOUNT, ADMIN, account=n, account_kind=2, dealer=1, answer_quota=1, enabled=1)
+        if n < 26:
+            assert s.kinds() == [Event.DONE]
+    assert s.refused() is R.CAPACITY
+    s.do(K.CONFIGURE_ACCOUNT, ADMIN, account=25, account_kind=2, dealer=0, answer_quota=1, enabled=1)
+    refused_whole(s, lambda: s.do(K.CONFIGURE_ACCOUNT, ADMIN, account=26, account_kind=2, dealer=1, answer_quota=1, enabled=1))
+
+
+def test_a_full_table_of_facts_counts_on_and_calls_a_person():
+    s = world(facts=8)                           # the genesis posted more deposits than that
+    s.deposit(ACME, BTC, 1)
+    assert s.kinds() == [Event.DEPOSITED, Event.ALERT] and s.one(Event.ALERT)["reason"] == R.FACT_REPEATED_LATE
+
+
+def test_more_events_than_the_buffer_holds():
+    """One entry, however many events: they come in parts, all of them."""
+    s = world(accounts=64)
+    records = np.repeat(command(K.TICK, actor=999), 3 * MIN_EVENTS)
+    assert len(s.engine.apply(records, s.now)) == 3 * MIN_EVENTS
+    assert [len(p) <= MIN_EVENTS for p in s.engine.run(records, s.now)].count(False) == 0
+
+
+def test_sizes_are_checked():
+    for sizes, word in (({"order": 1}, "order"), ({"orders": 0}, "at least 1"), ({"events": MIN_EVENTS - 1}, str(MIN_EVENTS)), ({"assets": 65}, "64"), ({"dealers": 17}, "16")):
+        with pytest.raises(ValueError, match=word):
+            Cell(sizes)
