@@ -141,7 +141,8 @@ def test_a_change_is_held_approved_by_another_person_and_runs(tmp_path):
         assert foreign.returncode == 1 and foreign.stdout == "configure_limits: refused NOT_ALLOWED\n"
         assert "no key 'nobody' in the running design; there are" in refused("apply", directory, file, "--key", "nobody")
         assert "nowhere.toml" in refused("apply", directory, tmp_path / "nowhere.toml", "--key", "mara-config")
-        assert "digits" in refused("apply", directory, design(tmp_path, LESS.replace("digits = 8", "digits = 7")), "--key", "mara-config")
+        fixed = cambist("apply", directory, design(tmp_path, LESS.replace('settlement = "prefunded"', 'settlement = "on_credit"')), "--key", "mara-config")
+        assert fixed.returncode == 1 and "cannot change once given" in fixed.stderr and "Traceback" not in fixed.stderr
     with NodeProcess(directory, design(tmp_path, LESS)).wait_open() as node:            # killed above: it comes back with the changed design
         assert "is not the design" not in node.output()
         with Client(node.door) as client:

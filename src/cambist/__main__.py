@@ -2,7 +2,7 @@
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -143,7 +143,7 @@ def _sizes(directory: Path) -> dict[str, int]:
 
 
 @app.command
-def bench(what: str, *, json: JSON = False, quick: JSON = False) -> int:
+def bench(what: Literal["core", "log", "door", "rfq"], *, json: JSON = False, quick: JSON = False) -> int:
     """Measure core, log, door or rfq beside its floor in the same run; medians of several runs."""
     from cambist.measure.report import run_bench
     return run_bench(what, as_json=json, quick=quick)

@@ -32,7 +32,7 @@ from cambist.simulation.house import MS, SECOND, START, House, Request
 from cambist.simulation.journey import Recorded, Stage, books, find_trip, proof, stages
 from cambist.simulation.through_door import ThroughDoor
 from cambist.units import format_units
-from cambist.venues.recorded import BarPath
+from cambist.venues.recorded import BarPath, RecordedError
 from cambist.venues.recorded_shell import detect_format, open_recording
 from cambist.venues.venue import BookUpdate, Terms
 from cambist.warm import warm
@@ -81,7 +81,8 @@ def _instrument(design: Design, feed: Path | None) -> str:
     for name in listed:
         if design.instruments[name].base.lower() in feed.name.lower():
             return name
-    raise KeyError(f"{feed.name}: its name says none of the assets {', '.join(design.instruments[n].base for n in listed)}; rename it so that it does")
+    bases = ", ".join(design.instruments[n].base for n in listed)
+    raise RecordedError("no_asset", feed.name, 0, "the file's name says none of the assets traded here", f"name it after one of {bases}")
 
 
 def _recording(feed: Path, terms: Terms) -> Iterator[BookUpdate]:
@@ -90,7 +91,7 @@ def _recording(feed: Path, terms: Terms) -> Iterator[BookUpdate]:
     books_ = open_recording(feed, terms, path_of_bars=path, round_to_tick=True)
     first = list(itertools.islice(books_, LOOKED_AT))
     if len(first) < 3:
-        raise KeyError(f"{feed.name} has {len(first)} books; the demo needs at least 3")
+        raise RecordedError("too_short", feed.name, 0, f"{len(first)} books", "at least 3")
     gap = statistics.median(b.time - a.time for a, b in itertools.pairwise(first))
     speed = max(1.0, gap / PACE)
     origin = first[0].time
@@ -160,7 +161,8 @@ def _story(house: House, instrument: str) -> tuple[Request, bool]:
 
 def _facts(house: House, instrument: str, request: Request) -> dict[str, Any]:
     filled = request.filled or {}
-    return {"instrument": instrument, "quantity": request.quantity, "price": int(filled.get("price", 0)), "dealers_quoting": len({q >> 32 for q in request.quotes}),
+    return {"instrument": instrument, "quantity": request.quantity, "price": int(filled.get("price", 0)),
+            "dealers_quoting": len({q >> 32 for q in request.quotes}),
             "digits": {name: row.digits for name, row in house.design.assets.items()},
             "commands": house.sequence, "log_time_ns": house.now - START}
 

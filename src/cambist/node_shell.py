@@ -197,10 +197,10 @@ class Running:
             while self._questions:
                 question, answer = self._questions.popleft()
                 self._loop.call_soon_threadsafe(answer, self._answer(question))
-            if work is None and self._stopping and not self._threads[0].is_alive() and self._to_apply.empty():
-                self._write_times()
-                return
-            if work is None and self._stopping:
+            if work is None and self._stopping and self._to_apply.empty():      # only then: a wake-up for each wake-up would never come to an end
+                if not self._threads[0].is_alive():
+                    self._write_times()
+                    return
                 self._wake_later()
 
     def _applied(self, entry: Entry, sealed: int, durable: int) -> Told:
@@ -229,6 +229,9 @@ class Running:
             return Refused(question.request, Code.UNKNOWN_VIEW, 0, str(fault))
         except BadArgument as fault:
             return Refused(question.request, Code.BAD_ARGUMENT, 0, str(fault))
+        except Exception as fault:  # noqa: BLE001  our bug, but a question changes nothing, so whoever asks must not be able to stop the house
+            log.error("a view failed", view=question.view, why=str(fault), kind=type(fault).__name__)
+            return Refused(question.request, Code.BAD_ARGUMENT, 0, f"{question.view}: {type(fault).__name__}: {fault}")
         return View(question.request, position, body)
 
 

@@ -54,7 +54,7 @@ class Flow:
         self.session = {int(a[0]): int(a[5]) for a in self.rows["actors"]}
         self.ordinals = {int(a[0]): int(a[9]) for a in self.rows["accounts"]}
         self.fresh = 0                          # at most a few new configured numbers an entry
-        out: list[np.ndarray] = []
+        out: list[np.ndarray] = self.prices() if self.random.random() < 0.5 else []
         verbs, shares = list(weights), list(weights.values())
         while len(out) < count:
             made = getattr(self, self.random.choices(verbs, shares)[0])()
@@ -227,8 +227,8 @@ class Flow:
         if r.random() < 0.03:
             bid, ask = ask, bid
         side = o["side"] if r.random() < 0.97 else r.randint(0, 2)
-        return self.build(K.QUOTE, self.key(account), account=account, request=o["id"], bid=0 if side == 0 else bid, ask=0 if side == 1 else ask,
-                          ttl=r.choice((1, 5, 20, 30)) * SECOND)
+        return self.build(K.QUOTE, ROOT if account == BOLT else self.key(account), account=account, request=o["id"], bid=0 if side == 0 else bid,
+                          ask=0 if side == 1 else ask, ttl=r.choice((1, 5, 20, 30)) * SECOND)
 
     def withdraw(self):
         o = self.take("quotes")
@@ -260,8 +260,8 @@ class Flow:
     # ----------------------------------------------------------------------------------------------------------------- money
     def deposit(self):
         r, asset = self.random, self.asset()
-        return self.build(K.DEPOSIT, CUSTODIAN, account=r.choice((*TRADERS, *TRADERS, WALLET, SUSPENSE, HOUSE, FEES)), custody=r.choice((*CUSTODY, ACME)), asset=asset,
-                          amount=ONE[asset] * r.randint(1, 100_000 if asset != BTC else 20))
+        return self.build(K.DEPOSIT, CUSTODIAN, account=r.choice((*TRADERS, *TRADERS, WALLET, SUSPENSE, HOUSE, FEES)), custody=r.choice((*CUSTODY, ACME)),
+                          asset=asset, amount=ONE[asset] * r.randint(1, 100_000 if asset != BTC else 20))
 
     def edge_money(self):
         """The asset nobody trades, near the end of the range."""
@@ -321,7 +321,13 @@ class Flow:
     def source_price(self):
         r, instrument = self.random, self.instrument()
         price = MIDDLE[instrument] + TICK[instrument] * r.randint(-4, 4) if r.random() < 0.95 else r.choice((0, -1, MIDDLE[instrument] * 2, 1 << 60))
-        return self.build(K.SOURCE_PRICE, CUSTODIAN, instrument=instrument, source=r.choice((1, 2, 3) * 5 + (9,)) if instrument != BTCXRP else 2, price=price, source_time=self.now)
+        return self.build(K.SOURCE_PRICE, CUSTODIAN, instrument=instrument, source=r.choice((1, 2, 3) * 5 + (9,)) if instrument != BTCXRP else 2, price=price,
+                          source_time=self.now)
+
+    def prices(self) -> list[np.ndarray]:
+        """Every source speaks, so that there are references."""
+        return [self.build(K.SOURCE_PRICE, CUSTODIAN, instrument=i, source=s, price=MIDDLE[i] + TICK[i] * self.random.randint(-2, 2), source_time=self.now)
+                for i in MIDDLE for s in ((2,) if i == BTCXRP else (1, 2, 3))]
 
     def child(self):
         r, account, instrument = self.random, self.random.choice((DESK, DESK, SECOND_DESK, ACME)), self.instrument()
@@ -338,7 +344,7 @@ class Flow:
         kind = r.choice((K.CHILD_ACKED, K.CHILD_CLOSED, K.CHILD_UNKNOWN))
         more = {} if kind is not K.CHILD_CLOSED else {
             "cum_quantity": r.choice((o["filled"], o["quantity"], o["filled"] + LOT.get(o["instrument"], 1), o["quantity"] + 1, 0)) if o else 5,
-            "why": r.choice((0, 50, 85, 9_999, -1))}
+            "why": r.choice((0, 50, 85, 6, 144, 145, 9_999, -1))}
         return self.build(kind, CUSTODIAN, child=child, venue=venue, **more)
 
     def child_fill(self):
@@ -542,7 +548,8 @@ QUOTES = {"request": 5, "quote": 12, "accept": 4, "withdraw": 1, "cancel_request
 ROUTE = {"child": 5, "child_fill": 4, "child_fact": 3, "cancel_child": 1, "source_price": 2, "deposit": 2, "move": 1, "configure_venue": 0.7, "revive": 0.5}
 MONEY = {"deposit": 4, "reverse": 1.5, "move": 1, "transfer": 5, "large_transfer": 0.5, "group": 0.3, "decide": 1}
 SETTLE = {"net": 0.4, "settle": 8, "order": 6, "quote": 2, "accept": 2, "deposit": 1, "transfer": 2, "tick": 3, "source_price": 1, "revive": 0.5}
-LATCH = {"halt": 1, "kill": 1, "kill_all": 0.3, "cancel_all": 1, "order": 8, "cancel": 2, "amend": 2, "revive": 3, "crowd": 0.5, "latch": 1.5, "decide": 1, "request": 1, "tick": 3}
+LATCH = {"halt": 1, "kill": 1, "kill_all": 0.3, "cancel_all": 1, "order": 8, "cancel": 2, "amend": 2, "revive": 3, "crowd": 0.5, "latch": 1.5, "decide": 1,
+         "request": 1, "tick": 3}
 PEOPLE = {"configure": 6, "decide": 6, "large_transfer": 1, "halt": 1, "kill": 0.5, "revive": 1, "order": 3, "net": 0.1}
 SHAPE = {"garbage": 4, "refused_role": 4, "again": 4, "order": 2, "numbers": 0.025, "edge_money": 2, "tick": 1}
 CALM = {"revive": 4, "tick": 4, "source_price": 4, "deposit": 2}

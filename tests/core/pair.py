@@ -37,7 +37,8 @@ class Seen:
         self.reasons.update(events["reason"].tolist())
 
     def table(self) -> str:
-        lines = [f"{self.commands:,} commands, {sum(self.accepted.values()) / max(1, self.commands):.0%} accepted", f"{'kind':<24}{'accepted':>9}{'refused':>9}"]
+        lines = [f"{self.commands:,} commands, {sum(self.accepted.values()) / max(1, self.commands):.0%} accepted",
+                 f"{'kind':<24}{'accepted':>9}{'refused':>9}"]
         lines += [f"{k.name:<24}{self.accepted[k]:>9,}{self.refused[k]:>9,}" for k in Kind]
         lines += ["events: " + ", ".join(f"{e.name} {self.events[e]:,}" for e in Event)]
         lines += ["reasons: " + ", ".join(f"{r.name} {self.reasons[r]:,}" for r in Reason)]

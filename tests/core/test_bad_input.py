@@ -4,17 +4,17 @@ import pytest
 
 from cambist.core.cell import Cell
 from cambist.messages import (
-    ARGUMENT_WORDS, ARGUMENTS, COMMAND, COUNTED_ONCE, FACTS, GROUP_MORE, LAYOUT, MASKS, MAX_AMOUNT, NAMES_ACCOUNT, NAMES_INSTRUMENT, NUMBERED, Event, Kind, Reason,
-    Scope, command,
+    ARGUMENT_WORDS, ARGUMENTS, COMMAND, COUNTED_ONCE, FACTS, GROUP_MORE, LAYOUT, MASKS, MAX_AMOUNT, NAMES_ACCOUNT, NAMES_INSTRUMENT, NUMBERED, Event, Kind,
+    Reason, Scope, command,
 )
 from tests.scenarios import (
     ACME, ACME_KEY, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_FEES, BTCUSD_LIMITS, BTCUSD_MADE, CELL, CUSTODIAN, DEALER_A, DESK, DESK_KEY, HOUSE, KEY_OF, KRAKEN,
-    ONE_BTC, ONE_USD, ONE_XRP, OPERATIONS, PRICE, RISK_ONE, RISK_TWO, SECOND, SETTLER, USD, VENUE, WALLET, XRP_PRICE, XRPUSD, Scenario, scenario,
+    ONE_BTC, ONE_USD, ONE_XRP, OPERATIONS, PRICE, RISK_ONE, RISK_TWO, SECOND, SETTLER, USD, VENUE, WALLET, XRP_PRICE, XRPUSD, scenario,
 )
 
 K, R = Kind, Reason
-SIZES = {"accounts": 32, "actors": 32, "orders": 256, "pages": 64, "words": 1 << 17, "requests": 32, "quotes": 64, "children": 32, "obligations": 64, "held": 32,
-         "answers": 1 << 15, "facts": 256, "positions": 128, "credit": 64}
+SIZES = {"accounts": 32, "actors": 32, "orders": 256, "pages": 64, "words": 1 << 17, "requests": 32, "quotes": 64, "children": 32, "obligations": 64,
+         "held": 32, "answers": 1 << 15, "facts": 256, "positions": 128, "credit": 64}
 EDGES = (0, -1, 1, MAX_AMOUNT, MAX_AMOUNT + 1, 2**63 - 1, -2**63, 999, 255)
 MAY_CHANGE = {"answers", "numbers"}             # and in `cell` time and sequence, in `actors` the highest number, in `accounts` the rate
 
@@ -55,7 +55,8 @@ class Living:
             K.QUOTE: (KEY_OF[DEALER_A], {"account": DEALER_A, "request": request, "ask": PRICE, "ttl": SECOND}),
             K.WITHDRAW_QUOTE: (KEY_OF[DEALER_A], {"account": DEALER_A, "quote": quote}),
             K.ACCEPT_QUOTE: (ACME_KEY, {"account": ACME, "request": request, "quote": quote, "limit_price": PRICE}),
-            K.DEPOSIT: (CUSTODIAN, {"account": ACME, "custody": WALLET, **money}), K.REVERSE_DEPOSIT: (CUSTODIAN, {"account": ACME, "custody": WALLET, **money}),
+            K.DEPOSIT: (CUSTODIAN, {"account": ACME, "custody": WALLET, **money}),
+            K.REVERSE_DEPOSIT: (CUSTODIAN, {"account": ACME, "custody": WALLET, **money}),
             K.MOVE_CUSTODY: (CUSTODIAN, {"account": WALLET, "custody": KRAKEN, **money}), K.TRANSFER: (OPERATIONS, {"account": ACME, "to": BOLT, **money}),
             K.SOURCE_PRICE: (CUSTODIAN, {"instrument": BTCUSD, "source": 1, "price": PRICE}),
             K.NEW_CHILD: (DESK_KEY, {**order_fields, "account": DESK, "venue": VENUE}), K.CANCEL_CHILD: (DESK_KEY, {"account": DESK, "child": child}),
@@ -163,31 +164,34 @@ CODES = [
     (K.NEW_ORDER, {"self_trade": 4}, R.BAD_SELF_TRADE), (K.NEW_ORDER, {"post_only": 2}, R.BAD_VALUE), (K.NEW_ORDER, {"price": -100}, R.BAD_PRICE),
     (K.NEW_ORDER, {"price": PRICE + 1}, R.OFF_TICK), (K.NEW_ORDER, {"quantity": 0}, R.BAD_QUANTITY), (K.NEW_ORDER, {"quantity": -1_000}, R.BAD_QUANTITY),
     (K.NEW_ORDER, {"quantity": 1_001}, R.OFF_LOT), (K.NEW_ORDER, {"quantity": 2**62 // 1_000 * 1_000}, R.MAX_QUANTITY),
-    (K.NEW_ORDER, {"instrument": 9}, R.UNKNOWN_INSTRUMENT), (K.NEW_ORDER, {"account": BOLT}, R.FOREIGN_ACCOUNT), (K.NEW_ORDER, {"account": 99}, R.UNKNOWN_ACCOUNT),
-    (K.NEW_ORDER, {"actor": 99}, R.UNKNOWN_ACTOR), (K.NEW_ORDER, {"id_lo": 0, "id_hi": 0}, R.NO_ID), (K.NEW_ORDER, {"expires": 1}, R.EXPIRED),
-    (K.NEW_ORDER, {"expires": 2**62}, R.EXPIRY_TOO_FAR), (K.NEW_ORDER, {"flags": NUMBERED, "id_lo": 7}, R.NUMBER_GAP),
-    (K.CANCEL_ORDER, {"order": 12345}, R.UNKNOWN_ORDER), (K.AMEND_ORDER, {"order": -1}, R.UNKNOWN_ORDER), (K.AMEND_ORDER, {"quantity": 1_001}, R.OFF_LOT),
-    (K.AMEND_ORDER, {"price": 2**62}, R.BAD_PRICE), (K.AMEND_ORDER, {"quantity": -2**63}, R.BAD_QUANTITY), (K.REQUEST_QUOTE, {"side": 3}, R.BAD_SIDE),
-    (K.REQUEST_QUOTE, {"ttl": 2**62}, R.BAD_TTL), (K.REQUEST_QUOTE, {"ttl": 0}, R.BAD_TTL), (K.CANCEL_REQUEST, {"request": 1}, R.UNKNOWN_REQUEST),
-    (K.QUOTE, {"ask": -1}, R.BAD_PRICE), (K.QUOTE, {"bid": PRICE}, R.WRONG_SIDES), (K.QUOTE, {"request": 1}, R.UNKNOWN_REQUEST),
-    (K.WITHDRAW_QUOTE, {"quote": 1}, R.UNKNOWN_QUOTE), (K.ACCEPT_QUOTE, {"limit_price": 0}, R.BAD_PRICE), (K.ACCEPT_QUOTE, {"side": 1}, R.BAD_SIDE),
-    (K.ACCEPT_QUOTE, {"quote": 7}, R.UNKNOWN_QUOTE), (K.ACCEPT_QUOTE, {"limit_price": PRICE - 1}, R.NO_QUOTE), (K.DEPOSIT, {"amount": 0}, R.BAD_AMOUNT),
-    (K.DEPOSIT, {"amount": MAX_AMOUNT}, R.OVERFLOW), (K.DEPOSIT, {"amount": MAX_AMOUNT + 1}, R.BAD_AMOUNT), (K.DEPOSIT, {"asset": 0}, R.UNKNOWN_ASSET),
-    (K.DEPOSIT, {"custody": BOLT}, R.NOT_CUSTODY), (K.REVERSE_DEPOSIT, {"amount": -1}, R.BAD_AMOUNT), (K.MOVE_CUSTODY, {"custody": WALLET}, R.BAD_VALUE),
-    (K.TRANSFER, {"to": ACME}, R.BAD_VALUE), (K.TRANSFER, {"to": -1}, R.UNKNOWN_ACCOUNT), (K.TRANSFER, {"amount": MAX_AMOUNT}, R.INSUFFICIENT),
-    (K.TRANSFER, {"amount": -ONE_USD}, R.BAD_AMOUNT), (K.SOURCE_PRICE, {"source": 8}, R.UNKNOWN_SOURCE), (K.SOURCE_PRICE, {"price": 0}, R.BAD_PRICE),
-    (K.NEW_CHILD, {"venue": 9}, R.UNKNOWN_VENUE), (K.NEW_CHILD, {"price": -1}, R.BAD_PRICE), (K.CANCEL_CHILD, {"child": 1}, R.UNKNOWN_CHILD),
-    (K.CHILD_FILLED, {"venue": -1}, R.UNKNOWN_VENUE), (K.CHILD_FILLED, {"price": MAX_AMOUNT, "quantity": MAX_AMOUNT}, R.OVERFLOW),
-    (K.CHILD_FILLED, {"fee": -1}, R.BAD_AMOUNT), (K.CHILD_FILLED, {"quantity": MAX_AMOUNT + 1}, R.BAD_QUANTITY), (K.CHILD_ACKED, {"venue": 0}, R.UNKNOWN_VENUE),
+    (K.NEW_ORDER, {"instrument": 9}, R.UNKNOWN_INSTRUMENT), (K.NEW_ORDER, {"account": BOLT}, R.FOREIGN_ACCOUNT),
+    (K.NEW_ORDER, {"account": 99}, R.UNKNOWN_ACCOUNT), (K.NEW_ORDER, {"actor": 99}, R.UNKNOWN_ACTOR), (K.NEW_ORDER, {"id_lo": 0, "id_hi": 0}, R.NO_ID),
+    (K.NEW_ORDER, {"expires": 1}, R.EXPIRED), (K.NEW_ORDER, {"expires": 2**62}, R.EXPIRY_TOO_FAR),
+    (K.NEW_ORDER, {"flags": NUMBERED, "id_lo": 7}, R.NUMBER_GAP), (K.CANCEL_ORDER, {"order": 12345}, R.UNKNOWN_ORDER),
+    (K.AMEND_ORDER, {"order": -1}, R.UNKNOWN_ORDER), (K.AMEND_ORDER, {"quantity": 1_001}, R.OFF_LOT), (K.AMEND_ORDER, {"price": 2**62}, R.BAD_PRICE),
+    (K.AMEND_ORDER, {"quantity": -2**63}, R.BAD_QUANTITY), (K.REQUEST_QUOTE, {"side": 3}, R.BAD_SIDE), (K.REQUEST_QUOTE, {"ttl": 2**62}, R.BAD_TTL),
+    (K.REQUEST_QUOTE, {"ttl": 0}, R.BAD_TTL), (K.CANCEL_REQUEST, {"request": 1}, R.UNKNOWN_REQUEST), (K.QUOTE, {"ask": -1}, R.BAD_PRICE),
+    (K.QUOTE, {"bid": PRICE}, R.WRONG_SIDES), (K.QUOTE, {"request": 1}, R.UNKNOWN_REQUEST), (K.WITHDRAW_QUOTE, {"quote": 1}, R.UNKNOWN_QUOTE),
+    (K.ACCEPT_QUOTE, {"limit_price": 0}, R.BAD_PRICE), (K.ACCEPT_QUOTE, {"side": 1}, R.BAD_SIDE), (K.ACCEPT_QUOTE, {"quote": 7}, R.UNKNOWN_QUOTE),
+    (K.ACCEPT_QUOTE, {"limit_price": PRICE - 1}, R.NO_QUOTE), (K.DEPOSIT, {"amount": 0}, R.BAD_AMOUNT), (K.DEPOSIT, {"amount": MAX_AMOUNT}, R.OVERFLOW),
+    (K.DEPOSIT, {"amount": MAX_AMOUNT + 1}, R.BAD_AMOUNT), (K.DEPOSIT, {"asset": 0}, R.UNKNOWN_ASSET), (K.DEPOSIT, {"custody": BOLT}, R.NOT_CUSTODY),
+    (K.REVERSE_DEPOSIT, {"amount": -1}, R.BAD_AMOUNT), (K.MOVE_CUSTODY, {"custody": WALLET}, R.BAD_VALUE), (K.TRANSFER, {"to": ACME}, R.BAD_VALUE),
+    (K.TRANSFER, {"to": -1}, R.UNKNOWN_ACCOUNT), (K.TRANSFER, {"amount": MAX_AMOUNT}, R.INSUFFICIENT), (K.TRANSFER, {"amount": -ONE_USD}, R.BAD_AMOUNT),
+    (K.SOURCE_PRICE, {"source": 8}, R.UNKNOWN_SOURCE), (K.SOURCE_PRICE, {"price": 0}, R.BAD_PRICE), (K.NEW_CHILD, {"venue": 9}, R.UNKNOWN_VENUE),
+    (K.NEW_CHILD, {"price": -1}, R.BAD_PRICE), (K.CANCEL_CHILD, {"child": 1}, R.UNKNOWN_CHILD), (K.CHILD_FILLED, {"venue": -1}, R.UNKNOWN_VENUE),
+    (K.CHILD_FILLED, {"price": MAX_AMOUNT, "quantity": MAX_AMOUNT}, R.OVERFLOW), (K.CHILD_FILLED, {"fee": -1}, R.BAD_AMOUNT),
+    (K.CHILD_FILLED, {"quantity": MAX_AMOUNT + 1}, R.BAD_QUANTITY), (K.CHILD_ACKED, {"venue": 0}, R.UNKNOWN_VENUE),
     (K.SETTLE, {"obligation": 1}, R.UNKNOWN_OBLIGATION), (K.HALT, {"cancel": 2}, R.BAD_VALUE), (K.RESUME, {"instrument": 0}, R.UNKNOWN_INSTRUMENT),
-    (K.KILL, {"account": 0}, R.UNKNOWN_ACCOUNT), (K.APPROVE, {"held": 1}, R.UNKNOWN_HELD), (K.APPROVE, {"actor": RISK_ONE}, R.SAME_PERSON), (K.DENY, {"held": 0}, R.UNKNOWN_HELD),
-    (K.CONFIGURE_CELL, {"max_ttl": 10**18 + 1}, R.BAD_VALUE), (K.CONFIGURE_CELL, {"cell": 3}, R.IMMUTABLE), (K.CONFIGURE_ASSET, {"asset": 9}, R.BAD_NUMBER),
-    (K.CONFIGURE_ASSET, {"approval_above": MAX_AMOUNT + 1}, R.BAD_VALUE), (K.CONFIGURE_ACCOUNT, {"account_kind": 2}, R.IMMUTABLE),
-    (K.CONFIGURE_ACCOUNT, {"account": 14}, R.BAD_NUMBER), (K.CONFIGURE_ACTOR, {"account": 90}, R.UNKNOWN_ACCOUNT), (K.CONFIGURE_AUTHORITY, {"command": 5}, R.BAD_VALUE),
+    (K.KILL, {"account": 0}, R.UNKNOWN_ACCOUNT), (K.APPROVE, {"held": 1}, R.UNKNOWN_HELD), (K.APPROVE, {"actor": RISK_ONE}, R.SAME_PERSON),
+    (K.DENY, {"held": 0}, R.UNKNOWN_HELD), (K.CONFIGURE_CELL, {"max_ttl": 10**18 + 1}, R.BAD_VALUE), (K.CONFIGURE_CELL, {"cell": 3}, R.IMMUTABLE),
+    (K.CONFIGURE_ASSET, {"asset": 9}, R.BAD_NUMBER), (K.CONFIGURE_ASSET, {"approval_above": MAX_AMOUNT + 1}, R.BAD_VALUE),
+    (K.CONFIGURE_ACCOUNT, {"account_kind": 2}, R.IMMUTABLE), (K.CONFIGURE_ACCOUNT, {"account": 14}, R.BAD_NUMBER),
+    (K.CONFIGURE_ACTOR, {"account": 90}, R.UNKNOWN_ACCOUNT), (K.CONFIGURE_AUTHORITY, {"command": 5}, R.BAD_VALUE),
     (K.CONFIGURE_INSTRUMENT, {"base": 99}, R.UNKNOWN_ASSET), (K.CONFIGURE_INSTRUMENT, {"amount_den": MAX_AMOUNT + 1}, R.BAD_VALUE),
     (K.CONFIGURE_INSTRUMENT, {"amount_num": MAX_AMOUNT}, R.OVERFLOW), (K.CONFIGURE_LIMITS, {"max_quantity": MAX_AMOUNT}, R.OVERFLOW),
-    (K.CONFIGURE_FEES, {"rfq_ppm": -1}, R.BAD_VALUE), (K.CONFIGURE_VENUE, {"account": ACME}, R.NOT_CUSTODY), (K.CONFIGURE_CREDIT, {"giver": ACME}, R.BAD_VALUE),
-    (K.CONFIGURE_POSITION, {"instrument": 9}, R.UNKNOWN_INSTRUMENT), (K.CONFIGURE_SHORT, {"account": ACME}, R.BAD_VALUE), (K.CONFIGURE_SOURCE, {"source": 9}, R.BAD_VALUE),
+    (K.CONFIGURE_FEES, {"rfq_ppm": -1}, R.BAD_VALUE), (K.CONFIGURE_VENUE, {"account": ACME}, R.NOT_CUSTODY),
+    (K.CONFIGURE_CREDIT, {"giver": ACME}, R.BAD_VALUE), (K.CONFIGURE_POSITION, {"instrument": 9}, R.UNKNOWN_INSTRUMENT),
+    (K.CONFIGURE_SHORT, {"account": ACME}, R.BAD_VALUE), (K.CONFIGURE_SOURCE, {"source": 9}, R.BAD_VALUE),
 ]
 
 
@@ -196,7 +200,8 @@ def test_codes(living, kind, changes, code):
     assert living.try_one(living.record(kind, **changes)) == code
 
 
-@pytest.mark.parametrize("records", [np.zeros(3, np.int64), np.zeros((2, 2), COMMAND), np.zeros(2, LAYOUT[K.TICK])], ids=["numbers", "two dimensions", "one kind's layout"])
+@pytest.mark.parametrize("records", [np.zeros(3, np.int64), np.zeros((2, 2), COMMAND), np.zeros(2, LAYOUT[K.TICK])], ids=["numbers", "two dimensions",
+                                                                                                                          "one kind's layout"])
 def test_what_is_no_array_of_commands_is_no_entry(records):
     with pytest.raises(TypeError):
         Cell(SIZES).apply(records, 1)

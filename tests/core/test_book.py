@@ -47,7 +47,8 @@ class Book:
         return out
 
 
-TICKS = st.sampled_from([0, 1, 62, 63, 64, 65, 4_095, 4_096, 4_097, 262_143, 262_144, 262_145, MOST - 65, MOST - 64, MOST - 2, MOST - 1]) | st.integers(0, MOST - 1)
+EDGES = [0, 1, 62, 63, 64, 65, 4_095, 4_096, 4_097, 262_143, 262_144, 262_145, MOST - 65, MOST - 64, MOST - 2, MOST - 1]
+TICKS = st.sampled_from(EDGES) | st.integers(0, MOST - 1)
 
 
 @settings(max_examples=80)

@@ -8,7 +8,8 @@ from cambist.messages import Event, Kind, Reason, command
 from cambist.simulation.auditor import invariants
 from tests.core.test_bad_input import differing
 from tests.scenarios import (
-    ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BTCUSD_MADE, BUY, DEALER_A, DEALER_B, HOUSE, ONE_BTC, ONE_XRP, PRICE, RISK_ONE, SELL, USD, WALLET, XRP, XRP_PRICE, XRPUSD, Scenario, scenario,
+    ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BTCUSD_MADE, BUY, DEALER_A, DEALER_B, HOUSE, ONE_BTC, ONE_XRP, PRICE, RISK_ONE, SELL, USD, WALLET, XRP,
+    XRP_PRICE, XRPUSD, Scenario, scenario,
 )
 
 K, R = Kind, Reason
@@ -172,6 +173,7 @@ def test_more_events_than_the_buffer_holds():
 
 
 def test_sizes_are_checked():
-    for sizes, word in (({"order": 1}, "order"), ({"orders": 0}, "at least 1"), ({"events": MIN_EVENTS - 1}, str(MIN_EVENTS)), ({"assets": 65}, "64"), ({"dealers": 17}, "16")):
+    for sizes, word in (({"order": 1}, "order"), ({"orders": 0}, "at least 1"), ({"events": MIN_EVENTS - 1}, str(MIN_EVENTS)), ({"assets": 65}, "64"),
+                        ({"dealers": 17}, "16")):
         with pytest.raises(ValueError, match=word):
             Cell(sizes)

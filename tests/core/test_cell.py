@@ -12,8 +12,8 @@ from tests.scenarios import (
 )
 
 K, R = Kind, Reason
-SIZES = {"accounts": 32, "actors": 32, "orders": 256, "pages": 64, "words": 1 << 16, "requests": 32, "quotes": 64, "children": 32, "obligations": 64, "held": 32,
-         "answers": 1 << 15, "facts": 256, "positions": 128, "credit": 64, "events": MIN_EVENTS}
+SIZES = {"accounts": 32, "actors": 32, "orders": 256, "pages": 64, "words": 1 << 16, "requests": 32, "quotes": 64, "children": 32, "obligations": 64,
+         "held": 32, "answers": 1 << 15, "facts": 256, "positions": 128, "credit": 64, "events": MIN_EVENTS}
 
 
 @pytest.fixture

@@ -41,8 +41,8 @@ def test_any_128_bytes(data, bit):
 
 
 def held_and_approved(s: Scenario, chance: random.Random) -> None:
-    record = s.build(Kind.CONFIGURE_LIMITS, RISK_ONE, instrument=BTCUSD, received=chance.getrandbits(63), id_hi=-chance.getrandbits(62), id_lo=chance.getrandbits(62),
-                     attachment=chance.getrandbits(32), **BTCUSD_LIMITS)
+    record = s.build(Kind.CONFIGURE_LIMITS, RISK_ONE, instrument=BTCUSD, received=chance.getrandbits(63), id_hi=-chance.getrandbits(62),
+                     id_lo=chance.getrandbits(62), attachment=chance.getrandbits(32), **BTCUSD_LIMITS)
     s.apply(record)
     held = s.one(Event.HELD)["id"]
     wrong = digests(record)

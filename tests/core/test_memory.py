@@ -1,4 +1,6 @@
 """The uncompiled view of a row: what a compiled kernel would do to the wrong memory is an exception here."""
+import itertools
+
 import numpy as np
 import pytest
 
@@ -72,7 +74,7 @@ def test_tables_do_not_overlap():
     spans = sorted((int(start), int(start) + rows * dtype.itemsize) for start, rows, dtype in
                    zip(cell.state["at"][0], cell.state["capacity"][0], TABLES.values(), strict=True))
     assert spans[0][0] >= STATE.itemsize
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False)) and spans[-1][1] <= len(cell.block)
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans)) and spans[-1][1] <= len(cell.block)
 
 
 def test_commands_are_seen_row_by_row():

@@ -33,7 +33,8 @@ def sweep_records(now: int) -> list[np.ndarray]:
             for account, asset, amount in ((ACME, BTC, 100 * ONE_BTC), (BOLT, USD, 9_000_000 * ONE_USD))]
     out += [command(Kind.SOURCE_PRICE, actor=CUSTODIAN, instrument=BTCUSD, source=s, price=PRICE, source_time=now) for s in (1, 2, 3)]
     order = {"instrument": BTCUSD, "self_trade": SelfTrade.CANCEL_NEWEST}
-    out += [build(Kind.NEW_ORDER, KEY_OF[ACME], account=ACME, side=SELL, price=PRICE + 100 * (i % 40), quantity=1_000 * (1 + i % 9), **order) for i in range(MAKERS)]
+    out += [build(Kind.NEW_ORDER, KEY_OF[ACME], account=ACME, side=SELL, price=PRICE + 100 * (i % 40), quantity=1_000 * (1 + i % 9),
+                  **order) for i in range(MAKERS)]
     out.append(build(Kind.NEW_ORDER, KEY_OF[BOLT], account=BOLT, side=BUY, price=PRICE + 100 * 39, quantity=ONE_BTC, time_in_force=TimeInForce.IOC, **order))
     out.append(build(Kind.NEW_ORDER, KEY_OF[BOLT], account=BOLT, side=BUY, price=PRICE, quantity=1_000, **order))
     return out

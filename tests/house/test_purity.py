@@ -30,7 +30,7 @@ CORE_MODULES = {
 }
 CORE_EXTRA = {"core/memory.py": {"mmap": "the only file that knows addresses; the state is one private anonymous mapping",
                                  "inspect": "reads a helper's annotations once, when it is made, so that Numba makes one version of it",
-                                 "ast": "whether a helper returns anything, for its signature", "textwrap": "the same",
+                                 "dis": "whether a helper returns anything, for its signature",
                                  "contextlib": "the compiler's ways, put back after",
                                  "sys": "the version of Python is part of the kernel's fingerprint"}}
 CORE_CALLS = {"float", "open", "print", "input", "eval", "exec", "__import__", "breakpoint", "globals", "hash", "id", "complex", "set_num_threads"}

@@ -92,6 +92,7 @@ BROKEN = {
     "no credit": HELLO + encode(Subscribe(1, StreamKind.ALL, 0, 1, 0)) + encode(Pull(1, 0xFFFF_FFFF)),
     "a view that is no text": HELLO + frame(Verb.READ, struct.pack("<qHH", 0, 4, 0) + b"\xff\xfe\xfd\xfc"),
     "an argument that is no object": HELLO + encode(Read(1, "answer", 0, b"[[[[")),
+    "an argument that is no text": HELLO + encode(Read(1, "answer", 0, b'{"\xef": 1}')),
     "an argument out of every range": HELLO + encode(Read(1, "answer", 0, b'{"sequence": 99999999999999999999999999}')),
     "a position from the far side": HELLO + encode(Read(1, "status", -(1 << 63))),
 }

@@ -4,14 +4,13 @@ Decides how the kernel reaches its one block of memory and how its functions are
 functions are annotated: a NumPy dtype means a row of that layout, `int` a 64-bit register. Every function is compiled in one version only (Numba would
 make one per integer literal), lazily, and only when `apply` is not found in the cache.
 """
-import ast
 import contextlib
+import dis
 import hashlib
 import inspect
 import mmap
 import struct
 import sys
-import textwrap
 from collections.abc import Callable, Iterable
 
 import llvmlite
@@ -44,9 +43,17 @@ if COMPILED:
         row = inspect.signature(function).return_annotation
         if isinstance(row, np.dtype):
             return from_dtype(row)(*parameters)
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-        gives = any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(tree))
-        return types.int64(*parameters) if gives else types.void(*parameters)
+        return types.int64(*parameters) if _gives(function) else types.void(*parameters)
+
+    def _gives(function: Callable) -> bool:
+        """Whether any return of it carries a value."""
+        before = None
+        for step in dis.get_instructions(function):
+            if (step.opname == "RETURN_VALUE" and not (before and before.opname == "LOAD_CONST" and before.argval is None)) or (
+                    step.opname == "RETURN_CONST" and step.argval is not None):
+                return True
+            before = step
+        return False
 
     @contextlib.contextmanager
     def _only_linked():

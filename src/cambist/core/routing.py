@@ -1,6 +1,8 @@
 """Child orders at outside venues: the intent, then only the venue's word. Facts are never refused for what they say: what does not match goes to
 suspense, stops that instrument at that venue and calls a person. The state table is docs/rules.md section 8.
 """
+import numpy as np
+
 from cambist.core import layout as at
 from cambist.core.accounts import balance, next_id, post_flow
 from cambist.core.emit import alert, echo, put, refuse
@@ -23,7 +25,7 @@ from cambist.messages import MAX_AMOUNT, AccountKind, Cause, ChildState, Event, 
 
 NEW, CANCEL, ACKED, FILLED, CLOSED, UNKNOWN, PRICE = (
     L[k] for k in (Kind.NEW_CHILD, Kind.CANCEL_CHILD, Kind.CHILD_ACKED, Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN, Kind.SOURCE_PRICE))
-HIGHEST_REASON = max(Reason)
+KNOWN_REASONS = np.isin(np.arange(max(Reason) + 1), list(Reason)).astype(np.int64)
 INSTRUMENTS = PLACES["instruments"]
 
 
@@ -220,7 +222,7 @@ def child_closed(state: STATE, c: CLOSED, account: int):
     if i == 0 or at.child(state, i).state == ChildState.DONE:
         return
     h = at.child(state, i)
-    why = c.why if 0 <= c.why <= HIGHEST_REASON else 0
+    why = c.why if 0 <= c.why < len(KNOWN_REASONS) and KNOWN_REASONS[c.why] else 0
     cum = c.cum_quantity + 0
     if cum < h.filled or cum > h.quantity:
         alert(state, Reason.OVERFILL, h.instrument, h.id, h.venue, 0)

@@ -41,7 +41,7 @@ def answer(view: str, argument: bytes, tables: Tables, results: Results = lambda
         raise UnknownView(f"no view {view!r}; there are {', '.join(VIEWS)}")
     try:
         told = msgspec.json.decode(argument, type=dict[str, Any]) if argument else {}
-    except msgspec.DecodeError as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise BadArgument(f"the argument is a JSON object: {fault}") from None
     takes, tell = VIEWS[view]
     if wrong := [name for name, value in told.items() if name not in takes or type(value) is not int]:

@@ -18,6 +18,7 @@ from cambist.measure.floor import echo_seconds, paced_syncs
 from cambist.measure.served import in_parts, served
 from cambist.measure.spread import percentiles, spread
 from cambist.messages import RECORD_BYTES, Kind
+from cambist.warm import warm
 
 PART = 4_000                                    # commands of one SUBMIT when flat out
 RATES = (50_000, 100_000, 250_000, 500_000)
@@ -109,6 +110,7 @@ def _paced(path: str, flow: np.ndarray, rate: int) -> dict[str, Any]:
 
 def bench_door(design_file: Path, quick: bool) -> dict[str, Any]:
     """Flat out (medians of runs), then open-loop at each rate with its floor; one client."""
+    warm()
     runs, seconds = 3, 1.0 if quick else 4.0
     rows, flat = [], []
     with tempfile.TemporaryDirectory(prefix="cambist-bench-") as folder:

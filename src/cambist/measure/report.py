@@ -22,7 +22,7 @@ def _bench(what: str) -> Callable[[Path, bool], dict[str, Any]]:
 
 def run_bench(what: str, *, as_json: bool, quick: bool, design_file: Path = Path("desks/demo.toml")) -> int:
     if what not in BENCHES:
-        raise KeyError(f"no bench {what!r}; there are {', '.join(BENCHES)}")
+        raise ValueError(f"no bench {what!r}; there are {', '.join(BENCHES)}")
     found = _bench(what)(design_file, quick)
     if as_json:
         print(msgspec.json.encode(found).decode())

@@ -279,7 +279,7 @@ def accept_quote(t: State, c: Command) -> None:
     request = own_request(t, c)
     ins, side = t.instruments[request.instrument], c["side"]
     passed, winner = walk(t, request, c)
-    for found, reason in passed:
+    for found, reason in sorted(passed, key=lambda row: request.quotes.index(row[0].id)):
         tell_quote_ended(t, found, found.account, reason)
         t.accounts[found.account].failed += 1
         drop_quote(t, found)

@@ -1,0 +1,53 @@
+"""What the comparison of kernel and twin found, each as a story of its own. Both engines must tell it alike."""
+import pytest
+
+from cambist.core.cell import Cell
+from cambist.messages import MAX_AMOUNT, Event, Kind, Reason, SelfTrade
+from cambist.simulation.twin import Twin
+from tests.scenarios import ACME, ADMIN, BUY, CELL, DEALER_A, DEALER_B, DESK, ONE_BTC, PRICE, RISK_ONE, SELL, USD, Scenario, scenario
+
+K, E, R = Kind, Event, Reason
+ENGINES = {"kernel": Cell, "twin": Twin}
+
+
+@pytest.fixture(params=sorted(ENGINES))
+def s(request) -> Scenario:
+    return scenario(ENGINES[request.param])
+
+
+def test_quotes_passed_over_end_in_the_order_of_their_arrival(s):
+    """Found by the random flows: the twin told them in the order of their prices."""
+    request = s.request(ACME, BUY, ONE_BTC)
+    for dealer, ask in ((DEALER_B, PRICE), (DEALER_A, PRICE - 100), (DESK, PRICE + 100)):
+        s.quote(dealer, request, ask=ask)
+    s.do(K.KILL, RISK_ONE, account=DEALER_A), s.do(K.KILL, RISK_ONE, account=DEALER_B)
+    s.accept(ACME, request, BUY, PRICE * 2)
+    assert [(e["account"], e["reason"]) for e in s.find(E.QUOTE_ENDED)] == [(DEALER_B, R.KILLED), (DEALER_A, R.KILLED)]
+    assert s.find(E.FILLED)[1]["account"] == DESK
+
+
+def test_why_a_venue_closed_is_kept_only_when_it_is_a_reason(s):
+    """Found by reading both: the kernel kept any number below the highest code."""
+    for why, kept in ((R.USER, R.USER), (6, 0), (max(R) + 1, 0), (-1, 0)):
+        s.closed(s.child(BUY, 1_000, PRICE), 0, why)
+        assert s.one(E.CHILD_CHANGED)["reason"] == kept
+
+
+def test_an_amount_beyond_the_range_is_a_bad_amount_before_it_is_an_overflow(s):
+    s.deposit(ACME, USD, MAX_AMOUNT + 1)
+    assert s.refused() is R.BAD_AMOUNT
+    s.deposit(ACME, USD, MAX_AMOUNT)
+    assert s.refused() is R.OVERFLOW
+    s.child_filled(1, BUY, MAX_AMOUNT + 1, PRICE)
+    assert s.refused() is R.BAD_QUANTITY
+
+
+def test_no_time_to_live_reaches_beyond_the_clock(s):
+    s.do(K.CONFIGURE_CELL, ADMIN, **{**CELL, "max_ttl": 10**18 + 1})
+    assert s.refused() is R.BAD_VALUE
+
+
+def test_a_reduced_order_says_at_which_price_it_stands(s):
+    s.order(ACME, SELL, ONE_BTC, PRICE + 100)
+    s.order(ACME, BUY, ONE_BTC // 2, PRICE + 200, self_trade=SelfTrade.DECREMENT)
+    assert [(e["side"], e["price"], e["leaves"]) for e in s.find(E.ORDER_REDUCED)] == [(SELL, PRICE + 100, ONE_BTC // 2), (BUY, PRICE + 200, 0)]
