@@ -79,7 +79,7 @@ def test_no_question_stops_the_node(argument):
         assert running.submit(orders(1), b"") is Code.NONE
 
     while_running(opened(CrashDisk()), test)
-    assert all(isinstance(answer, Refused) and answer.code in (Code.BAD_ARGUMENT, Code.UNKNOWN_VIEW) or b'[]' in answer.body for answer in answers)
+    assert all((isinstance(answer, Refused) and answer.code in (Code.BAD_ARGUMENT, Code.UNKNOWN_VIEW)) or b"[]" in answer.body for answer in answers)
 
 
 def test_a_view_with_a_bug_in_it_is_refused_and_business_goes_on():
