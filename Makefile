@@ -3,7 +3,7 @@
 #
 #   make setup   everything ready to run             make lint    ruff, pyright, import-linter, the purity check
 #   make run     the house, on this machine          make bench   the four benches, each beside its floor
-#   make demo    the house with a simulated day      make hunt    the long searches (Hypothesis, simulator seeds)
+#   make demo    one trade, request to settlement   make hunt    the long searches (Hypothesis, simulator seeds)
 #   make test    unit tests, then compiled tests     make clean   what was made here, except data
 #   make lock    renew requirements/*.txt            PYTHON=...   another interpreter (3.11, 3.12 or 3.13)
 
