@@ -17,8 +17,9 @@ ROOT = Path(__file__).parents[1]
 STAGES = ["received", "logged", "risk-checked", "priced", "quoted", "accepted", "executed", "hedged", "netted", "settled"]
 COMMAND_OF = {"received": Kind.REQUEST_QUOTE, "logged": Kind.REQUEST_QUOTE, "risk-checked": Kind.REQUEST_QUOTE, "priced": Kind.QUOTE, "quoted": Kind.QUOTE,
               "accepted": Kind.ACCEPT_QUOTE, "executed": Kind.ACCEPT_QUOTE, "hedged": Kind.CHILD_FILLED, "settled": Kind.SETTLE}
-EVENT_OF = {"received": Event.REQUEST_OPENED, "logged": Event.REQUEST_OPENED, "risk-checked": Event.REQUEST_OPENED, "priced": Event.QUOTED, "quoted": Event.QUOTED,
-            "accepted": Event.FILLED, "executed": Event.FILLED, "hedged": Event.CHILD_FILL, "netted": Event.OBLIGATION, "settled": Event.SETTLED}
+EVENT_OF = {"received": Event.REQUEST_OPENED, "logged": Event.REQUEST_OPENED, "risk-checked": Event.REQUEST_OPENED, "priced": Event.QUOTED,
+            "quoted": Event.QUOTED, "accepted": Event.FILLED, "executed": Event.FILLED, "hedged": Event.CHILD_FILL,
+            "netted": Event.OBLIGATION, "settled": Event.SETTLED}
 pytestmark = pytest.mark.compiled
 
 

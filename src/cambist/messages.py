@@ -445,7 +445,7 @@ EVENT_FIELDS: dict[Event, dict[str, str]] = {
                    "fee": "quote asset", "liquidity": "maker, taker or quote"},
     Event.ORDER_CANCELLED: {"id": "order", "price": "limit", "quantity": "cancelled", "leaves": "0", "reason": "why"},
     Event.ORDER_AMENDED: {"id": "order", "price": "new limit", "quantity": "new ordered", "leaves": "new open"},
-    Event.ORDER_REDUCED: {"id": "order", "quantity": "prevented", "leaves": "still open", "reason": "SELF_TRADE"},
+    Event.ORDER_REDUCED: {"id": "order", "price": "limit", "quantity": "prevented", "leaves": "still open", "reason": "SELF_TRADE"},
     Event.REQUEST_OPENED: {"id": "request", "quantity": "asked", "other": "time it lapses"},
     Event.REQUEST_INVITED: {"id": "request", "quantity": "asked", "other": "time it lapses"},
     Event.QUOTED: {"id": "quote", "other": "request", "price": "bid", "amount": "ask", "quantity": "size", "leaves": "time it lapses"},

@@ -347,7 +347,9 @@ def test_a_held_command_is_released_by_another_person(s):
     s.approve(held, record, digest3=digests(record)["digest3"] ^ 1)
     assert s.refused() == R.WRONG_DIGEST and s.one(E.REFUSED)["id"] == held
     s.approve(held, record)
-    assert s.kinds() == [E.APPROVED, E.DONE] and s.one(E.DONE)["id_lo"] == int(record["id_lo"][0])
+    assert s.kinds() == [E.APPROVED, E.DONE, E.DONE]                    # to whom asked, to who approved, and the command itself
+    told, done = s.find(E.DONE)
+    assert told["command"] == K.APPROVE and told["id"] == held and done["id_lo"] == int(record["id_lo"][0])
     assert s.row("instruments", instrument=BTCUSD)["max_quantity"] == 5 * ONE_BTC and s.rows("held") == []
     s.approve(held, record)
     assert s.refused() == R.UNKNOWN_HELD
@@ -359,7 +361,7 @@ def test_large_transfers_are_held_denied_and_lapse(s):
     s.apply(record)
     held = s.one(E.HELD)["id"]
     s.deny(held)
-    assert s.one(E.DENIED)["account"] == ACME
+    assert s.one(E.DENIED)["account"] == ACME and s.one(E.DONE)["command"] == K.DENY
     s.transfer(ACME, BOLT, USD, MILLION_USD + 1, ACME_KEY)
     held = s.one(E.HELD)["id"]
     s.tick(600)
@@ -369,7 +371,7 @@ def test_large_transfers_are_held_denied_and_lapse(s):
     held = s.one(E.HELD)["id"]
     s.do(K.KILL, RISK_ONE, account=ACME)
     s.approve(held, record)
-    assert s.kinds()[-2:] == [E.APPROVED, E.REFUSED] and s.refused() == R.KILLED
+    assert s.kinds()[-3:] == [E.APPROVED, E.DONE, E.REFUSED] and s.refused() == R.KILLED
     assert s.balance(ACME, USD) == 3 * MILLION_USD
 
 

@@ -14,7 +14,6 @@ from tests.scenarios import SECOND
 
 RULES = (Path(__file__).parents[2] / "docs" / "rules.md").read_text()
 COMMON = {"kind", "account", "instrument", "sequence", "command", "id_hi", "id_lo", "side"}
-BESIDES = {Event.ORDER_REDUCED: {"price"}}       # section 4 of the rules gives it the order's limit
 
 
 def spoken_of(name: str) -> bool:
@@ -48,4 +47,4 @@ def test_events_use_only_the_fields_their_kind_has():
         now += chance.choice((0, SECOND // 10, SECOND, 8 * SECOND))
         records = flow.entry(chance.choice(list(FLOWS.values())), 60, now, cell.tables())
     assert len(used) > 20
-    assert {e.name: sorted(n - COMMON - set(EVENT_FIELDS[e]) - BESIDES.get(e, set())) for e, n in used.items()} == {e.name: [] for e in used}
+    assert {e.name: sorted(n - COMMON - set(EVENT_FIELDS[e])) for e, n in used.items()} == {e.name: [] for e in used}

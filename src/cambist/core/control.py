@@ -152,6 +152,7 @@ def approve(state: STATE, c: APPROVE, account: int):
     person = at.actor(state, c.actor).person
     free_held(state, i)
     put(state, Event.APPROVED, h.account, 0, h.id, person)
+    done(state, account, c.held)
     begin(state, as_command(h))
     return i
 
@@ -168,6 +169,7 @@ def deny(state: STATE, c: DENY, account: int):
         h = at.held(state, i)
         free_held(state, i)
         put(state, Event.DENIED, h.account, 0, h.id, person)
+        done(state, account, c.held)
 
 
 @cold

@@ -34,13 +34,14 @@ from cambist.core.control import approve, change_control, check_control, deny, h
 from cambist.core.emit import begin, echo, put, refuse
 from cambist.core.layout import COMMAND, MIN_EVENTS, PLACES, STATE, as_command, seen_as
 from cambist.core.ledger import check_transfer, deposit, move_custody, post_transfer, reverse_deposit, tell_transfer, wants_approval
-from cambist.core.memory import COMPILED, HOT, cold, hot
+from cambist.core.memory import COMPILED, HOT, address, cold, hot, prefetch
 from cambist.core.orders import amend_order, cancel_all, cancel_order, new_order, work_taker
+from cambist.core.pools import ORDER_TAG, POSITION_TAG, home
 from cambist.core.rfq import accept_quote, cancel_request, quote, request_quote, withdraw_quote
 from cambist.core.routing import cancel_child, child_acked, child_closed, child_filled, child_unknown, new_child, source_price
 from cambist.core.settlement import begin_cut_off, check_settle, settle
 from cambist.core.work import do_work, is_work
-from cambist.messages import GROUP_MORE, MAX_GROUP, Event, Kind, Reason
+from cambist.messages import GROUP_MORE, MAX_GROUP, NUMBER_WINDOW, Event, Kind, Reason
 
 (as_new_order, as_cancel_order, as_amend, as_ask, as_cancel_request, as_quote, as_withdraw, as_accept, as_deposit, as_reverse, as_move, as_transfer,
  as_price, as_new_child, as_cancel_child, as_acked, as_filled, as_closed, as_unknown, as_settle, as_halt, as_approve, as_deny) = (seen_as(k) for k in (
@@ -48,6 +49,11 @@ from cambist.messages import GROUP_MORE, MAX_GROUP, Event, Kind, Reason
      Kind.DEPOSIT, Kind.REVERSE_DEPOSIT, Kind.MOVE_CUSTODY, Kind.TRANSFER, Kind.SOURCE_PRICE, Kind.NEW_CHILD, Kind.CANCEL_CHILD, Kind.CHILD_ACKED,
      Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN, Kind.SETTLE, Kind.HALT, Kind.APPROVE, Kind.DENY))
 EVENTS = PLACES["events"]
+SLOTS, ACCOUNTS, BALANCES, ASSETS, NUMBERS, ORDERS, POSITIONS = (
+    PLACES[name] for name in ("slots", "accounts", "balances", "assets", "numbers", "orders", "positions"))
+SLOT_BYTES, ACCOUNT_BYTES, BALANCE_BYTES, NUMBER_BYTES, ORDER_BYTES, POSITION_BYTES = (
+    dtype.itemsize for dtype in (layout.SLOT, layout.ACCOUNT, layout.BALANCE, layout.NUMBER, layout.ORDER, layout.POSITION))
+FAR, NEAR = 8, 4                                # how many commands ahead lines are asked for: first the index, then the rows it names
 
 
 # ------------------------------------------------------------------------------------------------------------- dispatch
@@ -269,6 +275,34 @@ def _refuse_group_record(state, c):
     refuse(state, account, Reason.BAD_GROUP, _named(c))
 
 
+# --------------------------------------------------------------------------------------------------------------- ahead
+@hot
+def _aimed_at(state: STATE, c: COMMAND):
+    """The index slot a command will look up first: its order, or its account's position."""
+    if c.kind == Kind.NEW_ORDER:
+        return home(state, POSITION_TAG, (c.account << 32) | c.instrument)
+    return home(state, ORDER_TAG, c.a0)
+
+
+@hot
+def _look_ahead(state: STATE, far: COMMAND, near: COMMAND):
+    """Ask for the cache lines that the commands to come will read; what they hold decides nothing here."""
+    block = address(state)
+    prefetch(block + state.at[SLOTS] + SLOT_BYTES * _aimed_at(state, far))
+    if far.account <= state.account_count:
+        row = block + state.at[ACCOUNTS] + ACCOUNT_BYTES * far.account
+        prefetch(row)
+        prefetch(row + 64)
+        prefetch(block + state.at[BALANCES] + BALANCE_BYTES * (far.account * state.capacity[ASSETS]))
+    if far.actor <= state.actor_count:
+        prefetch(block + state.at[NUMBERS] + NUMBER_BYTES * (far.actor * NUMBER_WINDOW + far.id_lo % NUMBER_WINDOW))
+    s = at.slot(state, _aimed_at(state, near))
+    if near.kind == Kind.NEW_ORDER:
+        prefetch(block + state.at[POSITIONS] + POSITION_BYTES * s.row)
+    else:
+        prefetch(block + state.at[ORDERS] + ORDER_BYTES * s.row)
+
+
 # ---------------------------------------------------------------------------------------------------------------- apply
 def _apply(states, commands, first, limit, now):
     """Apply commands[first:], about `limit` of them; returns how many were consumed. Groups are never split.
@@ -287,6 +321,8 @@ def _apply(states, commands, first, limit, now):
                 return i - first
         if i >= total or i - first >= limit or state.written + MIN_EVENTS > state.capacity[EVENTS]:
             return i - first
+        if COMPILED and i + FAR < total:
+            _look_ahead(state, commands[i + FAR], commands[i + NEAR])
         state.time = max(state.time, now)
         state.sequence = state.sequence + 1
         c = commands[i]

@@ -101,6 +101,7 @@ def approve(t: State, c: Command) -> Held:
     """The row is freed; the caller runs the command it held."""
     row = t.held.pop(c["held"])
     t.emit(Event.APPROVED, row.account, id=row.id, other=t.actors[c["actor"]].person)
+    t.echo(c, Event.DONE, c.belongs, id=row.id)
     return row
 
 
@@ -113,6 +114,7 @@ def check_deny(t: State, c: Command) -> Reason:
 def deny(t: State, c: Command) -> None:
     row = t.held.pop(c["held"])
     t.emit(Event.DENIED, row.account, id=row.id, other=t.actors[c["actor"]].person)
+    t.echo(c, Event.DONE, c.belongs, id=row.id)
 
 
 HANDLERS = {
