@@ -49,6 +49,7 @@ class Cell:
         self.state["slot_mask"] = rows["slots"] - 1
         self.state["slot_shift"] = 64 - (rows["slots"].bit_length() - 1)
         self.table = {name: memory[offsets[i]:offsets[i] + rows[name] * dtype.itemsize].view(dtype) for i, (name, dtype) in enumerate(TABLES.items())}
+        self._written, self._active = self.state["written"], self.table["taker"]["active"]
         self._states = self.state if COMPILED else _States(memoryview(self.block))
 
     def touch(self) -> None:
@@ -71,14 +72,15 @@ class Cell:
 
     def run(self, records: np.ndarray, time: int, batch: int = 1 << 30) -> Iterator[np.ndarray]:
         """The same, yielding views of the event buffer that are good until the next step."""
-        records = np.ascontiguousarray(records)
-        if records.dtype != COMMAND or records.ndim != 1:
+        if not (records.dtype is COMMAND or records.dtype == COMMAND) or records.ndim != 1:
             raise TypeError(f"records must be a one-dimensional array of COMMAND, not {records.dtype} of shape {records.shape}")
+        if not records.flags.c_contiguous:
+            records = np.ascontiguousarray(records)
         commands = records if COMPILED else Rows(records)
-        done, active, events = 0, self.table["taker"]["active"], self.table["events"]
-        while done < len(records) or active[0]:
+        done, total, events = 0, len(records), self.table["events"]
+        while done < total or self._active[0]:
             done += kernel.apply(self._states, commands, done, batch, time)
-            yield events[:int(self.state["written"][0])]
+            yield events[:self._written[0]]
 
     def tables(self) -> dict[str, tuple[int, tuple[str, ...], np.ndarray]]:
         """The logical rows of docs/rules.md section 11: name -> (version, columns, int64 rows in ascending order)."""

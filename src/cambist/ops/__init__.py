@@ -1,1 +1,0 @@
-"""The operations: people, budgets and measures that oversee the house."""
