@@ -35,7 +35,7 @@ QUIET_SECONDS = 0.02                                   # so long without a comma
 NO_ROOM_SECONDS = 0.5                                  # how often a full disk is asked again
 STAMPS_TOGETHER = 256                                   # stage times written at once
 GENESIS_TOGETHER = 1024                                 # commands of the design in one entry
-SWITCH_SECONDS = 0.0005                                 # Python's own 5 ms between threads would be ten times what a sync takes
+SWITCH_SECONDS = 0.00005                               # Python's own 5 ms between threads would be many times what a sync takes
 
 log = structlog.get_logger("node")
 monotonic_ns = (lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME)) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic_ns   # runs on while asleep
