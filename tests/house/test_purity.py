@@ -430,6 +430,7 @@ def test_addresses_and_machine_paths_are_found(pieces):
     assert address_findings("".join(pieces))
 
 
-@pytest.mark.parametrize("innocent", ["--no-emit-index-url", "docs/worked/flow.md", "GET /orders/root", "a dependency from npm", "pip install cambist", "https://host/home/x"])
+@pytest.mark.parametrize("innocent", ["--no-emit-index-url", "docs/worked/flow.md", "GET /orders/root", "a dependency from npm", "pip install cambist",
+                                      "https://host/home/x"])
 def test_innocent_text_is_let_through(innocent):
     assert address_findings(innocent) == []
