@@ -423,7 +423,8 @@ def test_unwatched_parts_are_found():
 
 
 @pytest.mark.parametrize("pieces", [
-    ("https://", "pypi", ".org/simple"), ("files.", "python" "hosted", ".org"), ("registry.", "npmjs", ".org"), ("deb.", "debian", ".org"), ("--index", "-url x"),
+    ("https://", "pypi", ".org/simple"), ("files.", "python" "hosted", ".org"), ("registry.", "npmjs", ".org"), ("deb.", "debian", ".org"),
+    ("--index", "-url x"),
     ("--find", "-links x"), ("see ", "/wo" "rk", "/main"), ("'", "/root", "/.cache'"), ("/home", "/someone", "/x"), ("/opt", "/wheels"),
 ])
 def test_addresses_and_machine_paths_are_found(pieces):
