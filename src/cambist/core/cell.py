@@ -14,10 +14,6 @@ from cambist.messages import COMMAND, EVENT
 PAGE_BYTES = 4096
 
 
-class BrokenInvariant(RuntimeError):
-    """Our own bug: the node must stop. Says what was found and at which sequence."""
-
-
 class _States:
     """What `apply` takes when it is not compiled."""
 

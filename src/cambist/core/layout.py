@@ -74,7 +74,7 @@ STATE = np.dtype([
     ("answers_first", I), ("answers_next", I), ("facts_first", I), ("facts_next", I), ("slot_mask", I), ("slot_shift", I), ("timer_count", I),
     ("scratch", I, MAX_SOURCES),
     ("schedule", I, 64), ("chain", I, 8), ("bad_group", I), ("group_reason", I, MAX_GROUP), ("group_account", I, MAX_GROUP), ("group_other", I, MAX_GROUP),
-    ("written", I), ("releasing", I), ("fault", I),          # events in the buffer; prices being sorted; running a held command
+    ("written", I), ("releasing", I),                        # events in the buffer; running a held command
     ("e_command", I), ("e_id_hi", I), ("e_id_lo", I), ("e_instrument", I), ("told", I), ("told_other", I)])   # what events of the command at work echo
 
 REGISTERS_HASHED = ("time", "sequence", "started", "cell", "answer_window", "fact_window", "rfq_window", "approval_window", "max_ttl", "cycle",

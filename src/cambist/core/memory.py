@@ -21,7 +21,6 @@ from numba import config, njit, types
 COMPILED = not config.DISABLE_JIT
 HOT = dict(boundscheck=False, error_model="numpy", nogil=True)
 LEAN = dict(no_cpython_wrapper=True, no_cfunc_wrapper=True)
-REGISTER: list = []                             # every compiled helper, callees before callers
 
 
 if COMPILED:
@@ -86,7 +85,6 @@ if COMPILED:
             return found(args, kws)
 
         dispatcher.get_call_template = template
-        REGISTER.append(dispatcher)
         return dispatcher
 
     def hot(function: Callable):
