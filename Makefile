@@ -73,8 +73,8 @@ hunt: $(WARMED)
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 lock: $(INSTALLED)
 	@$(PIP) uv
-	@$(LOCK) pyproject.toml -o requirements/run.txt
-	@$(LOCK) pyproject.toml --extra reports requirements/dev.in -o requirements/dev.txt
+	@$(LOCK) pyproject.toml --extra gateway -o requirements/run.txt
+	@$(LOCK) pyproject.toml --extra gateway --extra reports requirements/dev.in -o requirements/dev.txt
 
 # A house's log, results and snapshots are never removed by a build tool.
 clean:
