@@ -129,7 +129,8 @@ class Key(Section, kw_only=True):
     person: str = ""
     service: str = ""
     account: str = ""
-    public_key: str = ""                        # Ed25519, 64 hex digits
+    public_key: str = ""                        # Ed25519, 64 hex digits; none: the house makes a pair when it starts
+    scopes: tuple[Literal["read", "trade", "cancel", "quote", "transfer", "kill"], ...] = ("read",)     # what a gateway lets it ask; the role limits it further
     enabled: bool = True
 
 
@@ -242,6 +243,17 @@ class Redundancy(Section, kw_only=True):
     recovery_point: Nanoseconds = Nanoseconds(0)
 
 
+class Listen(Section, kw_only=True):
+    """Where each part of the house is reached, host:port. Beyond loopback a certificate and its private key are needed, both by reference."""
+    rest: str = "127.0.0.1:8600"
+    websocket: str = "127.0.0.1:8601"
+    portal: str = "127.0.0.1:8602"
+    console: str = "127.0.0.1:8603"
+    venues: str = "127.0.0.1:8604"              # the simulated venues' own API
+    certificate: Reference | None = None
+    private_key: Reference | None = None
+
+
 class Pricing(Section, kw_only=True):
     """Settings of the pricing engine, read by the desk. Half spreads in ppm of the reference; ages of the newest price of a source."""
     min_half_spread_ppm: Ppm = 100
@@ -299,6 +311,7 @@ class Design(Section, kw_only=True):
     pricing: Pricing = Pricing()
     hedging: Hedging = Hedging()
     capacity: Capacity = Capacity()
+    listen: Listen = Listen()
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
