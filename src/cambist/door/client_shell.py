@@ -184,7 +184,7 @@ class Client:
             if isinstance(message, Bye):
                 raise DoorClosed(f"{message.code.name}: {message.text}")
             if isinstance(message, Events):
-                message = message._replace(events=message.events.copy())
+                message = message.kept()
                 if message.request != request or found is not None:
                     waiting = self._waiting.setdefault(message.request, deque())
                     if len(waiting) >= MAX_BUFFERED:
