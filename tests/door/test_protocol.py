@@ -66,10 +66,10 @@ def test_events_are_head_events_at_a_multiple_of_eight_and_their_times():
     events = np.zeros(2, EVENT)
     events["id"] = 5, 6
     times = np.array([7, 1 << 60], np.int64)
-    frame = encode(Events(3, StreamKind.ALL, 0, 10, 99, events, times))
+    frame = encode(Events(3, StreamKind.ALL, 0, 10, 99, events, times, True))
     assert frame[40:] == events.tobytes() + times.tobytes() and frame[:12].hex() == "f8000000" "09000000" "03000000"
     [message] = opened(End.CLIENT).feed(frame)
-    assert same(message, Events(3, StreamKind.ALL, 0, 10, 99, events, times)) and same(message.kept(), message)
+    assert same(message, Events(3, StreamKind.ALL, 0, 10, 99, events, times, True)) and frame[12:16].hex() == "01010000" and same(message.kept(), message)
     assert not message.events.flags.owndata and message.kept().times.flags.owndata
 
 

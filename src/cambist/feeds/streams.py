@@ -48,6 +48,7 @@ class Batch(NamedTuple):
     position: int                                       # the stream is complete up to this log sequence
     events: np.ndarray
     times: np.ndarray                                   # int64, ns: the log time of each event
+    more: bool                                          # the last event's entry goes on in the next batch
 
 
 class Block:
@@ -149,7 +150,7 @@ class Streams:
         if not 1 <= number <= last + 1:
             raise ValueError(f"number {number} of a stream that stands at {last}")
         if number == last + 1:
-            return Batch(number, self.position, NOTHING, NO_TIMES)
+            return Batch(number, self.position, NOTHING, NO_TIMES, False)
         limit = min(limit, MAX_BATCH)
         parts, stamps, taken = [], [], 0
         at, blocks = self._from(row, number)
@@ -160,7 +161,7 @@ class Streams:
             if taken + len(fresh) > limit:
                 parts.append(fresh[:limit - taken])
                 stamps.append(block.time)
-                return _batch(number, block.first - 1, parts, stamps)
+                return _batch(number, block.first - 1, parts, stamps, more=True)
             if len(fresh):
                 parts.append(fresh)
                 stamps.append(block.time)
@@ -168,7 +169,7 @@ class Streams:
             if taken and (walked >= MARK_BLOCKS or taken == limit):
                 break
         complete = self.position if number + taken > last else block.last
-        return _batch(number, complete, parts, stamps)
+        return _batch(number, complete, parts, stamps, more=False)
 
     # ------------------------------------------------------------------------------------------------------------------------------- inside
     def _number(self, block: Block, rows: np.ndarray, sizes: np.ndarray) -> None:
@@ -219,7 +220,7 @@ class Streams:
                 yield Block(first, last, time, events)
 
 
-def _batch(number: int, position: int, parts: list[np.ndarray], stamps: list[int]) -> Batch:
+def _batch(number: int, position: int, parts: list[np.ndarray], stamps: list[int], more: bool) -> Batch:
     """Parts of blocks, and the time of each block."""
     events = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return Batch(number, position, events, np.repeat(np.array(stamps, np.int64), [len(part) for part in parts]))
+    return Batch(number, position, events, np.repeat(np.array(stamps, np.int64), [len(part) for part in parts]), more)

@@ -76,9 +76,9 @@ class ThroughDoor:
         """What the stream of the house has more, through bytes."""
         self._heard = []
         while (asked := self._subscribe) and self.node.streams.last_number(ALL) >= self._number:
-            first, position, events, times = self.node.streams.read(ALL, self._number, EVENTS_TOGETHER)
+            first, position, events, times, more = self.node.streams.read(ALL, self._number, EVENTS_TOGETHER)
             self._number = first + len(events)
-            self._to_client(encode(Events(asked.request, asked.stream, asked.account, first, position, events, times)))
+            self._to_client(encode(Events(asked.request, asked.stream, asked.account, first, position, events, times, more)))
             for subscription in self._client.subscriptions.values():
                 self._client.refill(subscription)
             self._exchange()
