@@ -256,7 +256,7 @@ class Node:
 
     def tell(self, told: Told) -> np.ndarray:
         """To the streams; the rows of those that grew."""
-        return self.streams.add(told.first, told.last, told.events)
+        return self.streams.add(*told)
 
     def run(self, entry: Entry) -> np.ndarray:
         """The events of one entry, from the cell and nothing else."""
@@ -292,8 +292,8 @@ def run(cell: Cell, entry: Entry) -> np.ndarray:
 
 
 def told_by(results: Any) -> streams.Results:
-    """What streams and views read: a writer or a reader of results as (first, last, events)."""
-    return lambda sequence: ((kept.first_sequence, kept.last_sequence, np.frombuffer(kept.events, EVENT)) for kept in results.read(sequence))
+    """What streams and views read: a writer or a reader of results as (first, last, time, events)."""
+    return lambda sequence: ((kept.first_sequence, kept.last_sequence, kept.time, np.frombuffer(kept.events, EVENT)) for kept in results.read(sequence))
 
 
 def catch_up(cell: Cell, entries: Iterable[Entry], results: Results) -> int:
@@ -307,13 +307,13 @@ def catch_up(cell: Cell, entries: Iterable[Entry], results: Results) -> int:
             results.append(entry.first_sequence, entry.last_sequence, entry.time, events)
             rebuilt += 1
         else:
-            same(entry, events, next(told, (0, 0, np.empty(0, EVENT))))
+            same(entry, events, next(told, (0, 0, 0, np.empty(0, EVENT))))
     return rebuilt
 
 
-def same(entry: Entry, events: np.ndarray, told: tuple[int, int, np.ndarray]) -> None:
+def same(entry: Entry, events: np.ndarray, told: tuple[int, int, int, np.ndarray]) -> None:
     """Raises Broken unless what was told of an entry is what the cell says of it now; names the first sequence that differs."""
-    first, last, kept = told
+    first, last, _, kept = told
     if (first, last) != (entry.first_sequence, entry.last_sequence):
         raise Broken(f"the results hold {first} to {last} where the log has the entry {entry.first_sequence} to {entry.last_sequence}")
     if kept.tobytes() != events.tobytes():
@@ -336,8 +336,8 @@ def start(cell: Cell, log: Log, results: Results, tail: Iterable[Entry], reader:
         raise Broken(f"the log ends at sequence {log.position.sequence}, the cell stands at {cell.sequence}, the results at {results.position.sequence}")
     told = told_by(reader or results)
     numbered = Streams(told)
-    for first, last, events in told(1):                 # every stream gets the numbers it had; a copy, for a view would keep the whole of what was read
-        numbered.add(first, last, events.copy())
+    for first, last, time, events in told(1):                 # every stream gets the numbers it had; a copy, for a view would keep the whole of what was read
+        numbered.add(first, last, time, events.copy())
     return Node(cell, log, results, numbered, **settings)
 
 

@@ -19,7 +19,7 @@ import structlog
 
 from cambist.door.protocol import Code, Read, Refused, StreamKind, View, Welcome
 from cambist.door.server_shell import Door
-from cambist.feeds.streams import ALL, PUBLIC, account_row
+from cambist.feeds.streams import ALL, PUBLIC, Batch, account_row
 from cambist.feeds.views import BadArgument, UnknownView
 from cambist.log.disk_shell import RealDisk
 from cambist.log.entry import Entry
@@ -94,7 +94,7 @@ class Running:
     def last_number(self, stream: StreamKind, account: int) -> int:
         return self.node.streams.last_number(row_of(stream, account))
 
-    def events(self, stream: StreamKind, account: int, number: int, limit: int) -> tuple[int, int, np.ndarray]:
+    def events(self, stream: StreamKind, account: int, number: int, limit: int) -> Batch:
         return self.node.streams.read(row_of(stream, account), number, limit)
 
     def ask(self, question: Read, answer: Callable[[View | Refused], None]) -> None:

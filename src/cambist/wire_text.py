@@ -88,7 +88,7 @@ A reader takes an entry only if its own hash, its sequence and its previous hash
 """
 
 FRAMES = """## The door
-The native record protocol (`src/cambist/door/protocol.py`), version 1, over the node's Unix socket. A frame: length `<u4` (all of it, head included),
+The native record protocol (`src/cambist/door/protocol.py`), version 2, over the node's Unix socket. A frame: length `<u4` (all of it, head included),
 verb `u1`, flags `u1` (zero), reserved `<u2` (zero), request `<u4`, body; at most 1,048,576 bytes. Answers echo `request`; for a subscription it is its name.
 
 | verb | number | from | body |
@@ -101,7 +101,7 @@ verb `u1`, flags `u1` (zero), reserved `<u2` (zero), request `<u4`, body; at mos
 | SUBSCRIBE | 6 | client | stream `u1`, reserved 3, account `<u4`, cursor `<i8`, credit `<u4`, reserved `<u4` |
 | PULL | 7 | client | credit `<u4` |
 | UNSUBSCRIBE | 8 | client | none |
-| EVENTS | 9 | server | stream `u1`, reserved 3, account `<u4`, first `<i8`, position `<i8`, count `<u4`, events of 96 bytes |
+| EVENTS | 9 | server | stream `u1`, more `u1`, reserved 2, account `<u4`, first `<i8`, position `<i8`, count `<u4`, events of 96 bytes, times `<i8` |
 | READ | 10 | client | at least `<i8`, length of the name `<u2`, reserved `<u2`, name, argument (JSON) |
 | VIEW | 11 | server | position `<i8`, JSON |
 | PING | 12 | either | token `<i8` |
@@ -110,7 +110,8 @@ verb `u1`, flags `u1` (zero), reserved `<u2` (zero), request `<u4`, body; at mos
 
 The limits of a WELCOME, in order: frame, records of a SUBMIT, attachments, events of an EVENTS, credit, subscriptions. Roles: GATEWAY 1, SERVICE 2,
 OPERATOR 3, OBSERVER 4 (may not submit). Streams: ALL 1 (with log sequences, for the house), ACCOUNT 2, PUBLIC 3; each is numbered from 1. A cursor is the
-first number wanted, 0 only what comes from now on. EVENTS never exceed the credit that was given.
+first number wanted, 0 only what comes from now on. EVENTS never exceed the credit that was given;
+after the events stands the log time of each. `more` is 1 where a batch ends within an entry, so that the answer to its last command may go on in the next.
 
 | codes of a refused request | codes that end a connection |
 |---|---|

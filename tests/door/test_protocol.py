@@ -11,9 +11,9 @@ from cambist.door.protocol import (
 from cambist.messages import COMMAND, EVENT, GROUP_MORE, MAX_GROUP, Kind, command
 
 GOLDEN = {
-    "hello": (Hello(Role.GATEWAY), "1400000001000000000000000100010000000000"),
-    "welcome": (Welcome(7, 2, 513, bytes(range(32))), "5c0000000200000000000000010007000000000002000000000000000102000000000000"
-                + bytes(range(32)).hex() + "00001000ff1f000000000100aa2a00000000010000100000"),
+    "hello": (Hello(Role.GATEWAY), "1400000001000000000000000200010000000000"),
+    "welcome": (Welcome(7, 2, 513, bytes(range(32))), "5c0000000200000000000000020007000000000002000000000000000102000000000000"
+                + bytes(range(32)).hex() + "00001000ff1f000000000100622700000000010000100000"),
     "received": (Received(9, 3), "10000000040000000900000003000000"),
     "refused": (Refused(9, Code.OVERLOAD, 3, "full"), "1800000005000000090000000100000003000000" + b"full".hex()),
     "subscribe": (Subscribe(4, StreamKind.ACCOUNT, 12, 1, 100), "240000000600000004000000020000000c000000010000000000000064000000" + "00000000"),
@@ -62,18 +62,20 @@ def test_submit_is_head_count_records_attachments():
     assert same(message, Submit(6, records, b"xyz"))
 
 
-def test_events_are_head_and_events_at_a_multiple_of_eight():
+def test_events_are_head_events_at_a_multiple_of_eight_and_their_times():
     events = np.zeros(2, EVENT)
     events["id"] = 5, 6
-    frame = encode(Events(3, StreamKind.ALL, 0, 10, 99, events))
-    assert frame[40:] == events.tobytes() and frame[:12].hex() == "e8000000" "09000000" "03000000"
+    times = np.array([7, 1 << 60], np.int64)
+    frame = encode(Events(3, StreamKind.ALL, 0, 10, 99, events, times, True))
+    assert frame[40:] == events.tobytes() + times.tobytes() and frame[:12].hex() == "f8000000" "09000000" "03000000"
     [message] = opened(End.CLIENT).feed(frame)
-    assert same(message, Events(3, StreamKind.ALL, 0, 10, 99, events))
+    assert same(message, Events(3, StreamKind.ALL, 0, 10, 99, events, times, True)) and frame[12:16].hex() == "01010000" and same(message.kept(), message)
+    assert not message.events.flags.owndata and message.kept().times.flags.owndata
 
 
 def test_an_empty_batch_says_where_the_stream_stands():
-    [message] = opened(End.CLIENT).feed(encode(Events(3, StreamKind.PUBLIC, 0, 1, 40, np.empty(0, EVENT))))
-    assert (message.first, message.position, len(message.events)) == (1, 40, 0)
+    [message] = opened(End.CLIENT).feed(encode(Events(3, StreamKind.PUBLIC, 0, 1, 40, np.empty(0, EVENT), np.empty(0, np.int64))))
+    assert (message.first, message.position, len(message.events), len(message.times)) == (1, 40, 0, 0)
 
 
 def test_byte_at_a_time_gives_the_same_messages():
@@ -166,7 +168,7 @@ def test_nothing_comes_before_hello():
 
 
 def test_another_version_and_another_role_are_faults():
-    assert fault_of(Session(End.SERVER), encode(Hello(Role.GATEWAY, 2))) is Code.BAD_VERSION
+    assert fault_of(Session(End.SERVER), encode(Hello(Role.GATEWAY, 1))) is Code.BAD_VERSION
     assert fault_of(Session(End.SERVER), encode(Hello(9))) is Code.BAD_ROLE
 
 
@@ -214,10 +216,10 @@ def test_the_largest_submit_fits_and_one_more_does_not():
 
 
 def test_the_largest_batch_of_events_fits_and_one_more_does_not():
-    [message] = opened(End.CLIENT).feed(encode(Events(1, StreamKind.ALL, 0, 1, 1, np.zeros(MAX_EVENTS, EVENT))))
-    assert len(message.events) == MAX_EVENTS
+    [message] = opened(End.CLIENT).feed(encode(Events(1, StreamKind.ALL, 0, 1, 1, np.zeros(MAX_EVENTS, EVENT), np.zeros(MAX_EVENTS, np.int64))))
+    assert len(message.events) == len(message.times) == MAX_EVENTS
     with pytest.raises(ProtocolFault, match="TOO_LARGE"):
-        encode(Events(1, StreamKind.ALL, 0, 1, 1, np.zeros(MAX_EVENTS + 1, EVENT)))
+        encode(Events(1, StreamKind.ALL, 0, 1, 1, np.zeros(MAX_EVENTS + 1, EVENT), np.zeros(MAX_EVENTS + 1, np.int64)))
 
 
 def test_words_are_cut_at_their_maximum_without_breaking_a_letter():

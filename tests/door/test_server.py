@@ -36,7 +36,7 @@ class House:
 
     def events(self, stream, account, number, limit):
         events = self.told[number - 1:number - 1 + limit] if (stream, account) == ALL else self.told[:0]
-        return number, 99, events
+        return number, 99, events, events["id"].astype(np.int64) * 10, number - 1 + limit < len(self.told)
 
     def ask(self, question, answer):
         asyncio.get_running_loop().call_soon(answer, View(question.request, 4, question.view.encode()))
@@ -69,7 +69,7 @@ class Peer:
             if not data:
                 return None
             for message in self.session.feed(data):
-                self.heard.append(message._replace(events=message.events.copy()) if isinstance(message, Events) else message)
+                self.heard.append(message.kept() if isinstance(message, Events) else message)
         return self.heard.pop(0)
 
 
@@ -137,6 +137,7 @@ async def _events_are_pulled(house, door, path):
     peer.say(Subscribe(5, *ALL, 3, 4))
     batch = await peer.hear()
     assert (batch.request, batch.first, batch.position, batch.events["id"].tolist()) == (5, 3, 99, [3, 4, 5, 6])
+    assert batch.times.tolist() == [30, 40, 50, 60] and batch.more
     peer.say(Ping(1))
     assert await peer.hear() == Pong(1)                 # without credit nothing comes
     peer.say(Pull(5, 100))

@@ -24,14 +24,14 @@ class Journal:
         self.entries, self.read = [], 0
 
     def __call__(self, sequence):
-        for first, last, events in self.entries:
+        for first, last, time, events in self.entries:
             if last >= sequence:
                 self.read += 1
-                yield first, last, events
+                yield first, last, time, events
 
     def append(self, count, events):
         first = self.entries[-1][1] + 1 if self.entries else 1
-        self.entries.append((first, first + count - 1, events))
+        self.entries.append((first, first + count - 1, 1000 * first, events))
         return self.entries[-1]
 
 
@@ -60,18 +60,20 @@ def drained(told, row, start=1, limit=3):
     parts, number = [streams.NOTHING], start
     while number <= told.last_number(row):
         batch = told.read(row, number, limit)
-        assert batch.first == number and 0 < len(batch.events) <= limit
+        assert batch.first == number and 0 < len(batch.events) == len(batch.times) <= limit
+        if row == ALL:
+            assert batch.times.tolist() == (1000 * batch.events["sequence"]).tolist()
         parts.append(batch.events)
         number += len(batch.events)
     return np.concatenate(parts)
 
 
 def expected(journal, row):
-    whole = np.concatenate([streams.NOTHING, *(events for _, _, events in journal.entries)])
+    whole = np.concatenate([streams.NOTHING, *(events for *_, events in journal.entries)])
     if row == ALL:
         return whole
     if row == PUBLIC:
-        return np.concatenate([streams.NOTHING, *(streams.to_public(events) for _, _, events in journal.entries)])
+        return np.concatenate([streams.NOTHING, *(streams.to_public(events) for *_, events in journal.entries)])
     return streams.to_account(whole[whole["account"] == row - 1])
 
 
@@ -116,8 +118,8 @@ def test_the_position_says_up_to_where_a_stream_is_complete():
     journal.append(3, event(account=2))
     journal.append(1, event(account=1))
     told = started(journal)
-    assert told.read(account_row(1), 1, 1).position == 0        # more of the first entry is left
-    assert told.read(account_row(1), 1, 2).position == 2
+    assert told.read(account_row(1), 1, 1)[1::3] == (0, True)   # more of the first entry is left
+    assert told.read(account_row(1), 1, 2)[1::3] == (2, False)
     assert told.read(account_row(1), 1).position == 6
     assert told.read(account_row(2), 3) .position == 6
     assert told.read(account_row(9), 1).position == 6           # an account nobody has heard of
@@ -142,10 +144,32 @@ def test_public_trades_name_nobody():
         assert not told[hidden].any(), hidden
 
 
+@pytest.mark.parametrize("kind", np.flatnonzero(streams.OF_NOBODY).tolist())
+def test_what_is_of_nobody_is_public_without_a_trace_of_who_caused_it(kind):
+    row = event(kind, side=1, leaves=2, **{name: 7 for name in EVENT.names if name not in ("kind", "account", "side", "leaves")})
+    [told] = streams.to_public(row)
+    shown = ("kind", "instrument", *streams.PUBLIC_KINDS[Event(kind)])
+    for name in EVENT.names:
+        assert told[name] == (row[name][0] if name in shown else 0), name
+    row["account"] = 5
+    assert len(streams.to_public(row)) == 0
+
+
+def test_each_event_of_a_batch_has_the_time_of_its_entry():
+    journal = Journal()
+    journal.append(2, np.concatenate([event(account=1), event(account=2), event(account=1)]))
+    journal.append(3, event(account=2))
+    journal.append(1, event(account=1))
+    told = started(journal)
+    assert told.read(ALL, 1).times.tolist() == [1000, 1000, 1000, 3000, 6000]
+    assert told.read(account_row(1), 2).times.tolist() == [1000, 6000] and told.read(account_row(1), 1, 1).times.tolist() == [1000]
+    assert told.read(account_row(1), 4).times.tolist() == []
+
+
 def test_a_gap_and_a_number_not_yet_given_are_refused():
     told = Streams(Journal())
     with pytest.raises(ValueError, match="gap"):
-        told.add(2, 2, streams.NOTHING)
+        told.add(2, 2, 0, streams.NOTHING)
     with pytest.raises(ValueError, match="stands at 0"):
         told.read(ALL, 2)
     with pytest.raises(ValueError, match="no stream"):
@@ -173,11 +197,11 @@ def test_what_the_journal_has_and_was_not_yet_told_is_not_read_ahead():
     told = Streams(journal, ring_blocks=1)
     for block in journal.entries[:10]:
         told.add(*block)
-    assert drained(told, ALL).tobytes() == np.concatenate([e for _, _, e in journal.entries[:10]]).tobytes()
+    assert drained(told, ALL).tobytes() == np.concatenate([e for *_, e in journal.entries[:10]]).tobytes()
 
 
 def test_added_blocks_say_which_streams_grew():
     told = Streams(Journal())
-    assert told.add(1, 1, np.concatenate([event(account=4), event(account=2), event(account=4)])).tolist() == [ALL, account_row(2), account_row(4)]
-    assert told.add(2, 2, event(Event.REFERENCE)).tolist() == [ALL, PUBLIC]
-    assert told.add(3, 5, streams.NOTHING).tolist() == []
+    assert told.add(1, 1, 5, np.concatenate([event(account=4), event(account=2), event(account=4)])).tolist() == [ALL, account_row(2), account_row(4)]
+    assert told.add(2, 2, 5, event(Event.REFERENCE)).tolist() == [ALL, PUBLIC]
+    assert told.add(3, 5, 6, streams.NOTHING).tolist() == []

@@ -117,16 +117,16 @@ def test_answer_is_found_by_sequence_by_number_and_by_id():
     events = np.concatenate([event(kind=Event.ORDER_ACCEPTED, sequence=4, account=1, id=8), event(kind=Event.FILLED, sequence=5, account=1),
                              event(kind=Event.FILLED, sequence=5, account=2)])
     of = tables(answers=[dict(account=1, id_hi=1, id_lo=2, sequence=5)], numbers=[dict(actor=3, number=7, sequence=4)])
-    results = results_of((1, 3, events[:0]), (4, 6, events))
+    results = results_of((1, 3, 70, events[:0]), (4, 6, 80, events))
     assert [e["event"] for e in asked("answer", of, results, sequence=4)["events"]] == ["ORDER_ACCEPTED"]
     assert [e["id"] for e in asked("answer", of, results, actor=3, number=7)["events"]] == [8]
     assert asked("answer", of, results, sequence=5, account=2)["events"][0]["account"] == 2
     told = asked("answer", of, results, account=1, id_hi=1, id_lo=2)
-    assert told["known"] and [e["sequence"] for e in told["events"]] == [0] and "sequence" not in told
+    assert told["known"] and told["time"] == 80 and [e["sequence"] for e in told["events"]] == [0] and "sequence" not in told
 
 
 def test_an_answer_nobody_remembers_is_unknown():
-    assert asked("answer", tables(), account=1, id_hi=1, id_lo=2) == {"known": False, "events": []}
+    assert asked("answer", tables(), account=1, id_hi=1, id_lo=2) == {"known": False, "time": 0, "events": []}
 
 
 @pytest.mark.parametrize(("view", "argument"), [

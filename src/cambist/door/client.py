@@ -3,22 +3,41 @@
 Decides how requests are numbered, how credit is kept up, and what counts as an answer to a command. It must not know a socket, a clock, or what an order
 is. Silence is not a no: a command without an answer is *unknown* until the same bytes, asked again, bring the first answer or a new one.
 """
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from cambist.door.protocol import (
-    MAX_CREDIT, Bye, Code, End, Events, Hello, Message, Ping, Pong, ProtocolFault, Pull, Read, Received, Refused, Role, Session, State, StreamKind, Submit,
-    Subscribe, Unsubscribe, Verb, View, Welcome, attach, encode,
+    MAX_CREDIT, Bye, Code, End, Events, Hello, Message, Ping, Pong, ProtocolFault, Pull, Read, Received, Refused, Role, Session, State, StreamKind,
+    Submit, Subscribe, Unsubscribe, Verb, View, Welcome, attach, encode,
 )
 from cambist.messages import COMMAND, COUNTED_ONCE, EVENT, NUMBERED, Event
 
-__all__ = ["MAX_CREDIT", "Asked", "Bye", "ClientSession", "Code", "Events", "Message", "ProtocolFault", "Received", "Refused", "Role", "State", "StreamKind",
-           "Subscription", "Verb", "View", "Welcome", "attach"]
+__all__ = ["MAX_CREDIT", "Asked", "Bye", "ClientSession", "Code", "DoorClosed", "Events", "Message", "Outcome", "ProtocolFault", "Received", "Refused",
+           "RefusedByDoor", "Role", "State", "StreamKind", "Subscription", "Verb", "View", "Welcome", "attach"]
 
 CREDIT = 1 << 13                                        # events a subscription asks for ahead, refilled at half
+
+
+class RefusedByDoor(Exception):
+    """Nothing of the request was done."""
+    def __init__(self, refused: Refused):
+        super().__init__(f"{refused.code.name}{': ' if refused.text else ''}{refused.text}")
+        self.code = refused.code
+
+
+class DoorClosed(ConnectionError):
+    """The connection has ended; what was asked last and not answered is unknown."""
+
+
+class Outcome(NamedTuple):
+    """What became of one command. `events` is None while that is unknown: ask again with the same bytes."""
+    events: np.ndarray | None
+    asked: int                                          # how often it was sent
+    time: int = 0                                       # log time of the answer, ns
+    position: int = 0                                   # log sequence of which at least everything was told when the answer was heard
 
 
 class Subscription:
@@ -127,22 +146,30 @@ class Asked:
         self.account, self.actor, self.kind = int(row["account"]), int(row["actor"]), int(row["kind"])
         self.id_hi, self.id_lo = int(row["id_hi"]), int(row["id_lo"])
         self.numbered = bool(row["flags"] & NUMBERED)
-        self.duplicate = False                          # answered, but these events are not surely the answer: `question` finds it
+        self.duplicate = False                          # answered, but these events are not surely the whole answer: `question` finds it
         self.answer: np.ndarray | None = None
+        self.time = self.position = 0
 
     def stream(self) -> tuple[StreamKind, int]:
         """Where its answer is told. A command that names no account is answered to the actor's own or to none: only the whole stream is sure to tell."""
         return (StreamKind.ACCOUNT, self.account) if self.account else (StreamKind.ALL, 0)
 
-    def hear(self, events: np.ndarray) -> bool:
+    def hear(self, batch: Events) -> bool:
         """True once it is answered: by events that echo its id, or by a DUPLICATE."""
-        mine = events[(events["id_hi"] == self.id_hi) & (events["id_lo"] == self.id_lo) & (events["command"] == self.kind)]
-        if not len(mine):
+        events = batch.events
+        return self.take(batch, np.flatnonzero((events["id_hi"] == self.id_hi) & (events["id_lo"] == self.id_lo) & (events["command"] == self.kind)))
+
+    def take(self, batch: Events, at: Sequence[int] | np.ndarray) -> bool:
+        """The same for who knows already which events of the batch echo its id and kind."""
+        if not len(at):
             return False
+        mine = batch.events[at]
         # Numbers are an actor's own, and an event names no actor: what looks like the answer only says that it is time to ask for it.
         # A fact counts once and is never refused: that it was heard before is the whole answer, and no view keeps another.
-        self.duplicate = self.numbered or (bool((mine["kind"] == Event.DUPLICATE)[0]) and self.kind not in COUNTED_ONCE)
+        unsure = bool(mine["kind"][0] == Event.DUPLICATE) or (batch.more and int(at[-1]) == len(batch.events) - 1)
+        self.duplicate = self.numbered or (unsure and self.kind not in COUNTED_ONCE)
         self.answer = None if self.duplicate else mine.copy()
+        self.time, self.position = int(batch.times[at[0]]), batch.position
         return True
 
     def question(self) -> dict[str, int]:
@@ -155,6 +182,7 @@ class Asked:
         """The events of that view's answer, or None if the house does not know it."""
         if not view["known"]:
             return None
+        self.time = view["time"]
         events = np.zeros(len(view["events"]), EVENT)
         for row, told in zip(events, view["events"], strict=True):
             for name in EVENT.names or ():

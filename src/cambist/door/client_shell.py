@@ -6,34 +6,20 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from cambist.door.client import CREDIT, Asked, ClientSession, Code, Events, Message, ProtocolFault, Received, Refused, Role, State, StreamKind, Subscription
+from cambist.door.client import (
+    CREDIT, Asked, ClientSession, Code, DoorClosed, Events, Message, Outcome, ProtocolFault, Received, Refused, RefusedByDoor, Role, State, StreamKind,
+    Subscription,
+)
 from cambist.door.protocol import Bye, View
 
 MAX_BUFFERED = 1 << 10                                  # batches kept for subscriptions that nobody reads at the moment; their credit bounds them first
 RECEIVE_SECONDS = 10.0                                  # how long an answer of the door itself may take
 AGAIN_SECONDS = 0.5                                     # without an answer for so long, the same bytes are sent again; doubled each time
-
-
-class RefusedByDoor(Exception):
-    """Nothing of the request was done."""
-    def __init__(self, refused: Refused):
-        super().__init__(f"{refused.code.name}{': ' if refused.text else ''}{refused.text}")
-        self.code = refused.code
-
-
-class DoorClosed(ConnectionError):
-    """The connection has ended; what was asked last and not answered is unknown."""
-
-
-class Outcome(NamedTuple):
-    """`events` is None while the outcome is unknown: ask again with the same bytes."""
-    events: np.ndarray | None
-    asked: int                                          # how often it was sent
 
 
 class Client:
@@ -122,8 +108,8 @@ class Client:
                 self.submit(asked.record, attachments)
                 sent += 1
                 for batch in self.batches(stream, min(pause, max(deadline - time.monotonic(), 0))):
-                    if asked.hear(batch.events) and (events := self._settled(asked)) is not None:
-                        return Outcome(events, sent)
+                    if asked.hear(batch) and (events := self._settled(asked)) is not None:
+                        return Outcome(events, sent, asked.time, asked.position)
                     if time.monotonic() > deadline:
                         break
             except RefusedByDoor as refused:
@@ -136,7 +122,10 @@ class Client:
         return Outcome(None, sent)
 
     def _settled(self, asked: Asked) -> np.ndarray | None:
-        return asked.found(self.read("answer", **asked.question())[1]) if asked.duplicate else asked.answer
+        if asked.duplicate:
+            asked.position, told = self.read("answer", **asked.question())
+            return asked.found(told)
+        return asked.answer
 
     def _private_stream(self, stream: StreamKind, account: int) -> Subscription:
         if (stream, account) not in self._private:
@@ -184,7 +173,7 @@ class Client:
             if isinstance(message, Bye):
                 raise DoorClosed(f"{message.code.name}: {message.text}")
             if isinstance(message, Events):
-                message = message._replace(events=message.events.copy())
+                message = message.kept()
                 if message.request != request or found is not None:
                     waiting = self._waiting.setdefault(message.request, deque())
                     if len(waiting) >= MAX_BUFFERED:

@@ -16,11 +16,12 @@ import numpy as np
 from cambist.log.entry import SideSection
 from cambist.messages import COMMAND, EVENT, EVENT_BYTES, GROUP_MORE, MAX_GROUP, RECORD_BYTES
 
-VERSION = 1
+VERSION = 2                                             # 2: EVENTS carry the log time of each event, and whether an entry goes on
 HEAD = struct.Struct("<IBBHI")
 MAX_FRAME = 1 << 20
 MAX_RECORDS = (MAX_FRAME - 16) // RECORD_BYTES          # 8,191 in one SUBMIT
-MAX_EVENTS = (MAX_FRAME - 40) // EVENT_BYTES            # 10,922 in one EVENTS
+TIME_BYTES = 8
+MAX_EVENTS = (MAX_FRAME - 40) // (EVENT_BYTES + TIME_BYTES)      # 10,082 in one EVENTS
 MAX_ATTACHMENTS = 1 << 16                               # bytes of attachments in one SUBMIT
 MAX_ATTACHED_RECORDS = 1024                             # a SUBMIT with attachments goes whole into one entry, so it must fit one
 MAX_CREDIT = 1 << 16                                    # events asked for and not yet sent, of one subscription
@@ -38,7 +39,7 @@ class Verb(IntEnum):
     SUBSCRIBE = 6                                       # client: stream, first number wanted, credit
     PULL = 7                                            # client: more credit
     UNSUBSCRIBE = 8
-    EVENTS = 9                                          # server: a batch, never more than the credit
+    EVENTS = 9                                          # server: a batch with the log time of each event, never more than the credit
     READ = 10                                           # client: a view, no older than a position
     VIEW = 11                                           # server: position and JSON
     PING = 12                                           # either: answered by a PONG of the same token
@@ -197,6 +198,12 @@ class Events(NamedTuple):
     first: int                                          # number of the first event; of the next one when count is 0
     position: int                                       # log sequence up to which the stream is complete
     events: np.ndarray                                  # EVENT, a view of the receive buffer
+    times: np.ndarray                                   # int64, ns: the log time of each event; a view of the same
+    more: bool = False                                  # the last event's entry goes on in the next batch, and so may the answer that it belongs to
+
+    def kept(self) -> "Events":
+        """The same with arrays of its own, which outlive the receive buffer."""
+        return self._replace(events=self.events.copy(), times=self.times.copy())
 
 
 class Read(NamedTuple):
@@ -266,7 +273,7 @@ _WRITE = {
     Subscribe: lambda m: (Verb.SUBSCRIBE, m.request, _SUBSCRIBE.pack(m.stream, 0, 0, m.account, m.cursor, m.credit, 0)),
     Pull: lambda m: (Verb.PULL, m.request, _COUNT.pack(m.credit)),
     Unsubscribe: lambda m: (Verb.UNSUBSCRIBE, m.request),
-    Events: lambda m: (Verb.EVENTS, m.request, _EVENTS.pack(m.stream, 0, 0, m.account, m.first, m.position, len(m.events)), _raw(m.events)),
+    Events: lambda m: (Verb.EVENTS, m.request, _EVENTS.pack(m.stream, m.more, 0, m.account, m.first, m.position, len(m.events)), _raw(m.events), _raw(m.times)),
     Read: lambda m: (Verb.READ, m.request, _READ.pack(m.at_least, len(m.view), 0), m.view.encode(), m.argument),
     View: lambda m: (Verb.VIEW, m.request, _POSITION.pack(m.position), m.body),
     Ping: lambda m: (Verb.PING, 0, _POSITION.pack(m.token)),
@@ -345,11 +352,13 @@ def _read_subscribe(request: int, body: memoryview) -> Subscribe:
 
 
 def _read_events(request: int, body: memoryview) -> Events:
-    stream, r0, r1, account, first, position, count = _opening(_EVENTS, body)
-    _zero(r0, r1)
-    _need(_EVENTS.size + count * EVENT_BYTES == len(body), Code.BAD_LENGTH, f"{count} events in a body of {len(body)} bytes")
+    stream, more, reserved, account, first, position, count = _opening(_EVENTS, body)
+    _zero(reserved, more > 1)
+    times_at = _EVENTS.size + count * EVENT_BYTES
+    _need(times_at + count * TIME_BYTES == len(body), Code.BAD_LENGTH, f"{count} events in a body of {len(body)} bytes")
     events = np.frombuffer(body, EVENT, count, _EVENTS.size) if count else np.empty(0, EVENT)
-    return Events(request, _one_of(StreamKind, stream, Code.UNKNOWN_STREAM), account, first, position, events)
+    times = np.frombuffer(body, np.int64, count, times_at) if count else np.empty(0, np.int64)
+    return Events(request, _one_of(StreamKind, stream, Code.UNKNOWN_STREAM), account, first, position, events, times, bool(more))
 
 
 def _read_read(request: int, body: memoryview) -> Read:

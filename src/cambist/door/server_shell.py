@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 
 from cambist.door.protocol import (
-    MAX_CREDIT, MAX_EVENTS, MAX_SUBSCRIPTIONS, Bye, Code, End, Events, Hello, Message, Ping, Pong, ProtocolFault, Pull, Read, Received, Refused, Role, Session,
-    StreamKind, Submit, Subscribe, Unsubscribe, View, Welcome, encode,
+    MAX_CREDIT, MAX_SUBSCRIPTIONS, Bye, Code, End, Events, Hello, Message, Ping, Pong, ProtocolFault, Pull, Read, Received, Refused, Role,
+    Session, StreamKind, Submit, Subscribe, Unsubscribe, View, Welcome, encode,
 )
 
 MAX_CONNECTIONS = 256
@@ -33,8 +33,8 @@ class House(Protocol):
     def welcome(self) -> Welcome: ...
     def submit(self, records: np.ndarray, attachments: bytes) -> Code: ...
     def last_number(self, stream: StreamKind, account: int) -> int: ...
-    def events(self, stream: StreamKind, account: int, number: int, limit: int) -> tuple[int, int, np.ndarray]:
-        """(first number, position, events)."""
+    def events(self, stream: StreamKind, account: int, number: int, limit: int) -> tuple[int, int, np.ndarray, np.ndarray, bool]:
+        """(first number, position, events, log time of each, whether their entry goes on behind them)."""
         ...
     def ask(self, question: Read, answer: Callable[[View | Refused], None]) -> None:
         """Calls `answer` once, in this loop: with the view, or why there is none."""
@@ -206,11 +206,11 @@ class Connection(asyncio.BufferedProtocol):
         """One batch; the rest in later turns, so that no subscription keeps the loop."""
         if self.ended or self.full_since or listener.credit <= 0 or listener.queued:
             return
-        first, position, events = self.door.house.events(listener.stream, listener.account, listener.number, min(listener.credit, BATCH_EVENTS, MAX_EVENTS))
+        first, position, events, times, more = self.door.house.events(listener.stream, listener.account, listener.number, min(listener.credit, BATCH_EVENTS))
         if not len(events):
             return
         listener.number, listener.credit = first + len(events), listener.credit - len(events)
-        self.send(Events(listener.request, listener.stream, listener.account, first, position, events))
+        self.send(Events(listener.request, listener.stream, listener.account, first, position, events, times, more))
         if listener.credit > 0:
             listener.queued = True
             asyncio.get_running_loop().call_soon(self._tell_on, listener)
@@ -255,8 +255,8 @@ class Connection(asyncio.BufferedProtocol):
         self.listeners[asked.request] = listener
         self.door.listeners.setdefault((asked.stream, asked.account), set()).add(listener)
         if listener.number == last + 1:                 # it is up to date, and should know where it stands
-            first, position, events = house.events(asked.stream, asked.account, listener.number, 1)
-            self.answer(Events(asked.request, asked.stream, asked.account, first, position, events[:0]))
+            first, position, events, times, _ = house.events(asked.stream, asked.account, listener.number, 1)
+            self.answer(Events(asked.request, asked.stream, asked.account, first, position, events[:0], times[:0]))
         self.tell(listener)
 
     def on_pull(self, pull: Pull) -> None:

@@ -5,7 +5,9 @@ not know who listens, how fast, or how results are kept; it is handed a function
 
     all           every event with its log sequence, for the house
     account n     the events of that account; the log sequence is taken out, because it would tell each how busy the others are
-    public        references (account 0) and trades: of each trade one event, with price, quantity, instrument, side and match only
+    public        references and levels of the book (account 0), and trades: of each trade one event, with price, quantity, instrument, side and match only
+
+Every event comes with the log time of its entry.
 
 Memory: a ring of recent blocks, and marks (number -> sequence of a block) close enough that finding any number reads at most MARK_BLOCKS blocks. A block
 is the events of one entry.
@@ -24,8 +26,14 @@ RING_EVENTS, RING_BLOCKS = 1 << 17, 4096                # recent results kept in
 MAX_BATCH = 1 << 13                                     # events in one read
 ALL, PUBLIC = 0, 1                                      # rows of the index; account n is row n + 1, so account 0 has no stream of its own
 NOTHING = np.empty(0, EVENT)
+NO_TIMES = np.empty(0, np.int64)
+# What of each public kind is shown: field by field, so that nothing is public because it was forgotten. A trade's account is taken out, the others have none.
+SHOWN = {"REFERENCE": ("other", "price"), "LEVEL": ("side", "price", "quantity", "leaves"), "FILLED": ("side", "other", "price", "quantity")}
+PUBLIC_KINDS = {Event[name]: fields for name, fields in SHOWN.items() if name in Event.__members__}
+OF_NOBODY = np.zeros(1 << 8 * EVENT["kind"].itemsize, bool)     # by kind: public where no account is told
+OF_NOBODY[[kind for kind in PUBLIC_KINDS if kind is not Event.FILLED]] = True
 
-Results = Callable[[int], Iterable[tuple[int, int, np.ndarray]]]    # sequence -> (first, last, events) of its entry and every later one
+Results = Callable[[int], Iterable[tuple[int, int, int, np.ndarray]]]    # sequence -> (first, last, time, events) of its entry and every later one
 
 
 def account_row(account: int) -> int:
@@ -39,14 +47,16 @@ class Batch(NamedTuple):
     first: int                                          # number of the first event; of the next one when there is none
     position: int                                       # the stream is complete up to this log sequence
     events: np.ndarray
+    times: np.ndarray                                   # int64, ns: the log time of each event
+    more: bool                                          # the last event's entry goes on in the next batch
 
 
 class Block:
     """The events of one entry, and by account where they are."""
-    __slots__ = ("first", "last", "events", "public", "_accounts", "_order", "_starts")
+    __slots__ = ("first", "last", "time", "events", "public", "_accounts", "_order", "_starts")
 
-    def __init__(self, first: int, last: int, events: np.ndarray):
-        self.first, self.last, self.events = first, last, events
+    def __init__(self, first: int, last: int, time: int, events: np.ndarray):
+        self.first, self.last, self.time, self.events = first, last, time, events
         self.public = to_public(events)
         self._accounts = None
 
@@ -82,10 +92,10 @@ def to_account(mine: np.ndarray) -> np.ndarray:
 
 
 def to_public(events: np.ndarray) -> np.ndarray:
-    """References as they are but for the sequence; of every trade the taker's or the asking client's side, without a trace of who it was."""
+    """References and levels as they are but for the sequence; of every trade the taker's or the asking client's side, without a trace of who it was."""
     kind = events["kind"]
     filled = kind == Event.FILLED
-    seen = (kind == Event.REFERENCE) & (events["account"] == 0)
+    seen = OF_NOBODY[kind] & (events["account"] == 0)
     if filled.any():
         # A quote's trade is told to the client first and to the dealer after: the first of each match is the client's side.
         quoted = filled & (events["liquidity"] == Liquidity.QUOTE)
@@ -96,9 +106,12 @@ def to_public(events: np.ndarray) -> np.ndarray:
         return NOTHING
     shown = events[seen]
     told = np.zeros(len(shown), EVENT)
-    for field in ("kind", "side", "instrument", "other", "price"):
+    for field in ("kind", "instrument"):
         told[field] = shown[field]
-    told["quantity"] = np.where(shown["kind"] == Event.FILLED, shown["quantity"], 0)
+    for public, fields in PUBLIC_KINDS.items():
+        its = shown["kind"] == public
+        for field in fields:
+            told[field][its] = shown[field][its]
     return told
 
 
@@ -113,14 +126,14 @@ class Streams:
         self._marks: dict[int, tuple[array, array]] = {}    # row -> numbers, sequences
         self._count, self._mark_number, self._mark_ordinal, self._newest_number, self._newest_ordinal = (np.zeros(64, np.int64) for _ in range(5))
 
-    def add(self, first: int, last: int, events: np.ndarray) -> np.ndarray:
+    def add(self, first: int, last: int, time: int, events: np.ndarray) -> np.ndarray:
         """Takes the events of the entry `first`..`last`; returns the rows of the streams that grew."""
         if first != self.position + 1:
             raise ValueError(f"results from sequence {first} after {self.position}: a gap")
         self.position = last
         if not len(events):
             return np.empty(0, np.int64)
-        block = Block(first, last, events)
+        block = Block(first, last, time, events)
         accounts, sizes = block.by_account()
         head = [ALL, PUBLIC] if len(block.public) else [ALL]
         rows = np.concatenate((np.array(head, np.int64), accounts + 1))
@@ -137,9 +150,9 @@ class Streams:
         if not 1 <= number <= last + 1:
             raise ValueError(f"number {number} of a stream that stands at {last}")
         if number == last + 1:
-            return Batch(number, self.position, NOTHING)
+            return Batch(number, self.position, NOTHING, NO_TIMES, False)
         limit = min(limit, MAX_BATCH)
-        parts, taken = [], 0
+        parts, stamps, taken = [], [], 0
         at, blocks = self._from(row, number)
         for walked, block in enumerate(blocks, 1):
             part = block.of(row)
@@ -147,14 +160,16 @@ class Streams:
             at += len(part)
             if taken + len(fresh) > limit:
                 parts.append(fresh[:limit - taken])
-                return Batch(number, block.first - 1, np.concatenate(parts))
+                stamps.append(block.time)
+                return _batch(number, block.first - 1, parts, stamps, more=True)
             if len(fresh):
                 parts.append(fresh)
+                stamps.append(block.time)
                 taken += len(fresh)
             if taken and (walked >= MARK_BLOCKS or taken == limit):
                 break
         complete = self.position if number + taken > last else block.last
-        return Batch(number, complete, parts[0] if len(parts) == 1 else np.concatenate(parts))
+        return _batch(number, complete, parts, stamps, more=False)
 
     # ------------------------------------------------------------------------------------------------------------------------------- inside
     def _number(self, block: Block, rows: np.ndarray, sizes: np.ndarray) -> None:
@@ -198,8 +213,14 @@ class Streams:
         if self._ring and self._ring[0].first <= sequence:
             yield from self._ring[bisect_right(self._ring, sequence, key=lambda block: block.first) - 1:]
             return
-        for first, last, events in self._results(sequence):
+        for first, last, time, events in self._results(sequence):
             if first > self.position:                   # already in the journal, not yet told
                 return
             if len(events):
-                yield Block(first, last, events)
+                yield Block(first, last, time, events)
+
+
+def _batch(number: int, position: int, parts: list[np.ndarray], stamps: list[int], more: bool) -> Batch:
+    """Parts of blocks, and the time of each block."""
+    events = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return Batch(number, position, events, np.repeat(np.array(stamps, np.int64), [len(part) for part in parts]), more)

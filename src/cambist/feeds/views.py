@@ -16,7 +16,7 @@ MAX_ROWS = 10_000                                       # in one list of an answ
 MAX_ANSWER = 1 << 19                                    # bytes of JSON
 
 Tables = Mapping[str, tuple[int, tuple[str, ...], np.ndarray]]
-Results = Callable[[int], Iterable[tuple[int, int, np.ndarray]]]
+Results = Callable[[int], Iterable[tuple[int, int, int, np.ndarray]]]
 
 
 class BadArgument(ValueError):
@@ -28,7 +28,7 @@ class UnknownView(ValueError):
 
 
 class Question(NamedTuple):
-    """Everything a view may look at. `results(sequence)` gives (first, last, events) of its entry and later ones; `facts` are the node's own words."""
+    """Everything a view may look at. `results(sequence)` gives (first, last, time, events) of its entry and later ones; `facts` are the node's own words."""
     tables: Tables
     argument: dict[str, Any]
     results: Results
@@ -161,7 +161,7 @@ def numbers(asked: Question) -> dict:
 def first_answer(asked: Question) -> dict:
     """The events a command was answered with: by `sequence`, by `actor` and `number`, or by `account`, `id_hi` and `id_lo` within the answer window.
 
-    With `account` only the events of that account are told, and no log sequence.
+    With `account` only the events of that account are told, and no log sequence. `time` is the log time of the answer.
     """
     given = set(asked.argument)
     mine = asked.argument.get("account")
@@ -175,18 +175,19 @@ def first_answer(asked: Question) -> dict:
         sequence = found["sequence"] if found else 0
     else:
         raise BadArgument("answer takes sequence, or actor and number, or account, id_hi and id_lo")
-    events = _events_of(asked.results, sequence) if sequence > 0 else np.empty(0, EVENT)
+    time, events = _events_of(asked.results, sequence) if sequence > 0 else (0, np.empty(0, EVENT))
     if mine is None:
-        return {"known": sequence > 0, "sequence": sequence, "events": [told(event) for event in events[:MAX_ROWS]]}
-    return {"known": sequence > 0, "events": [told(event) | {"sequence": 0} for event in events[events["account"] == mine][:MAX_ROWS]]}
+        return {"known": sequence > 0, "sequence": sequence, "time": time, "events": [told(event) for event in events[:MAX_ROWS]]}
+    return {"known": sequence > 0, "time": time, "events": [told(event) | {"sequence": 0} for event in events[events["account"] == mine][:MAX_ROWS]]}
 
 
-def _events_of(results: Results, sequence: int) -> np.ndarray:
-    for first, last, events in results(sequence):
+def _events_of(results: Results, sequence: int) -> tuple[int, np.ndarray]:
+    """The log time of a command, and the events it was answered with."""
+    for first, last, time, events in results(sequence):
         if first <= sequence <= last:
-            return events[events["sequence"] == sequence]
+            return time, events[events["sequence"] == sequence]
         break
-    return np.empty(0, EVENT)
+    return 0, np.empty(0, EVENT)
 
 
 def told(event: np.void) -> dict:

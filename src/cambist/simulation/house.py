@@ -371,7 +371,7 @@ class House:
         whole = getattr(self.engine, "apply_with", None)        # an engine with a log keeps attachments; a bare core has nothing to keep them in
         events = whole(records, self.now, side) if whole else self.engine.apply(records, self.now)
         self.log.append((self.now, records))
-        self.streams.add(first, self.sequence, events)
+        self.streams.add(first, self.sequence, self.now, events)
         if self.audit and (broken := invariants(self.engine.tables())):
             told = ", ".join(Kind(int(kind)).name for kind in records["kind"][-8:])
             raise BrokenHouse(f"at {self.now}, after sequence {self.sequence} ({told}): " + "; ".join(broken))

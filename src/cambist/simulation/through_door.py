@@ -76,9 +76,9 @@ class ThroughDoor:
         """What the stream of the house has more, through bytes."""
         self._heard = []
         while (asked := self._subscribe) and self.node.streams.last_number(ALL) >= self._number:
-            first, position, events = self.node.streams.read(ALL, self._number, EVENTS_TOGETHER)
+            first, position, events, times, more = self.node.streams.read(ALL, self._number, EVENTS_TOGETHER)
             self._number = first + len(events)
-            self._to_client(encode(Events(asked.request, asked.stream, asked.account, first, position, events)))
+            self._to_client(encode(Events(asked.request, asked.stream, asked.account, first, position, events, times, more)))
             for subscription in self._client.subscriptions.values():
                 self._client.refill(subscription)
             self._exchange()
@@ -99,7 +99,7 @@ class ThroughDoor:
             return encode(Refused(message.request, code, len(message.records)) if code else Received(message.request, len(message.records)))
         if isinstance(message, Subscribe):
             self._subscribe = message
-            return encode(Events(message.request, message.stream, message.account, 1, 0, np.zeros(0, EVENT)))
+            return encode(Events(message.request, message.stream, message.account, 1, 0, np.zeros(0, EVENT), np.zeros(0, np.int64)))
         if isinstance(message, Pull):
             return b""
         raise RuntimeError(f"no actor sends {type(message).__name__} here")
