@@ -67,7 +67,8 @@ def genesis_records() -> list[np.ndarray]:
     """Everything up to and with START, by the administrator."""
     out = [command(K.CONFIGURE_CELL, **CELL)]
     for asset, digits in ((BTC, 8), (USD, 6), (XRP, 6)):
-        out.append(command(K.CONFIGURE_ASSET, asset=asset, digits=digits, approval_above=1_000_000 * ONE_USD if asset == USD else -1, enabled=1))
+        out.append(command(K.CONFIGURE_ASSET, asset=asset, digits=digits, approval_above=1_000_000 * ONE_USD if asset == USD else -1,
+                           quote_approval_above=-1, enabled=1))
     for number, kind, entity, dealer in ACCOUNTS:
         out.append(command(K.CONFIGURE_ACCOUNT, account=number, account_kind=kind, entity=entity, dealer=dealer, rate_limit=0, max_open=100,
                            answer_quota=2_000, enabled=1))

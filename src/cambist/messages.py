@@ -316,7 +316,7 @@ I, U4, U2, U1 = "<i8", "<u4", "<u2", "u1"
 ARGUMENTS: dict[Kind, tuple[tuple[str, str], ...]] = {
     K.TICK: (),
     K.CONFIGURE_CELL: (("cell", I), ("answer_window", I), ("fact_window", I), ("rfq_window", I), ("approval_window", I), ("max_ttl", I)),
-    K.CONFIGURE_ASSET: (("asset", I), ("digits", I), ("approval_above", I), ("enabled", I)),
+    K.CONFIGURE_ASSET: (("asset", I), ("digits", I), ("approval_above", I), ("enabled", I), ("quote_approval_above", I)),
     K.CONFIGURE_ACCOUNT: (("account_kind", I), ("entity", I), ("dealer", I), ("rate_limit", I), ("max_open", I), ("answer_quota", I), ("enabled", I)),
     K.CONFIGURE_ACTOR: (("number", I), ("person", I), ("role", I), ("enabled", I)),
     K.CONFIGURE_AUTHORITY: (("role", I), ("command", I), ("scope", I), ("second_person", I)),

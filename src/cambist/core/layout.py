@@ -15,7 +15,7 @@ MAX_ASSETS, MAX_DEALERS, MAX_SOURCES, KINDS, ROLES, CAUSES = 64, 16, 8, 128, 16,
 MIN_EVENTS = 2048                               # the smallest legal event buffer
 ROOM = 256                                      # a sweep goes on only with this much of it left
 
-ASSET = np.dtype([("digits", I), ("approval_above", I), ("enabled", I)])
+ASSET = np.dtype([("digits", I), ("approval_above", I), ("quote_approval_above", I), ("enabled", I)])
 ACCOUNT = np.dtype([("kind", H), ("entity", I), ("dealer", B), ("listed", B), ("enabled", B), ("killed", B), ("sweep_reason", S), ("sweeping", S),
                     ("rate_limit", H), ("max_open", H), ("answer_quota", H), ("answers", H), ("rate_second", I), ("rate_count", H), ("failed", H),
                     ("ordinal", I), ("dying_below", I), ("cycle", I), ("first_order", H), ("last_order", H), ("open_orders", H), ("open_requests", H),
@@ -74,7 +74,7 @@ STATE = np.dtype([
     ("answers_first", I), ("answers_next", I), ("facts_first", I), ("facts_next", I), ("slot_mask", I), ("slot_shift", I), ("timer_count", I),
     ("scratch", I, MAX_SOURCES),
     ("schedule", I, 64), ("chain", I, 8), ("bad_group", I), ("group_reason", I, MAX_GROUP), ("group_account", I, MAX_GROUP), ("group_other", I, MAX_GROUP),
-    ("written", I), ("releasing", I),                        # events in the buffer; running a held command
+    ("written", I), ("releasing", I),                        # events in the buffer; when the held command that is run would have lapsed, else 0
     ("e_command", I), ("e_id_hi", I), ("e_id_lo", I), ("e_instrument", I), ("told", I), ("told_other", I)])   # what events of the command at work echo
 
 REGISTERS_HASHED = ("time", "sequence", "started", "cell", "answer_window", "fact_window", "rfq_window", "approval_window", "max_ttl", "cycle",
