@@ -275,6 +275,7 @@ class Event(IntEnum):
     ORDER_CANCELLED = 12
     ORDER_AMENDED = 13
     ORDER_REDUCED = 14
+    LEVEL = 16                                  # public: what a level of the book has become
     REQUEST_OPENED = 20
     REQUEST_INVITED = 21
     QUOTED = 22
@@ -446,6 +447,7 @@ EVENT_FIELDS: dict[Event, dict[str, str]] = {
     Event.ORDER_CANCELLED: {"id": "order", "price": "limit", "quantity": "cancelled", "leaves": "0", "reason": "why"},
     Event.ORDER_AMENDED: {"id": "order", "price": "new limit", "quantity": "new ordered", "leaves": "new open"},
     Event.ORDER_REDUCED: {"id": "order", "price": "limit", "quantity": "prevented", "leaves": "still open", "reason": "SELF_TRADE"},
+    Event.LEVEL: {"price": "of the level", "quantity": "open there now, 0 when the level is gone", "leaves": "orders there now"},
     Event.REQUEST_OPENED: {"id": "request", "quantity": "asked", "other": "time it lapses"},
     Event.REQUEST_INVITED: {"id": "request", "quantity": "asked", "other": "time it lapses"},
     Event.QUOTED: {"id": "quote", "other": "request", "price": "bid", "amount": "ask", "quantity": "size", "leaves": "time it lapses"},

@@ -38,11 +38,11 @@ CREDIT = np.dtype([("limit", I), ("quoting_limit", I), ("reserved", I), ("traded
                    ("asset", H), ("next", H)])
 ORDER = np.dtype([("id", I), ("leaves", I), ("quantity", I), ("held", I), ("level", H), ("next", H), ("prev", H), ("after", H), ("before", H),
                   ("account", H), ("fee_ppm", H), ("side", B), ("self_trade", B), ("post_only", B), ("spare", B)])
-LEVEL = np.dtype([("head", H), ("tail", H), ("quantity", I), ("tick", H), ("instrument", H)])
+LEVEL = np.dtype([("head", H), ("tail", H), ("quantity", I), ("tick", H), ("instrument", H), ("orders", H), ("spare", H)])
 WORD = np.dtype([("bits", I), ("page", H), ("spare", H)])    # 64 ticks: which have orders, and the page of their levels
 PAGE = np.dtype([("next", H)])
 TAKER = np.dtype([("active", I), ("id", I), ("account", I), ("instrument", I), ("side", I), ("immediate", I), ("self_trade", I), ("post_only", I),
-                  ("price", I), ("tick", I), ("leaves", I), ("quantity", I), ("held", I), ("fee_ppm", I)])
+                  ("price", I), ("tick", I), ("leaves", I), ("quantity", I), ("held", I), ("fee_ppm", I), ("touched", I)])   # touched: its level is to be told
 REQUEST = np.dtype([("id", I), ("quantity", I), ("expires", I), ("account", H), ("instrument", H), ("side", B), ("state", B), ("spare", S), ("first", H),
                     ("last", H), ("timer", H), ("next", H), ("spare2", H)])
 QUOTE = np.dtype([("id", I), ("bid", I), ("ask", I), ("expires", I), ("reserve", I), ("account", H), ("request", H), ("next", H), ("prev", H),
