@@ -21,6 +21,7 @@ from cambist.units import Nanoseconds, UnitError, decimals, parse_duration, pars
 MAX_TICKS = 1 << 24
 HOUSE_ACCOUNTS = ("house", "fees", "suspense", "deficit")       # the single accounts, which every cell has
 SECOND_PERSON = CONFIGURE | {Kind.NET, Kind.SETTLE, Kind.HALT, Kind.RESUME, Kind.KILL, Kind.REVIVE, Kind.KILL_ALL, Kind.REVIVE_ALL}   # rules.md section 2
+BY_SIZE = {Kind.TRANSFER: "; give the asset transfers_above", Kind.QUOTE: "; name its quote asset in $.oversight.quotes_above"}
 KINDS = {k.name.lower(): k for k in Kind}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
 NOT_A_NAME = "is not a name: letters, digits and . _ / -, the first a letter or digit, 64 at most"
@@ -216,7 +217,8 @@ def _whole(design: Design, faults: list) -> None:
     _venues(design, names)
     _workflow(design, names)
     _listen(design, faults)
-    for path, table in (("$.pricing.auto_quote_max_notional", design.pricing.auto_quote_max_notional), ("$.hedging.hedge_above", design.hedging.hedge_above),
+    for path, table in (("$.oversight.quotes_above", design.oversight.quotes_above),
+                        ("$.pricing.auto_quote_max_notional", design.pricing.auto_quote_max_notional), ("$.hedging.hedge_above", design.hedging.hedge_above),
                         ("$.hedging.max_child_notional", design.hedging.max_child_notional)):
         names.asset_decimals(design, path, table)
 
@@ -359,8 +361,8 @@ def _kinds(path: str, words: tuple[str, ...], faults: list) -> None:
 
 
 def _held(path: str, words: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Kinds that are never held: transfers wait by size, everything else trades at once."""
-    return [(path, f"{k.name.lower()} never waits for a second person" + ("; give the asset transfers_above" if k is Kind.TRANSFER else ""))
+    """Kinds that are never held: transfers and quotes wait by size, everything else trades at once."""
+    return [(path, f"{k.name.lower()} never waits for a second person" + BY_SIZE.get(k, ""))
             for k in kinds(words) if k not in SECOND_PERSON]
 
 

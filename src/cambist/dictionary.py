@@ -46,6 +46,7 @@ TOLD: dict[Event, tuple[tuple[str, str, str], ...]] = {
                _LEAVES, ("amount", "amount", "of_quote"), ("fee", "fee", "of_quote"), ("liquidity", "liquidity", "liquidity")),
     E.ORDER_CANCELLED: (_ORDER, _REASON, _PRICE, ("cancelled", "quantity", "quantity")),
     E.ORDER_AMENDED: (_ORDER, _PRICE, _QUANTITY, _LEAVES),
+    E.LEVEL: (_PRICE, _QUANTITY, ("orders", "leaves", "count")),
     E.ORDER_REDUCED: (_ORDER, _REASON, _PRICE, ("prevented", "quantity", "quantity"), _LEAVES),
     E.REQUEST_OPENED: (_REQUEST, _QUANTITY, ("expires", "other", "time")),
     E.REQUEST_INVITED: (_REQUEST, _QUANTITY, ("expires", "other", "time")),
@@ -71,8 +72,6 @@ TOLD: dict[Event, tuple[tuple[str, str, str], ...]] = {
     E.DENIED: (_HELD, ("by", "other", "person")),
     E.HELD_EXPIRED: (_HELD,),
 }
-if "LEVEL" in E.__members__:
-    TOLD[E["LEVEL"]] = (_PRICE, _QUANTITY, ("orders", "leaves", "count"))
 NULLABLE = frozenset({"price", "reason", "order", "request", "quote", "match", "child", "obligation", "held", "named", "order_or_quote"})   # 0 says "none"
 
 
@@ -253,7 +252,7 @@ class Dictionary:
 
 
 SIDED = frozenset({E.ORDER_ACCEPTED, E.FILLED, E.ORDER_CANCELLED, E.ORDER_AMENDED, E.ORDER_REDUCED, E.REQUEST_OPENED, E.REQUEST_INVITED, E.CHILD_OPENED,
-                   E.CHILD_CHANGED, E.CHILD_FILL, *(member for name, member in E.__members__.items() if name == "LEVEL")})
+                   E.CHILD_CHANGED, E.CHILD_FILL, E.LEVEL})
 
 
 def _word(names: Any, value: int) -> str:

@@ -232,6 +232,7 @@ class Target(Section, kw_only=True):
 class Oversight(Section, kw_only=True):
     """second_person: kinds that wait for a second person in every role. A stage beyond its budget more often than this calls a person."""
     second_person: tuple[str, ...] = ()
+    quotes_above: dict[str, DecimalText] = {}   # by quote asset: a larger quote of a desk waits for a second person; an asset not named: never
     call_when_over_budget_ppm: Ppm = 10_000
 
 
@@ -272,6 +273,7 @@ class Pricing(Section, kw_only=True):
     wider_ppm: Ppm = 500                        # added when fewer than all sources are fresh
     max_source_gap_ppm: Ppm = 10_000            # a source further from the median is left out
     quote_ttl: Nanoseconds = Nanoseconds(2 * 10**9)
+    proposal_ttl: Nanoseconds = Nanoseconds(20 * 10**9)         # how long a price waits for a person, and stands once approved
     auto_quote_max_notional: dict[str, DecimalText] = {}        # by quote asset; a larger request goes to a person, and so does an asset not named
 
 
