@@ -130,6 +130,7 @@ def test_an_answer_nobody_remembers_is_unknown():
 
 
 @pytest.mark.parametrize(("view", "argument"), [
+    ("book", {}), ("book", {"instrument": 9}),
     ("account", {}), ("account", {"account": 9}), ("account", {"account": "1"}), ("account", {"account": True}), ("status", {"x": 1}), ("numbers", {}),
     ("numbers", {"actor": 1}), ("answer", {}), ("answer", {"account": 1, "id_lo": 1}), ("answer", {"sequence": 1, "actor": 2}),
 ])
@@ -154,6 +155,39 @@ def test_obligations_and_children_may_be_narrowed_to_an_account():
     assert [o["id"] for o in asked("obligations", of)["obligations"]] == [1, 2]
     assert [o["id"] for o in asked("obligations", of, account=2)["obligations"]] == [2]
     assert asked("children", of, account=9) == {"children": []}
+
+
+def test_a_book_is_its_levels_best_first():
+    of = tables(instruments=[dict(instrument=1), dict(instrument=2)], orders=[
+        dict(instrument=1, side=0, price=-5, id=1, leaves=4), dict(instrument=1, side=0, price=7, place=0, id=2, leaves=1),
+        dict(instrument=1, side=0, price=7, place=1, id=3, leaves=9), dict(instrument=1, side=1, price=9, id=4, leaves=2),
+        dict(instrument=1, side=1, price=8, id=5, leaves=3), dict(instrument=2, side=1, price=1, id=6, leaves=1)])
+    assert asked("book", of, instrument=1) == {"bids": [[7, 10, 2], [-5, 4, 1]], "asks": [[8, 3, 1], [9, 2, 1]]}
+    assert asked("book", tables(instruments=[dict(instrument=1)]), instrument=1) == {"bids": [], "asks": []}
+
+
+def test_a_book_has_a_maximum(monkeypatch):
+    monkeypatch.setattr(views, "MAX_LEVELS", 2)
+    of = tables(instruments=[dict(instrument=1)], orders=[dict(instrument=1, side=i % 2, price=i, id=i, leaves=1) for i in range(1, 9)])
+    assert asked("book", of, instrument=1) == {"bids": [[8, 1, 1], [6, 1, 1]], "asks": [[1, 1, 1], [3, 1, 1]]}
+
+
+@pytest.mark.parametrize("view", [name for name, shown in views.VIEWS.items() if shown.reads])
+def test_a_view_reads_no_other_table_than_it_says(view):
+    of = tables(accounts=[CLIENT], instruments=[dict(instrument=1)], actors=[dict(actor=1)])
+    argument = {"account": {"account": 1}, "book": {"instrument": 1}, "numbers": {"actor": 1}, "answer": {"sequence": 1}}.get(view, {})
+    asked(view, {name: of[name] for name in views.VIEWS[view].reads}, **argument)
+    if view == "answer":
+        for more in ({"account": 1, "id_hi": 1, "id_lo": 1}, {"actor": 1, "number": 1}):
+            asked(view, {name: of[name] for name in views.VIEWS[view].reads}, **more)
+
+
+def test_views_of_the_log_are_not_answered_from_the_state():
+    for view in views.LOG_VIEWS:
+        with pytest.raises(UnknownView, match="view of the log"):
+            asked(view, tables())
+    with pytest.raises(BadArgument):
+        asked("record", tables(), order=1)
 
 
 def test_instruments_come_with_assets_and_sources():
