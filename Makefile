@@ -15,6 +15,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 WARMED := .venv/.warmed
+PAGES := node_modules/.installed
 BENCHES ?= core log door rfq
 REQUIREMENTS := requirements/dev.txt
 CORE := $(wildcard src/cambist/core/*.py src/cambist/messages.py src/cambist/units.py)
@@ -26,7 +27,7 @@ ifndef PYTHON
 PYTHON = $(shell for p in python3.13 python3.12 python3.11 python3; do if $$p -c '$(FITS)' >/dev/null 2>&1; then echo $$p; break; fi; done)
 endif
 
-setup: $(WARMED)
+setup: $(WARMED) $(PAGES)
 
 $(INSTALLED): $(REQUIREMENTS) pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 with venv was found; name one with PYTHON=..." >&2; exit 1; }
@@ -42,7 +43,13 @@ $(WARMED): $(INSTALLED) $(CORE)
 	@$(BIN)/python -m cambist warm
 	@touch $@
 
-run: $(WARMED)
+# What the pages load (htmx, uPlot) and what tests them (axe), by the hashes of the lock file, with the Node of the wheel that was just installed.
+$(PAGES): $(INSTALLED) package.json package-lock.json
+	@echo "Installing what package-lock.json pins, by hash"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --ignore-scripts --no-fund --no-audit --loglevel=error
+	@touch $@
+
+run: $(WARMED) $(PAGES)
 	@$(BIN)/cambist run
 
 demo: $(WARMED)
@@ -50,7 +57,7 @@ demo: $(WARMED)
 
 # First uncompiled: rows are checked proxies, so a wrong field, width or bound is an exception with a line number.
 # Then what needs the machine code or real processes, one at a time, because they are timed.
-test: $(WARMED)
+test: $(WARMED) $(PAGES)
 	@echo "== unit tests, uncompiled"
 	@CAMBIST_COMPILED=0 $(BIN)/python -m pytest -q -n 2 -m "not compiled and not process and not hunt"
 	@echo "== tests of the compiled kernel and of real processes"
@@ -78,5 +85,5 @@ lock: $(INSTALLED)
 
 # A house's log, results and snapshots are never removed by a build tool.
 clean:
-	rm -rf .venv build dist src/*.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage htmlcov
+	rm -rf .venv node_modules build dist src/*.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage htmlcov
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

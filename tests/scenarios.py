@@ -1,7 +1,8 @@
 """A small world for tests: a genesis, and verbs that build records with fresh ids and apply them to any engine.
 
 An engine has `apply(records, time) -> events` and `tables()`, as `cambist.simulation.twin.Twin` and the kernel's cell do, so the same scenario runs on
-both. Every verb returns its events as dicts; after every step the auditor's invariants are asserted (`audit=False` leaves that out).
+both. Every verb returns its events as dicts; after every step the auditor's invariants are asserted, and that the public knows the book (`audit=False`
+leaves both out).
 """
 import hashlib
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from cambist.messages import (
     CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, NUMBERED, AccountKind, Event, Kind, OrderType, Reason, Scope, SelfTrade, Settlement, Side, TimeInForce,
     command,
 )
-from cambist.simulation.auditor import invariants
+from cambist.simulation.auditor import PublicBook, invariants
 
 K = Kind
 SECOND = 1_000_000_000
@@ -67,7 +68,8 @@ def genesis_records() -> list[np.ndarray]:
     """Everything up to and with START, by the administrator."""
     out = [command(K.CONFIGURE_CELL, **CELL)]
     for asset, digits in ((BTC, 8), (USD, 6), (XRP, 6)):
-        out.append(command(K.CONFIGURE_ASSET, asset=asset, digits=digits, approval_above=1_000_000 * ONE_USD if asset == USD else -1, enabled=1))
+        out.append(command(K.CONFIGURE_ASSET, asset=asset, digits=digits, approval_above=1_000_000 * ONE_USD if asset == USD else -1,
+                           quote_approval_above=-1, enabled=1))
     for number, kind, entity, dealer in ACCOUNTS:
         out.append(command(K.CONFIGURE_ACCOUNT, account=number, account_kind=kind, entity=entity, dealer=dealer, rate_limit=0, max_open=100,
                            answer_quota=2_000, enabled=1))
@@ -100,6 +102,7 @@ class Scenario:
         self.desk_forced = False                # set when the scenario's facts take the desk beyond its short limit
         self.now = 1_000 * SECOND
         self.ids = 0
+        self.public = PublicBook()
         self.events: list[dict[str, int]] = []  # of the last step
         self.history: list[dict[str, int]] = []
 
@@ -110,7 +113,9 @@ class Scenario:
         self.events = [{name: int(row[name]) for name in out.dtype.names} for row in out]
         self.history += self.events
         if self.audit:
-            assert invariants(self.engine.tables(), self.desk_forced) == []
+            tables = self.engine.tables()
+            assert invariants(tables, self.desk_forced) == []
+            assert [*self.public.hear(out), *self.public.differs(tables)] == []
         return self.events
 
     def advance(self, seconds: float) -> None:

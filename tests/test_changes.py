@@ -14,7 +14,7 @@ from tests.process.house_on_disk import KEY, SECOND, TEXT, HouseOnDisk, kinds, o
 
 K = Kind
 LESS = TEXT.replace('max_quantity = "2000000"', 'max_quantity = "1000000"')             # one command: CONFIGURE_LIMITS
-MORE = LESS.replace("max_ttl = \"30s\"", "max_ttl = \"20s\"")                           # and CONFIGURE_CELL
+MORE = LESS.replace("max_ttl = \"60s\"", "max_ttl = \"20s\"")                           # and CONFIGURE_CELL
 
 
 def planned(house, text, key="mara-config", first=900):

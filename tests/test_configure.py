@@ -72,6 +72,7 @@ def test_every_number_is_known_or_the_next_where_it_is_used():
 def test_the_values_of_the_demo():
     rows = told(configure(DEMO).records)
     of = lambda kind: [r for k, r in rows if k is kind]
+    assert [r["quote_approval_above"] for r in of(Kind.CONFIGURE_ASSET)] == [-1, 1_000_000 * 10**6, -1]
     assert [(r["digits"], r["approval_above"]) for r in of(Kind.CONFIGURE_ASSET)] == [(8, 500_000_000), (6, 250_000 * 10**6), (6, 100_000 * 10**6)]
     assert [AccountKind(r["account_kind"]).name for r in of(Kind.CONFIGURE_ACCOUNT)][:6] == ["HOUSE", "FEES", "SUSPENSE", "DEFICIT", "DESK", "CLIENT"]
     assert [r["account"] for r in of(Kind.CONFIGURE_ACCOUNT) if r["dealer"]] == [5, 8, 9]
@@ -143,11 +144,17 @@ def test_new_names_are_appended_wherever_they_stand_and_known_ones_keep_their_nu
 
 def test_what_is_taken_away_becomes_nothing_and_keeps_its_row():
     new = changed((("clients", "acme", "credit"), {}), (("clients", "acme", "positions"), None), (("house", "desks", "desk", "shorts", "XRP"), None),
-                  (("instruments", "BTC/USD", "sources"), ["kestrel", "osprey"]), (("roles", "desk", "all"), []))
+                  (("instruments", "BTC/USD", "sources"), ["kestrel", "osprey"]), (("roles", "desk", "all"), ["halt", "approve"]))
     rows = told(diff(new).records)
     assert [(k.name, r.get("limit", r.get("scope", r.get("enabled")))) for k, r in rows] == [
         ("CONFIGURE_CREDIT", 0), ("CONFIGURE_POSITION", 0), ("CONFIGURE_POSITION", 0), ("CONFIGURE_SHORT", 0), ("CONFIGURE_SOURCE", 0),
         ("CONFIGURE_AUTHORITY", 0)]
+
+
+def test_the_size_from_which_quotes_wait_is_a_change_of_their_asset():
+    for value, above in (("5", 5 * 10**6), (None, -1)):
+        [(kind, row)] = told(diff(changed((("oversight", "quotes_above", "USD"), value))).records)
+        assert (kind, row["asset"], row["approval_above"], row["quote_approval_above"]) == (Kind.CONFIGURE_ASSET, 2, 250_000 * 10**6, above)
 
 
 def test_authority_changes_last_and_the_right_to_change_it_very_last():

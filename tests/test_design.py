@@ -129,6 +129,10 @@ def test_a_finer_increment_than_the_quote_tick_can_be_declared():
     (("roles", "risk", "second_person"), ["net"], "neither $.roles.risk.own nor .entity nor $.roles.risk.all"),
     (("roles", "desk", "second_person"), ["quote"], "never waits"),
     (("oversight", "second_person"), ["transfer"], "give the asset transfers_above"),
+    (("oversight", "second_person"), ["quote"], "name its quote asset in $.oversight.quotes_above"),
+    (("oversight", "quotes_above", "EUR"), "1", "names 'EUR', which is not declared"),
+    (("oversight", "quotes_above", "USD"), "1.0000001", "7 decimals and at most 6"),
+    (("pricing", "proposal_ttl"), "soon", "is not a duration"),
     (("keys", "ada", "service"), "x", "person or service"),
     (("keys", "ada", "role"), "risk", "not among $.people.ada.roles"),
     (("keys", "ada", "account"), "nobody", "which is no account"),
@@ -143,10 +147,24 @@ def test_a_finer_increment_than_the_quote_tick_can_be_declared():
     (("sources", "kestrel", "venue"), "", "not declared"),
     (("pricing", "min_half_spred_ppm"), 5, "did you mean min_half_spread_ppm?"),
     (("clients", "a b"), DATA["clients"]["acme"], "is not a name"),
+    (("listen", "rest"), "127.0.0.1", "write host:port"),
+    (("listen", "rest"), "::1:8600", "write host:port"),
+    (("listen", "rest"), "127.0.0.1:70000", "write host:port"),
+    (("listen", "rest"), "127.0.0.1:8603", "$.listen.console: is 127.0.0.1:8603, where rest listens already"),
+    (("listen", "portal"), "0.0.0.0:8602", "beyond this machine"),
+    (("listen", "portal"), "example.com:8602", "beyond this machine"),
+    (("listen", "certificate"), "file:house.pem", "$.listen.private_key: is missing"),
+    (("keys", "acme-bot", "scopes"), ["everything"], "one of read, trade, cancel, quote, transfer, kill"),
 ])
 def test_what_does_not_go_together_is_told(at, value, told):
     found = faults(changed(at, put(value)))
     assert told in "\n".join(f"{p}: {t}" for p, t in found.items()), found
+
+
+def test_a_house_with_a_certificate_may_be_reached_from_afar():
+    data = copy.deepcopy(DATA)
+    data["listen"] |= {"rest": "0.0.0.0:8600", "portal": "[2001:db8::1]:8602", "certificate": "file:house.pem", "private_key": "file:house.key"}
+    assert build_design(data).listen.portal == "[2001:db8::1]:8602"
 
 
 def test_a_secret_is_not_repeated_in_the_error():

@@ -93,6 +93,8 @@ last = "accepted"
 budget = "6s"
 """)
 AB = ("instruments", "A/B")
+DESK = (("house", "desks"), {"desk": {"entity": "us", "max_open": 1, "answer_quota": 16, "credit": {"B": "1"}, "quoting": {"B": "1"}}})
+AUTOMATIC, GATE = ("pricing", "auto_quote_max_notional"), ("oversight", "quotes_above")
 
 
 def changed(*changes):
@@ -144,6 +146,9 @@ BROKEN = [
     ("CB021", "error", "keys.carl.service", [(("keys", "carl", "service"), "0x" + "ab" * 32)]),
     ("CB022", "warning", "max_position", [((*AB, "limits", "max_position"), "0")]),
     ("CB023", "warning", "stages[0].fallback", [(("stages", 0, "fallback"), None)]),
+    ("CB024", "warning", "oversight.quotes_above.B", [DESK]),
+    ("CB024", "warning", "oversight.quotes_above.B", [DESK, (AUTOMATIC, {"B": "5"}), (GATE, {"B": "5.5"})]),
+    ("CB025", "warning", "auto_quote_max_notional.B", [DESK, (AUTOMATIC, {"B": "6"}), (GATE, {"B": "5.5"})]),
 ]
 
 
@@ -181,6 +186,13 @@ def test_second_persons_may_be_asked_for_by_role_or_for_the_whole_cell():
     assert check(by_cell) == []
 
 
+def test_quotes_that_wait_are_a_gate_that_needs_two_people():
+    desk = [DESK, (GATE, {"B": "1"}), (AUTOMATIC, {"B": "1"}), (("keys", "engine"), {"role": "dealer", "service": "engine", "account": "desk"})]
+    assert check(changed(*desk)) == []
+    found = check(changed(*desk, (("roles", "risk", "all"), ["halt", "resume"])))
+    assert {f.code for f in found} == {"CB006"} and any(f.path == "$.roles.dealer" and "quote waits" in f.text for f in found)
+
+
 def test_moments_are_no_names_of_events_or_commands():
     assert len(set(MOMENTS)) == len(MOMENTS) and len(numbered(DEMO)) == 9
 
@@ -216,7 +228,7 @@ def test_the_drawing_of_the_demo_shows_every_stage_venue_and_gate():
     drawn = draw(DEMO)
     assert [drawn.count(f'"{s.name}<br/>') for s in DEMO.stages] == [1] * len(DEMO.stages)
     assert drawn.count("subgraph") == drawn.count("\n  end") == 5 and all(f'"{name}"' in drawn for name in (*DEMO.venues, *DEMO.house.custody, *DEMO.clients))
-    assert drawn.count("gate") == 4 and "s7 <--> venues" in drawn
+    assert drawn.count("gate") == 5 and "s7 <--> venues" in drawn
 
 
 def test_a_quote_in_a_name_does_not_end_a_label():

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 app = App(name="cambist", help="An institutional crypto market in one Python program.", version_flags=["--version"])
 DEMO = Path("desks/demo.toml")
-JSON = Annotated[bool, Parameter(negative="")]
+JSON = PLAIN = Annotated[bool, Parameter(negative="")]
 
 
 def _say(text: str) -> None:
@@ -32,8 +32,26 @@ def warm() -> int:
 
 
 @app.command
-def run(*, design: Path = DEMO, directory: Path = Path("cambist-data")) -> int:
-    """Serve a desk's node: log, core and results behind one door."""
+def run(*, design: Path = DEMO, directory: Path = Path("cambist-data"), base_port: int | None = None, without: str = "", plain: PLAIN = False,
+        feed: Path | None = None) -> int:
+    """Serve a whole house: node, gateway, portal, console, desk and the simulated world, each a process, started again when it dies.
+
+    Parameters
+    ----------
+    design: the desk's design file.
+    directory: where the log, the secrets and the logs of the parts are kept.
+    base_port: the first of five ports (REST, WebSocket, portal, console, venues), instead of those under [listen].
+    without: parts to leave out, as in --without world,console.
+    plain: lines instead of a table; always so when this is no terminal.
+    feed: recorded market data for the simulated venues; without it a market is made up.
+    """
+    from cambist.supervisor_shell import run_house
+    return run_house(design, directory, base_port=base_port, without=without, plain=plain, feed=feed)
+
+
+@app.command
+def node(*, design: Path = DEMO, directory: Path = Path("cambist-data")) -> int:
+    """Serve a desk's node alone, in the foreground: log, core and results behind one door."""
     from cambist.run import start_node
     return start_node(design, directory, _say)
 
@@ -152,6 +170,7 @@ def bench(what: Literal["core", "log", "door", "rfq"], *, json: JSON = False, qu
 def main() -> None:
     """Errors a person can act on are one line; anything else is our bug and keeps its traceback."""
     from cambist.changes import UnknownKey
+    from cambist.credentials import CredentialError
     from cambist.design import DesignError
     from cambist.door.client_shell import RefusedByDoor
     from cambist.door.protocol import ProtocolFault
@@ -160,13 +179,14 @@ def main() -> None:
     from cambist.log.segment import Damaged
     from cambist.log.snapshot import SnapshotDamaged, SnapshotError
     from cambist.node import Broken
+    from cambist.supervisor import NotStarted
     from cambist.venues.recorded import RecordedError
     try:
         sys.exit(app())
     except KeyboardInterrupt:
         sys.exit(130)
     except (DesignError, UnknownKey, RecordedError, Damaged, SnapshotDamaged, SnapshotError, Broken, DiskError, JournalError, RefusedByDoor, ProtocolFault,
-            OSError, UnicodeDecodeError) as fault:
+            OSError, UnicodeDecodeError, NotStarted, CredentialError) as fault:
         sys.exit(_complain(f"cambist: {fault}"))
 
 

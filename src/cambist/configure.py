@@ -161,9 +161,9 @@ def _rows(design: Design, names: Names) -> dict[tuple, Row]:
     rows = [Row(K.CONFIGURE_CELL, {"cell": design.cell.number, **{f: getattr(design.cell, f) for f in
                 ("answer_window", "fact_window", "rfq_window", "approval_window", "max_ttl")}}, "$.cell")]
     for name, asset in design.assets.items():
-        above = -1 if asset.transfers_above is None else units_of(design, name, asset.transfers_above)
-        rows.append(Row(K.CONFIGURE_ASSET, {"asset": names["assets"][name], "digits": asset.digits, "approval_above": above, "enabled": int(asset.enabled)},
-                        join("$.assets", name)))
+        transfers, quotes = (-1 if text is None else units_of(design, name, text) for text in (asset.transfers_above, design.oversight.quotes_above.get(name)))
+        rows.append(Row(K.CONFIGURE_ASSET, {"asset": names["assets"][name], "digits": asset.digits, "approval_above": transfers, "enabled": int(asset.enabled),
+                                            "quote_approval_above": quotes}, join("$.assets", name)))
     rows += _account_rows(design, names) + _authority_rows(design, names)
     for name, key in design.keys.items():
         rows.append(Row(K.CONFIGURE_ACTOR, {"number": names["actors"][name], "account": names["accounts"][key.account] if key.account else 0,

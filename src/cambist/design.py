@@ -21,6 +21,7 @@ from cambist.units import Nanoseconds, UnitError, decimals, parse_duration, pars
 MAX_TICKS = 1 << 24
 HOUSE_ACCOUNTS = ("house", "fees", "suspense", "deficit")       # the single accounts, which every cell has
 SECOND_PERSON = CONFIGURE | {Kind.NET, Kind.SETTLE, Kind.HALT, Kind.RESUME, Kind.KILL, Kind.REVIVE, Kind.KILL_ALL, Kind.REVIVE_ALL}   # rules.md section 2
+BY_SIZE = {Kind.TRANSFER: "; give the asset transfers_above", Kind.QUOTE: "; name its quote asset in $.oversight.quotes_above"}
 KINDS = {k.name.lower(): k for k in Kind}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
 NOT_A_NAME = "is not a name: letters, digits and . _ / -, the first a letter or digit, 64 at most"
@@ -215,9 +216,42 @@ def _whole(design: Design, faults: list) -> None:
     _accounts(design, names)
     _venues(design, names)
     _workflow(design, names)
-    for path, table in (("$.pricing.auto_quote_max_notional", design.pricing.auto_quote_max_notional), ("$.hedging.hedge_above", design.hedging.hedge_above),
+    _listen(design, faults)
+    for path, table in (("$.oversight.quotes_above", design.oversight.quotes_above),
+                        ("$.pricing.auto_quote_max_notional", design.pricing.auto_quote_max_notional), ("$.hedging.hedge_above", design.hedging.hedge_above),
                         ("$.hedging.max_child_notional", design.hedging.max_child_notional)):
         names.asset_decimals(design, path, table)
+
+
+def address(text: str) -> tuple[str, int]:
+    """Host and port of "host:port" or "[v6]:port". Raises UnitError."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    if not host or (":" in host and not text.startswith("[")) or not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65_535:
+        raise UnitError(f'{text[:64]!r} is no address: write host:port, as in "127.0.0.1:8600" or "[::1]:8600"')
+    return host, int(port)
+
+
+def loopback(host: str) -> bool:
+    """Whether only this machine can reach it. A name is taken as it is: localhost, and nothing else."""
+    return host in ("localhost", "::1") or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}", host))
+
+
+def _listen(design: Design, faults: list) -> None:
+    row, taken = design.listen, dict[tuple[str, int], str]()
+    for key in ("rest", "websocket", "portal", "console", "venues"):
+        try:
+            place = address(getattr(row, key))
+        except UnitError as error:
+            faults.append((f"$.listen.{key}", str(error)))
+            continue
+        if place in taken:
+            faults.append((f"$.listen.{key}", f"is {getattr(row, key)}, where {taken[place]} listens already: each has a port of its own"))
+        taken.setdefault(place, key)
+        if not loopback(place[0]) and not (row.certificate and row.private_key):
+            faults.append((f"$.listen.{key}", f"is reached from beyond this machine: give certificate and private_key, or listen at 127.0.0.1:{place[1]}"))
+    if bool(row.certificate) != bool(row.private_key):
+        faults.append(("$.listen." + ("private_key" if row.certificate else "certificate"), "is missing: a certificate and its private key come together"))
 
 
 def _cell_and_routes(design: Design, names: _Names) -> None:
@@ -327,8 +361,8 @@ def _kinds(path: str, words: tuple[str, ...], faults: list) -> None:
 
 
 def _held(path: str, words: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Kinds that are never held: transfers wait by size, everything else trades at once."""
-    return [(path, f"{k.name.lower()} never waits for a second person" + ("; give the asset transfers_above" if k is Kind.TRANSFER else ""))
+    """Kinds that are never held: transfers and quotes wait by size, everything else trades at once."""
+    return [(path, f"{k.name.lower()} never waits for a second person" + BY_SIZE.get(k, ""))
             for k in kinds(words) if k not in SECOND_PERSON]
 
 

@@ -38,6 +38,8 @@ CODES = {
     "CB021": "a secret in the design",
     "CB022": "no position limit",
     "CB023": "a stage without a fallback",
+    "CB024": "a size of quote that the engine neither gives nor proposes",
+    "CB025": "automatic quotes that wait for a second person all the same",
 }
 # Moments the house stamps that are neither an event nor a command: what `ops` measures besides.
 MOMENTS = ("received", "submitted", "sealed", "committed", "applied", "published", "priced")
@@ -56,8 +58,8 @@ class Finding(NamedTuple):
 
 def check(design: Design) -> list[Finding]:
     """Everything worth saying of a design, by code and then in its own order."""
-    found = [Finding(*f) for part in (_instruments, _budgets, _gates, _routes, _redundancy, _people, _tables, _lines, _secrets) for f in part(design)]
-    return sorted(found, key=lambda f: f.code)
+    parts = (_instruments, _budgets, _gates, _proposals, _routes, _redundancy, _people, _tables, _lines, _secrets)
+    return sorted((Finding(*f) for part in parts for f in part(design)), key=lambda f: f.code)
 
 
 def _instruments(design: Design) -> Iterator[tuple]:
@@ -126,16 +128,30 @@ def _gates(design: Design) -> Iterator[tuple]:
                 yield "CB007", "error", join("$.people", person), f"may ask for {shown} and is the only one who may approve: nobody approves their own"
 
 
+def _proposals(design: Design) -> Iterator[tuple]:
+    """What the desk quotes by itself, and what the core holds for a second person: there should be nothing between the two."""
+    for asset in dict.fromkeys(row.quote for row in design.instruments.values()) if any(d.dealer for d in design.house.desks.values()) else ():
+        automatic, gate = design.pricing.auto_quote_max_notional.get(asset), design.oversight.quotes_above.get(asset)
+        if gate is None or units_of(design, asset, automatic or "0") < units_of(design, asset, gate):
+            yield ("CB024", "warning", join("$.oversight.quotes_above", asset),
+                   f"{'is not given' if gate is None else f'is {gate}'}, and the engine quotes up to {automatic or 'nothing'} by itself: what lies between no "
+                   f"gate holds, so the engine leaves it to a person's own price. As much as {join('$.pricing.auto_quote_max_notional', asset)} closes the gap")
+        elif automatic is not None and units_of(design, asset, automatic) > units_of(design, asset, gate):
+            yield ("CB025", "warning", join("$.pricing.auto_quote_max_notional", asset),
+                   f"is {automatic}, and {join('$.oversight.quotes_above', asset)} holds every quote above {gate}: lower this one, or raise that")
+
+
 def _may(design: Design, role: str) -> list[Kind]:
     row = design.roles[role]
     return [k for words in (row.own, row.entity, row.all) for k in kinds(words)]
 
 
 def _waits(design: Design, role: str) -> list[Kind]:
-    """Kinds of a role that are held for a second person; a transfer is, when some asset has a threshold."""
+    """Kinds of a role that are held for a second person; a transfer is, when some asset has a threshold, and so is a quote of a desk."""
     words = {*kinds(design.roles[role].second_person), *kinds(design.oversight.second_person)} & SECOND_PERSON
     sized = any(a.transfers_above is not None for a in design.assets.values())
-    return [k for k in _may(design, role) if k in words or (k is Kind.TRANSFER and sized)]
+    gated = bool(design.oversight.quotes_above) and any(k.role == role and k.account in design.house.desks for k in design.keys.values())
+    return [k for k in _may(design, role) if k in words or (k is Kind.TRANSFER and sized) or (k is Kind.QUOTE and gated)]
 
 
 def _some(waits: list[Kind]) -> str:

@@ -275,6 +275,7 @@ class Event(IntEnum):
     ORDER_CANCELLED = 12
     ORDER_AMENDED = 13
     ORDER_REDUCED = 14
+    LEVEL = 16                                  # public: what a level of the book has become
     REQUEST_OPENED = 20
     REQUEST_INVITED = 21
     QUOTED = 22
@@ -316,7 +317,7 @@ I, U4, U2, U1 = "<i8", "<u4", "<u2", "u1"
 ARGUMENTS: dict[Kind, tuple[tuple[str, str], ...]] = {
     K.TICK: (),
     K.CONFIGURE_CELL: (("cell", I), ("answer_window", I), ("fact_window", I), ("rfq_window", I), ("approval_window", I), ("max_ttl", I)),
-    K.CONFIGURE_ASSET: (("asset", I), ("digits", I), ("approval_above", I), ("enabled", I)),
+    K.CONFIGURE_ASSET: (("asset", I), ("digits", I), ("approval_above", I), ("enabled", I), ("quote_approval_above", I)),
     K.CONFIGURE_ACCOUNT: (("account_kind", I), ("entity", I), ("dealer", I), ("rate_limit", I), ("max_open", I), ("answer_quota", I), ("enabled", I)),
     K.CONFIGURE_ACTOR: (("number", I), ("person", I), ("role", I), ("enabled", I)),
     K.CONFIGURE_AUTHORITY: (("role", I), ("command", I), ("scope", I), ("second_person", I)),
@@ -446,6 +447,7 @@ EVENT_FIELDS: dict[Event, dict[str, str]] = {
     Event.ORDER_CANCELLED: {"id": "order", "price": "limit", "quantity": "cancelled", "leaves": "0", "reason": "why"},
     Event.ORDER_AMENDED: {"id": "order", "price": "new limit", "quantity": "new ordered", "leaves": "new open"},
     Event.ORDER_REDUCED: {"id": "order", "price": "limit", "quantity": "prevented", "leaves": "still open", "reason": "SELF_TRADE"},
+    Event.LEVEL: {"price": "of the level", "quantity": "open there now, 0 when the level is gone", "leaves": "orders there now"},
     Event.REQUEST_OPENED: {"id": "request", "quantity": "asked", "other": "time it lapses"},
     Event.REQUEST_INVITED: {"id": "request", "quantity": "asked", "other": "time it lapses"},
     Event.QUOTED: {"id": "quote", "other": "request", "price": "bid", "amount": "ask", "quantity": "size", "leaves": "time it lapses"},

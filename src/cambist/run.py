@@ -1,14 +1,17 @@
-"""What `cambist run` and `cambist follow` start: one process each, wired from a design file and a directory.
+"""What `cambist node` and `cambist follow` start, and the node as a part of `cambist run`: one process each, wired from a design file and a directory.
 
-Decides which cell, which directory, which socket. Next to come: the supervisor of gateways, desk and venues, which reach the node by the same door.
+Decides which cell, which directory, which socket. The other parts of a house are wired in `desk_part_shell.py` and the gateways' own packages.
 """
+import asyncio
 import contextlib
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,15 +20,21 @@ from cambist.changes import running_design, state_differs
 from cambist.configure import configure, names_attachment
 from cambist.core.cell import Cell
 from cambist.design import Design, read_design
+from cambist.door.client_shell import Client
+from cambist.door.protocol import Role
 from cambist.follower import Follower
 from cambist.log.disk_shell import RealDisk
 from cambist.log.entry import SideSection
-from cambist.node_shell import run_node
+from cambist.log.times import Times
+from cambist.node import close_node, open_node
+from cambist.node_shell import SWITCH_SECONDS, run_node, serve
+from cambist.part_shell import Part
 from cambist.warm import warm
 
 SOCKET = "door.sock"
 EPOCH = 1                                       # a release that changes rules or layouts starts the next one from a migrated snapshot
 IDLE_SECONDS = 0.2                              # how long a follower waits when the log has nothing new
+DOOR_SECONDS = 5.0                              # an answer of our own door
 
 
 def sizes(design: Design) -> dict[str, int]:
@@ -57,8 +66,15 @@ def ticker(design: Design) -> int:
     return 0
 
 
-def start_node(design_file: Path, directory: Path, say: Callable[[str], None]) -> int:
-    """Serve the directory's node until SIGTERM or SIGINT. 0, or 1 when it could not start or had to stop."""
+class Start(NamedTuple):
+    """A design ready to be started with, or gone on with, in a directory."""
+    design: Design
+    commands: np.ndarray
+    attachments: bytes
+
+
+def prepare(design_file: Path, directory: Path, say: Callable[[str], None]) -> Start:
+    """The kernel is warm, the directory there and private, and the design is the one in force: the log's own where it has one. Raises DesignError."""
     text = design_file.read_text()
     design = read_design(text, str(design_file))
     directory.mkdir(parents=True, exist_ok=True)
@@ -68,7 +84,12 @@ def start_node(design_file: Path, directory: Path, say: Callable[[str], None]) -
     if running is not None and (difference := state_differs(running, design)):
         say(f"{design_file} is not the design this directory runs by ({difference}); the running one is kept. `cambist apply` changes it.")
         design = read_design(running.text, "the running design")
-    commands, side = genesis(design, text)
+    return Start(design, *genesis(design, text))
+
+
+def start_node(design_file: Path, directory: Path, say: Callable[[str], None]) -> int:
+    """Serve the directory's node in the foreground until SIGTERM or SIGINT. 0, or 1 when it could not start or had to stop."""
+    design, commands, side = prepare(design_file, directory, say)
     socket = directory / SOCKET
 
     def opened() -> None:
@@ -77,6 +98,37 @@ def start_node(design_file: Path, directory: Path, say: Callable[[str], None]) -
         say(f"look: cambist status {directory}; stop: Ctrl-C or SIGTERM")
     return run_node(str(directory), str(socket), number=design.cell.number, genesis=commands, genesis_attachments=side, epoch=EPOCH,
                     ticker=ticker(design), opened=opened, say=say, **makers(design))
+
+
+async def serve_node(part: Part) -> None:
+    """The same as a part: until `part.stop`; ready when the door answers. Raises when it could not start or had to stop."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    disk, directory = RealDisk(), str(part.directory)
+    part.say("opening the log")
+    design, commands, side = await asyncio.to_thread(prepare, part.design, part.directory, part.say)
+    node = await asyncio.to_thread(open_node, disk, directory, number=design.cell.number, epoch=EPOCH, ticker=ticker(design), lock=threading.Lock(),
+                                   say=part.say, **makers(design))
+    times = Times(disk, directory)
+    waiting = threading.Thread(target=_wait_for_door, args=(part, asyncio.get_running_loop()), daemon=True)
+    try:
+        waiting.start()
+        await serve(node, part.socket, genesis=commands, genesis_attachments=side, times=times, stop=part.stop)
+    finally:
+        times.close()
+        close_node(node)
+
+
+def _wait_for_door(part: Part, loop: asyncio.AbstractEventLoop) -> None:
+    """Asks at the door as any client would; the part is ready when it is answered."""
+    while not part.stop.is_set():
+        try:
+            Client(part.socket, Role.OBSERVER, timeout=DOOR_SECONDS).close()
+        except OSError:
+            time.sleep(IDLE_SECONDS / 4)
+            continue
+        loop.call_soon_threadsafe(part.ready, part.socket)
+        loop.call_soon_threadsafe(part.say, "")
+        return
 
 
 def follow(directory: Path, every_seconds: float, say: Callable[[str], None]) -> int:

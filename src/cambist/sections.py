@@ -129,7 +129,8 @@ class Key(Section, kw_only=True):
     person: str = ""
     service: str = ""
     account: str = ""
-    public_key: str = ""                        # Ed25519, 64 hex digits
+    public_key: str = ""                        # Ed25519, 64 hex digits; none: the house makes a pair when it starts
+    scopes: tuple[Literal["read", "trade", "cancel", "quote", "transfer", "kill"], ...] = ("read",)     # what a gateway lets it ask; the role limits it further
     enabled: bool = True
 
 
@@ -231,6 +232,7 @@ class Target(Section, kw_only=True):
 class Oversight(Section, kw_only=True):
     """second_person: kinds that wait for a second person in every role. A stage beyond its budget more often than this calls a person."""
     second_person: tuple[str, ...] = ()
+    quotes_above: dict[str, DecimalText] = {}   # by quote asset: a larger quote of a desk waits for a second person; an asset not named: never
     call_when_over_budget_ppm: Ppm = 10_000
 
 
@@ -240,6 +242,17 @@ class Redundancy(Section, kw_only=True):
     failure_domains: tuple[str, ...] = ()       # one per replica
     recovery_time: Nanoseconds = Nanoseconds(60 * 10**9)
     recovery_point: Nanoseconds = Nanoseconds(0)
+
+
+class Listen(Section, kw_only=True):
+    """Where each part of the house is reached, host:port. Beyond loopback a certificate and its private key are needed, both by reference."""
+    rest: str = "127.0.0.1:8600"
+    websocket: str = "127.0.0.1:8601"
+    portal: str = "127.0.0.1:8602"
+    console: str = "127.0.0.1:8603"
+    venues: str = "127.0.0.1:8604"              # the simulated venues' own API
+    certificate: Reference | None = None
+    private_key: Reference | None = None
 
 
 class Pricing(Section, kw_only=True):
@@ -260,6 +273,7 @@ class Pricing(Section, kw_only=True):
     wider_ppm: Ppm = 500                        # added when fewer than all sources are fresh
     max_source_gap_ppm: Ppm = 10_000            # a source further from the median is left out
     quote_ttl: Nanoseconds = Nanoseconds(2 * 10**9)
+    proposal_ttl: Nanoseconds = Nanoseconds(20 * 10**9)         # how long a price waits for a person, and stands once approved
     auto_quote_max_notional: dict[str, DecimalText] = {}        # by quote asset; a larger request goes to a person, and so does an asset not named
 
 
@@ -299,6 +313,7 @@ class Design(Section, kw_only=True):
     pricing: Pricing = Pricing()
     hedging: Hedging = Hedging()
     capacity: Capacity = Capacity()
+    listen: Listen = Listen()
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,8 @@ from cambist.messages import (
     ARGUMENTS, COMMAND, CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, LAYOUT, MAX_AMOUNT, NUMBERED, AccountKind, Kind, identifier,
 )
 from tests.core.world import (
-    ACME_GROUP, ALL_ACTORS, BANK, BOLT_BOT, BTCXRP, CAREFUL, MINER, MINER_KEY, NOBODY, QUIET, ROOT, ROOT_TWO, SECOND_DESK, SECOND_DESK_KEY, SIZES, TOY,
+    ACME_GROUP, ALL_ACTORS, BANK, BOLT_BOT, BTCXRP, CAREFUL, MINER, MINER_KEY, NOBODY, QUIET, QUOTES_ABOVE, ROOT, ROOT_TWO, SECOND_DESK, SECOND_DESK_KEY,
+    SIZES, TOY,
 )
 from tests.scenarios import (
     ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, CELL, CUSTODIAN, DEALER_A, DEALER_B, DEFICIT, DESK, DESK_KEY, FEES, HOUSE, KEY_OF, KRAKEN, ONE_BTC, ONE_USD,
@@ -478,7 +479,9 @@ class Flow:
         known = self.rows["assets"]
         digits = int(known[asset - 1][1]) if asset <= len(known) and r.random() < 0.95 else r.randint(0, 19)
         above = {USD: 1_000_000 * ONE_USD, TOY: 1_000}.get(asset, -1)
-        return {"asset": asset, "digits": digits, "approval_above": above if r.random() < 0.9 else 10**9, "enabled": int(r.random() < 0.9)}
+        quotes = QUOTES_ABOVE.get(asset, -1)
+        return {"asset": asset, "digits": digits, "approval_above": above if r.random() < 0.9 else 10**9, "enabled": int(r.random() < 0.9),
+                "quote_approval_above": quotes if r.random() < 0.9 else r.choice((-1, 0, 10**9, MAX_AMOUNT))}
 
     def _configure_account(self):
         r, account = self.random, self._known_or_next("accounts")
@@ -546,7 +549,8 @@ class Flow:
 
 
 TRADE = {"order": 20, "cancel": 4, "amend": 6, "source_price": 3, "deposit": 3, "revive": 0.7}
-QUOTES = {"request": 5, "quote": 12, "accept": 4, "withdraw": 1, "cancel_request": 0.3, "empty_desk": 0.4, "source_price": 2, "deposit": 1, "revive": 0.5}
+QUOTES = {"request": 5, "quote": 12, "accept": 4, "withdraw": 1, "cancel_request": 0.3, "empty_desk": 0.4, "decide": 1.5, "source_price": 2, "deposit": 1,
+          "revive": 0.5}
 ROUTE = {"child": 5, "child_fill": 4, "child_fact": 3, "cancel_child": 1, "source_price": 2, "deposit": 2, "move": 1, "configure_venue": 0.7, "revive": 0.5}
 MONEY = {"deposit": 4, "reverse": 1.5, "move": 1, "transfer": 5, "large_transfer": 0.5, "group": 0.3, "decide": 1}
 SETTLE = {"net": 0.4, "settle": 8, "order": 6, "quote": 2, "accept": 2, "deposit": 1, "transfer": 2, "tick": 3, "source_price": 1, "revive": 0.5}

@@ -5,7 +5,7 @@ import numpy as np
 
 from cambist.core.cell import Cell
 from cambist.messages import Event, Kind, Reason, named
-from cambist.simulation.auditor import invariants
+from cambist.simulation.auditor import PublicBook, invariants
 from cambist.simulation.twin import Twin
 from tests.core.flows import Flow, Tables
 from tests.core.world import SIZES, early_records, world_records
@@ -88,7 +88,7 @@ class Pair:
 
     def __init__(self) -> None:
         self.kernel, self.twin, self.now = Cell(SIZES), Twin(answer_capacity=SIZES["answers"]), BEGIN
-        self.source = Flow(0)
+        self.source, self.public = Flow(0), PublicBook()
         self.submit(np.concatenate(early_records()))
         self.submit(np.concatenate(world_records()))
 
@@ -103,6 +103,7 @@ class Pair:
             raise AssertionError(found)
         # fills and reversals may take a desk anywhere, so its short limit is not looked at
         assert invariants(self.tables, desk_forced=True) == []
+        assert [*self.public.hear(kernel), *self.public.differs(self.tables)] == []
         SEEN.note(records, kernel, before)
 
     def flow(self, seed: int, weights: dict[str, float], count: int, jump: int = 0) -> None:

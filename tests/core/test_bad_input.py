@@ -185,6 +185,7 @@ CODES = [
     (K.KILL, {"account": 0}, R.UNKNOWN_ACCOUNT), (K.APPROVE, {"held": 1}, R.UNKNOWN_HELD), (K.APPROVE, {"actor": RISK_ONE}, R.SAME_PERSON),
     (K.DENY, {"held": 0}, R.UNKNOWN_HELD), (K.CONFIGURE_CELL, {"max_ttl": 10**18 + 1}, R.BAD_VALUE), (K.CONFIGURE_CELL, {"cell": 3}, R.IMMUTABLE),
     (K.CONFIGURE_ASSET, {"asset": 9}, R.BAD_NUMBER), (K.CONFIGURE_ASSET, {"approval_above": MAX_AMOUNT + 1}, R.BAD_VALUE),
+    (K.CONFIGURE_ASSET, {"quote_approval_above": MAX_AMOUNT + 1}, R.BAD_VALUE), (K.CONFIGURE_ASSET, {"quote_approval_above": -2}, R.BAD_VALUE),
     (K.CONFIGURE_ACCOUNT, {"account_kind": 2}, R.IMMUTABLE), (K.CONFIGURE_ACCOUNT, {"account": 14}, R.BAD_NUMBER),
     (K.CONFIGURE_ACTOR, {"account": 90}, R.UNKNOWN_ACCOUNT), (K.CONFIGURE_AUTHORITY, {"command": 5}, R.BAD_VALUE),
     (K.CONFIGURE_INSTRUMENT, {"base": 99}, R.UNKNOWN_ASSET), (K.CONFIGURE_INSTRUMENT, {"amount_den": MAX_AMOUNT + 1}, R.BAD_VALUE),

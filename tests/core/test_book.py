@@ -116,6 +116,7 @@ def test_queues_keep_time_and_quantity(seed, steps):
         assert b.queue(tick) == queue
         level = at.level(b.state, book.level_at(b.state, b.b, tick))
         assert level.quantity == sum(at.order(b.state, i).leaves for i in queue) and level.tail == queue[-1] and level.tick == tick
+        assert level.orders == len(queue)
         assert book.price_of(b.b, tick) == 50 + 5 * tick
 
 

@@ -8,8 +8,8 @@ from cambist.messages import Event, Kind, Reason, command
 from cambist.simulation.auditor import invariants
 from tests.core.test_bad_input import differing
 from tests.scenarios import (
-    ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BTCUSD_MADE, BUY, DEALER_A, DEALER_B, HOUSE, ONE_BTC, ONE_XRP, PRICE, RISK_ONE, SELL, USD, WALLET, XRP,
-    XRP_PRICE, XRPUSD, Scenario, scenario,
+    ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BTCUSD_MADE, BUY, DEALER_A, DEALER_B, DESK, HOUSE, ONE_BTC, ONE_XRP, PRICE, RISK_ONE, SELL, USD, WALLET,
+    XRP, XRP_PRICE, XRPUSD, Scenario, scenario,
 )
 
 K, R = Kind, Reason
@@ -96,6 +96,10 @@ def test_held():
     s.deny(held)
     s.do(K.CONFIGURE_LIMITS, RISK_ONE, **limits)
     assert s.kinds() == [Event.HELD]
+    s.do(K.CONFIGURE_ASSET, ADMIN, asset=USD, digits=6, approval_above=-1, quote_approval_above=0, enabled=1)
+    request = s.request(ACME, BUY, ONE_BTC)
+    refused_whole(s, lambda: s.quote(DESK, request, ask=PRICE))
+    assert s.one(Event.REFUSED)["id"] == request
 
 
 def test_obligations_are_all_or_none():

@@ -56,7 +56,7 @@ def test_a_prefunded_match_with_fees(s):
     assert s.balance(ACME, BTC, "held") == ONE_BTC
     buy = s.order(BOLT, BUY, ONE_BTC, PRICE)
     maker, taker = s.find(E.FILLED)
-    assert s.kinds() == [E.ORDER_ACCEPTED, E.FILLED, E.FILLED]
+    assert s.kinds() == [E.ORDER_ACCEPTED, E.FILLED, E.FILLED, E.LEVEL]
     assert (maker["account"], maker["id"], maker["liquidity"], maker["fee"], maker["side"]) == (ACME, sell, Liquidity.MAKER, 6 * ONE_USD, SELL)
     assert (taker["account"], taker["id"], taker["liquidity"], taker["fee"], taker["side"]) == (BOLT, buy, Liquidity.TAKER, 30 * ONE_USD, BUY)
     assert maker["other"] == taker["other"] == 1 and taker["amount"] == AMOUNT and taker["leaves"] == 0
@@ -78,9 +78,9 @@ def test_price_improvement_is_released(s):
 
 @pytest.mark.parametrize("mode, told, left", [
     (SelfTrade.CANCEL_NEWEST, [E.ORDER_ACCEPTED, E.ORDER_CANCELLED], (SELL,)),
-    (SelfTrade.CANCEL_OLDEST, [E.ORDER_ACCEPTED, E.ORDER_CANCELLED], (BUY,)),
-    (SelfTrade.CANCEL_BOTH, [E.ORDER_ACCEPTED, E.ORDER_CANCELLED, E.ORDER_CANCELLED], ()),
-    (SelfTrade.DECREMENT, [E.ORDER_ACCEPTED, E.ORDER_REDUCED, E.ORDER_CANCELLED, E.ORDER_REDUCED], (BUY,)),
+    (SelfTrade.CANCEL_OLDEST, [E.ORDER_ACCEPTED, E.ORDER_CANCELLED, E.LEVEL, E.LEVEL], (BUY,)),
+    (SelfTrade.CANCEL_BOTH, [E.ORDER_ACCEPTED, E.ORDER_CANCELLED, E.ORDER_CANCELLED, E.LEVEL], ()),
+    (SelfTrade.DECREMENT, [E.ORDER_ACCEPTED, E.ORDER_REDUCED, E.ORDER_CANCELLED, E.ORDER_REDUCED, E.LEVEL, E.LEVEL], (BUY,)),
 ])
 def test_self_trade(s, mode, told, left):
     s.order(ACME, SELL, ONE_BTC, PRICE)
@@ -91,7 +91,7 @@ def test_self_trade(s, mode, told, left):
         assert [(e["quantity"], e["leaves"]) for e in s.find(E.ORDER_REDUCED)] == [(ONE_BTC, 0), (ONE_BTC, 2 * ONE_BTC)]
         assert s.one(E.ORDER_CANCELLED)["quantity"] == 0
         assert s.row("orders")["quantity"] == 2 * ONE_BTC
-    assert all(e["reason"] == R.SELF_TRADE for e in s.events[1:])
+    assert all(e["reason"] == R.SELF_TRADE for e in s.events[1:] if e["kind"] != E.LEVEL)
 
 
 def test_two_accounts_of_one_entity_do_trade(s):
@@ -122,7 +122,7 @@ def test_fill_or_kill_sees_its_own_order_as_the_mode_says(s):
     s.order(ACME, BUY, ONE_BTC, PRICE, time_in_force=TimeInForce.FOK)
     assert s.refused() == R.UNFILLABLE
     s.order(ACME, BUY, ONE_BTC, PRICE, time_in_force=TimeInForce.FOK, self_trade=SelfTrade.CANCEL_OLDEST)
-    assert s.kinds() == [E.ORDER_ACCEPTED, E.ORDER_CANCELLED, E.FILLED, E.FILLED]
+    assert s.kinds() == [E.ORDER_ACCEPTED, E.ORDER_CANCELLED, E.FILLED, E.FILLED, E.LEVEL]
 
 
 def test_market_orders_stop_at_the_collar(s):
@@ -177,7 +177,7 @@ def test_amending_into_the_other_side_trades(s):
     bid = s.order(BOLT, BUY, ONE_BTC, PRICE - 1_000)
     s.order(ACME, SELL, ONE_BTC, PRICE)
     s.amend(BOLT, bid, PRICE, ONE_BTC)
-    assert s.kinds() == [E.ORDER_AMENDED, E.FILLED, E.FILLED]
+    assert s.kinds() == [E.ORDER_AMENDED, E.LEVEL, E.FILLED, E.FILLED, E.LEVEL]
     assert s.find(E.FILLED, BOLT)[0]["liquidity"] == Liquidity.TAKER and s.balance(BOLT, USD, "held") == 0
 
 
@@ -320,7 +320,7 @@ def test_an_account_behind_the_cut_off_is_netted_before_it_trades(s):
     s.cancel_all(DEALER_A)                                                      # its sweep is worked before the cut-off
     s.net()
     s.order(BOLT, BUY, 10 * ONE_XRP, XRP_PRICE, XRPUSD)
-    told = [t for t in s.told() if not t.startswith("ORDER_CANCELLED")]
+    told = [t for t in s.told() if not t.startswith(("ORDER_CANCELLED", "LEVEL"))]
     assert told == [f"ORDER_ACCEPTED>{BOLT}", *[f"OBLIGATION>{BOLT}"] * 2, *[f"OBLIGATION>{ACME}"] * 2, f"OBLIGATION>{FEES}",
                     f"FILLED>{ACME}", f"FILLED>{BOLT}"]
     assert len(dying) == 40 and s.row("accounts", account=BOLT)["cycle"] == 1 and s.row("accounts", account=DEALER_A)["cycle"] == 0

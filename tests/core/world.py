@@ -13,6 +13,7 @@ SIZES = {"assets": 48, "accounts": 96, "actors": 64, "instruments": 24, "venues"
          "pages": 1 << 13, "words": 1 << 22, "requests": 1 << 13, "quotes": 1 << 14, "children": 1 << 13, "obligations": 1 << 13, "held": 1 << 12,
          "answers": 1 << 16, "facts": 1 << 16, "events": 1 << 14}
 TOY, BTCXRP = 4, 3                              # an asset only for amounts at the edge; an instrument with coarse lots
+QUOTES_ABOVE = {USD: 2_000 * ONE_USD}           # larger quotes of a desk wait for a second person
 SECOND_DESK, MINER, BANK, QUIET = 13, 14, 15, 16
 IDLE = (17, 18, 19, 20)                         # so many accounts that a cut-off and a kill of all take more than one command
 ENTITY_ROLE, ROOT_ROLE, CAREFUL_ROLE, MACHINE_ROLE = 9, 10, 11, 12
@@ -42,7 +43,8 @@ def early_records() -> list[np.ndarray]:
 def world_records() -> list[np.ndarray]:
     """Everything up to and with START."""
     *out, start = genesis_records()
-    more = [command(K.CONFIGURE_ASSET, asset=TOY, digits=0, approval_above=1_000, enabled=1)]
+    more = [command(K.CONFIGURE_ASSET, asset=asset, digits=digits, approval_above=above, quote_approval_above=QUOTES_ABOVE.get(asset, -1), enabled=1)
+            for asset, digits, above in ((TOY, 0, 1_000), (USD, 6, 1_000_000 * ONE_USD))]
     for number, kind, entity, dealer, rate, open_, quota in (
             (SECOND_DESK, AccountKind.DESK, 1, 1, 0, 50, 500), (MINER, AccountKind.CLIENT, 14, 0, 6, 4, 500), (BANK, AccountKind.CUSTODY, 0, 0, 0, 0, 500),
             (QUIET, AccountKind.CLIENT, 15, 0, 0, 10, 30), *((n, AccountKind.CLIENT, 16, 0, 0, 10, 50) for n in IDLE)):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cambist.desk.quoting import NeedsPerson
+from cambist.desk.quoting import Sender
 from cambist.desk.pricing import read_explanation
 from cambist.design import read_design
 from cambist.feeds.streams import ALL
@@ -19,10 +19,10 @@ from cambist.simulation.house import MS, SECOND, BrokenHouse, House, Request
 from cambist.simulation.twin import Twin
 from cambist.venues.noise import Noise
 from cambist.venues.simulated import SimulatedSettings
+from tests.scenarios import digests
 
 BUY, SELL = Side.BUY, Side.SELL
 XRP = 10**6
-RHEA = 1
 LUCK = {
     "good": SimulatedSettings(fee_ppm=100),
     "rejects": SimulatedSettings(reject_ppm=400_000),
@@ -123,16 +123,33 @@ def test_a_venue_that_says_nothing_is_unknown_until_it_is_asked(luck, unknown):
 
 def test_a_large_request_waits_for_a_person():
     house = opened()
-    request = house.request("acme", "XRP/USD", BUY, 2_000_000 * XRP, ttl_ns=20 * SECOND, wait_ns=10 * SECOND, choose=house.by_desk)
+    request = house.request("acme", "XRP/USD", BUY, 2_000_000 * XRP, ttl_ns=20 * SECOND, wait_ns=1_300 * MS, choose=house.by_desk)
     house.run(house.now + SECOND)
-    asked = [said.what for said in house.said if isinstance(said.what, NeedsPerson)]
-    assert asked and not any(shown.quote >> 32 & 0xFFFFFF == house.desk for shown in request.quotes.values())
-    out, effects = house.quoter.approve(request.number, RHEA, None, None, house.now)
-    if effects:                                                                 # the market moved since the last picture: the new one is approved
-        out, effects = house.quoter.approve(request.number, RHEA, None, None, house.now)
-    house.submit(out)
+    assert told(house, Kind.QUOTE) and not by_desk(house, request)
+    held = house.rows("held")[-1]
+    rhea = Sender(house.names["actors"]["rhea"], 0, 7, SECOND)
+    house.submit([rhea.command(Kind.APPROVE, house.now, held=held["id"], **digests(np.array([held[f"w{i}"] for i in range(16)], "<i8")))])
     house.run(house.now + 200 * MS)
-    assert effects == [] and any(shown.quote >> 32 & 0xFFFFFF == house.desk for shown in request.quotes.values())
+    [shown] = by_desk(house, request)
+    assert shown.lapses == held["lapse"] and shown.ask in {read_explanation(text).ask for text in house.explanations.values()}
+    assert house.run(house.now + 10 * SECOND, lambda: request.filled is not None)
+    assert request.filled and request.filled["id"] == shown.quote
+
+
+def test_a_large_request_that_a_person_passes_on_is_left_to_the_other_dealers():
+    house = opened()
+    request = house.request("acme", "XRP/USD", BUY, 2_000_000 * XRP, ttl_ns=20 * SECOND, wait_ns=10 * SECOND)
+    house.run(house.now + SECOND)
+    tomas = Sender(house.names["actors"]["tomas"], 0, 8, SECOND)
+    house.submit([tomas.command(Kind.DENY, house.now, held=house.rows("held")[-1]["id"])])
+    house.run(house.now + 200 * MS)
+    asked = told(house, Kind.QUOTE)
+    house.run(house.now + 8 * SECOND)
+    assert told(house, Kind.QUOTE) == asked and by_desk(house, request) == [] and ("denied",) in [getattr(said.what, "reasons", ()) for said in house.said]
+
+
+def by_desk(house: House, request: Request) -> list:
+    return [shown for shown in request.quotes.values() if shown.quote >> 32 & 0xFFFFFF == house.desk]
 
 
 def test_a_silent_market_is_not_quoted():

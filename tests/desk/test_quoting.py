@@ -1,4 +1,4 @@
-"""What the desk quotes by itself, what it asks a person, and when a quote no longer stands."""
+"""What the desk quotes by itself, what it proposes to a person, and when a quote no longer stands."""
 from __future__ import annotations
 
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from cambist.desk.execution import Elapsed
 from cambist.desk.inventory import Aim
 from cambist.desk.pricing import PricingSettings, Source, read_explanation
-from cambist.desk.quoting import PARCEL_BYTES, Heard, NeedsPerson, Outgoing, Quoter, QuoterSettings, RequestOver, Sender, Unquoted, parcels
+from cambist.desk.quoting import PARCEL_BYTES, Heard, Outgoing, Quoter, QuoterSettings, Sender, Unquoted, parcels
 from cambist.messages import EVENT, Event, Kind, Liquidity, Reason, Side, named
 from cambist.venues.venue import BookUpdate, Terms
 
@@ -36,8 +36,9 @@ def book(mid: int = 100_000, time: int = T0) -> BookUpdate:
 class Case:
     """A desk that has heard both venues, and what it last answered."""
 
-    def __init__(self, *heard: str, auto: int = 10**9) -> None:
-        settings = QuoterSettings(pricing={1: PricingSettings(wider_below_sources=2)}, auto_most={1: auto}, ttl_ns=2 * SECOND, overrun_ppm=75)
+    def __init__(self, *heard: str, auto: int = 10**9, held: int | None = None) -> None:
+        settings = QuoterSettings(pricing={1: PricingSettings(wider_below_sources=2)}, auto_most={1: auto}, held_above={} if held is None else {1: held},
+                                  ttl_ns=2 * SECOND, overrun_ppm=75)
         self.quoter = Quoter(Sender(3, 5, 99, 30 * SECOND), {1: BTC}, {1: SOURCES}, [Aim(1, 0, 10**6)], settings)
         self.now = T0
         for source in heard or ("kestrel", "osprey"):
@@ -60,6 +61,16 @@ class Case:
         told = self.said[-1]
         self.do(row(E.QUOTED, id=quote, other=told["request"], price=told["bid"], amount=told["ask"], leaves=self.now + told["ttl"], id_hi=told["id_hi"],
                     id_lo=told["id_lo"], command=K.QUOTE))
+
+    def held(self, told: dict[str, int], number: int = 900) -> list[dict[str, int]]:
+        """The core holds a QUOTE for a second person."""
+        return self.do(row(E.HELD, account=5, id=number, other=self.now + told["ttl"], id_hi=told["id_hi"], id_lo=told["id_lo"], command=K.QUOTE))
+
+    def approved(self, told: dict[str, int], number: int = 900) -> list[dict[str, int]]:
+        """A second person says yes; the events of one command."""
+        first = self.do(row(E.APPROVED, account=5, id=number, other=PERSON))
+        return first + self.do(row(E.QUOTED, id=QUOTE, other=told["request"], price=told["bid"], amount=told["ask"], leaves=self.now + SECOND,
+                                   id_hi=told["id_hi"], id_lo=told["id_lo"], command=K.QUOTE))
 
     def moved(self, mid: int, after: int = SECOND // 10) -> list[dict[str, int]]:
         """Both venues move; what is said after the second."""
@@ -167,60 +178,128 @@ def test_a_refused_quote_is_tried_again_a_bounded_number_of_times(reason, again)
 
 
 # ------------------------------------------------------------------------------------------------------------------- a person
-def test_above_the_automatic_size_a_person_is_asked_and_their_word_is_quoted():
-    case = Case(auto=100 * 100_000)
-    assert case.invited(quantity=101) == []
-    asked, = case.effects
-    assert isinstance(asked, NeedsPerson) and asked.deadline == T0 + 10 * SECOND and asked.priced.ask_parts is not None
-    told, = case.keep(case.quoter.approve(REQUEST, PERSON, None, None, T0))
-    assert (told["decider"], told["ask"]) == (PERSON, asked.priced.ask)
+def large(**more) -> Case:
+    """A desk that may quote nothing by itself, in a core that holds all of it."""
+    return Case(auto=0, held=0, **more)
+
+
+def test_above_the_automatic_size_the_quote_is_a_proposal_with_the_charge_for_all_its_time():
+    case, small = large(), Case()
+    told, = case.invited(lapses=60 * SECOND)
+    quick, = small.invited(lapses=60 * SECOND)
+    assert (told["kind"], told["decider"], told["ttl"], told["received"]) == (K.QUOTE, 0, 20 * SECOND, T0) and told["ask"] > quick["ask"]
+    assert read_explanation(case.out[0].attachment).ask == told["ask"]
+    assert large().invited(lapses=7 * SECOND)[0]["ttl"] == 7 * SECOND
+
+
+@pytest.mark.parametrize("auto, held, kinds", [
+    (100 * 100_500, 100 * 100_500, [K.QUOTE]),          # automatic
+    (100 * 99_000, 100 * 99_000, [K.QUOTE]),            # held, and so a proposal
+    (100 * 99_000, 100 * 100_500, []),                  # no gate would hold it
+    (100 * 99_000, None, []),
+])
+def test_what_no_gate_would_hold_is_left_to_a_person(auto, held, kinds):
+    case = Case(auto=auto, held=held)
+    assert [told["kind"] for told in case.invited()] == kinds
+    assert case.effects == ([] if kinds else [Unquoted(REQUEST, ("above_automatic_size",))])
+    assert kinds or (case.do(Elapsed(), SECOND) == [] and case.effects == [])   # said once
+
+
+def test_a_proposal_stands_until_it_lapses_or_the_market_has_moved():
+    case = large()
+    first, = case.invited(lapses=60 * SECOND)
+    assert case.moved(100_500) == []                                            # its answer is still on the way
+    case.moved(100_000), case.held(first)
+    assert case.moved(100_004, SECOND) == []
+    second, = case.moved(100_200)
+    assert second["kind"] == K.QUOTE and second["ask"] > first["ask"] and second["id_lo"] != first["id_lo"]
+    case.held(second, 901)
+    assert case.do(row(E.HELD_EXPIRED, id=900)) == [] and case.moved(100_200) == []
+    third, = case.do(row(E.HELD_EXPIRED, id=901), SECOND)
+    assert (third["kind"], third["request"]) == (K.QUOTE, REQUEST)
+
+
+def test_an_approved_proposal_stands_until_the_market_has_run_it_over():
+    case = large()
+    told, = case.invited(lapses=60 * SECOND)
+    case.held(told)
+    assert case.approved(told) == [] and case.quoter.live() == {REQUEST: (0, told["ask"])}
+    assert case.moved(100_004) == case.moved(99_950) == []
+    over, = case.moved(100_200)
+    assert (over["kind"], over["quote"]) == (K.WITHDRAW_QUOTE, QUOTE)
+    case.do(row(E.QUOTE_ENDED, id=QUOTE, other=REQUEST, reason=R.WITHDRAWN, id_hi=over["id_hi"], id_lo=over["id_lo"]))
+    assert [t["kind"] for t in case.moved(100_200)] == [K.QUOTE]                # and proposed anew
+
+
+def test_a_proposal_approved_too_late_is_withdrawn_at_once():
+    case = large()
+    first, = case.invited(lapses=60 * SECOND)
+    case.held(first)
+    second, = case.moved(100_200, SECOND)
+    case.held(second, 901)
+    assert [t["kind"] for t in case.approved(first)] == [K.WITHDRAW_QUOTE]
+
+
+def test_an_approved_quote_without_a_firm_market_is_withdrawn():
+    case = large()
+    told, = case.invited(lapses=60 * SECOND)
+    case.held(told)
+    case.approved(told)
+    assert [t["kind"] for t in case.do(Elapsed(), GUARD + 1)] == [K.WITHDRAW_QUOTE]
+
+
+def test_an_approval_that_the_core_refuses_after_all_is_tried_again():
+    case = large()
+    told, = case.invited(lapses=60 * SECOND)
+    case.held(told)
+    case.do(row(E.APPROVED, id=900, other=PERSON))
+    assert case.do(row(E.REFUSED, command=K.QUOTE, id=REQUEST, reason=R.QUOTING_LINE, id_hi=told["id_hi"], id_lo=told["id_lo"])) == []
+    assert case.effects == [Unquoted(REQUEST, ("quoting_line",))] and [t["kind"] for t in case.do(Elapsed(), SECOND)] == [K.QUOTE]
+
+
+def test_a_denied_request_is_left_alone():
+    case = large()
+    told, = case.invited(lapses=60 * SECOND)
+    case.held(told)
+    assert case.do(row(E.DENIED, id=900, other=PERSON)) == [] and case.effects == [Unquoted(REQUEST, ("denied",))]
+    assert case.moved(110_000) == case.do(Elapsed(), GUARD) == case.do(Elapsed(), 1) == [] and case.effects == []
+
+
+@pytest.mark.parametrize("proposed", [False, True])
+def test_what_a_person_prices_is_theirs_until_the_market_has_run_it_over(proposed):
+    case = large() if proposed else Case()
+    told, = case.invited(lapses=60 * SECOND)
+    if proposed:
+        case.held(told)                                                         # and goes on waiting
+    else:
+        case.taken()
+        case.do(row(E.QUOTE_ENDED, id=QUOTE, other=REQUEST, reason=R.REPLACED))
+    case.do(row(E.QUOTED, id=801, other=REQUEST, price=0, amount=100_500, leaves=case.now + 30 * SECOND, id_hi=-7, id_lo=1, command=K.QUOTE))
+    assert case.do(Elapsed(), GUARD + 1) == []                                  # also when nothing is firm: it is a person's word
+    assert case.moved(100_000) == case.moved(100_004) == case.moved(99_950) == []
+    over, = case.moved(100_200)
+    assert (over["kind"], over["quote"]) == (K.WITHDRAW_QUOTE, 801)
+    case.do(row(E.QUOTE_ENDED, id=801, other=REQUEST, reason=R.WITHDRAWN, id_hi=over["id_hi"], id_lo=over["id_lo"]))
+    assert case.moved(100_000) == [] and case.quoter.live() == {}
+
+
+def test_a_quote_grown_above_the_automatic_size_is_withdrawn_and_proposed():
+    case = Case(auto=100 * 100_100, held=100 * 100_100)
+    case.invited(lapses=60 * SECOND)
     case.taken()
-    told, = case.keep(case.quoter.approve(REQUEST, PERSON, 0, 100_500, T0))
-    assert (told["decider"], told["ask"]) == (PERSON, 100_500)
+    over, = case.moved(100_200)
+    assert over["kind"] == K.WITHDRAW_QUOTE
+    case.do(row(E.QUOTE_ENDED, id=QUOTE, other=REQUEST, reason=R.WITHDRAWN, id_hi=over["id_hi"], id_lo=over["id_lo"]))
+    told, = case.moved(100_200)
+    assert (told["kind"], told["ttl"] > 19 * SECOND) == (K.QUOTE, True)
 
 
-@pytest.mark.parametrize("bid, ask", [(0, 0), (99_000, 0), (99_000, 101_000)])
-def test_a_person_cannot_quote_the_wrong_sides(bid, ask):
-    case = Case(auto=0)
-    case.invited()
-    assert case.keep(case.quoter.approve(REQUEST, PERSON, bid, ask, T0)) == [] and case.effects == [Unquoted(REQUEST, ("wrong_sides",))]
-
-
-@pytest.mark.parametrize("mid, said", [(100_005, []), (99_950, []), (100_100, [Kind.WITHDRAW_QUOTE])])
-def test_a_person_s_quote_stands_until_the_market_has_run_it_over(mid, said):
-    case = Case(auto=0)
-    case.invited()
-    case.keep(case.quoter.approve(REQUEST, PERSON, None, None, T0))
-    case.taken()
-    assert [t["kind"] for t in case.moved(mid)] == said
-
-
-def test_an_approval_of_a_picture_that_has_moved_shows_the_new_one():
-    case = Case(auto=0)
-    case.invited()
-    first, = case.effects
-    case.do(Heard("kestrel", book(100_010, T0 + 1)), 1)
-    assert case.effects == []                                                   # hardly moved: what was shown still stands
-    case.quoter.learn(row(E.FILLED, instrument=1, side=SELL, quantity=900_000, price=100_030))      # the desk is short now, and asks more
-    assert case.keep(case.quoter.approve(REQUEST, PERSON, None, None, case.now)) == []
-    shown, = case.effects
-    assert isinstance(shown, NeedsPerson) and shown.priced.ask > first.priced.ask
-    assert [t["ask"] for t in case.keep(case.quoter.approve(REQUEST, PERSON, None, None, case.now))] == [shown.priced.ask]
-
-
-@pytest.mark.parametrize("later, reason", [(GUARD + 1, "no_usable_source"), (10 * SECOND, "request_over")])
-def test_an_approval_too_late_quotes_nothing(later, reason):
-    case = Case(auto=0)
-    case.invited()
-    assert case.keep(case.quoter.approve(REQUEST, PERSON, None, None, T0 + later)) == [] and reason in case.effects[0].reasons
-
-
-def test_who_passes_is_not_asked_again_and_hears_when_it_is_over():
-    case = Case(auto=0)
-    case.invited()
-    assert case.keep(case.quoter.pass_(REQUEST, PERSON, T0)) == [] and case.moved(110_000) == [] and case.effects == []
-    case.do(row(E.REQUEST_ENDED, id=REQUEST, reason=R.USER))
-    assert case.effects == [RequestOver(REQUEST, R.USER)]
+def test_an_automatic_quote_that_is_held_all_the_same_is_not_sent_again_and_again():
+    case = Case(held=0)
+    told, = case.invited(lapses=60 * SECOND)
+    case.held(told)
+    assert case.moved(100_004, SECOND) == []
+    assert [t["kind"] for t in case.moved(100_200, SECOND)] == [K.QUOTE]
 
 
 def test_learning_says_nothing_and_the_next_moment_acts():

@@ -11,7 +11,7 @@ from cambist.messages import EVENT, AccountKind, Event, Kind, command
 
 COLUMNS = {
     "cell": "time sequence started cell answer_window fact_window rfq_window approval_window max_ttl cycle killed_all kill_sweep cut_off matches ordinal",
-    "assets": "asset digits approval_above enabled",
+    "assets": "asset digits approval_above enabled quote_approval_above",
     "accounts": "account kind entity dealer rate_limit max_open answer_quota enabled killed ordinal dying_below sweep sweep_reason rate_second rate_count "
                 "failed cycle",
     "actors": "actor account person role enabled highest",

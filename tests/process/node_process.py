@@ -1,4 +1,4 @@
-"""A node as a person starts it: `python -m cambist run` in a process of its own, to be killed, stopped and looked at from outside."""
+"""A node as a person starts it: `python -m cambist node` in a process of its own, to be killed, stopped and looked at from outside."""
 import os
 import signal
 import subprocess
@@ -58,10 +58,10 @@ class Started:
 
 
 class NodeProcess(Started):
-    """`cambist run` in a directory."""
+    """`cambist node` in a directory."""
     def __init__(self, directory: Path, design: Path = DEMO):
         self.directory, self.door = directory, str(directory / "door.sock")
-        super().__init__(directory.with_name(f"{directory.name}.said"), "run", "--design", design, "--directory", directory)
+        super().__init__(directory.with_name(f"{directory.name}.said"), "node", "--design", design, "--directory", directory)
 
     def wait_open(self) -> "NodeProcess":
         """Until the door answers. The socket of a killed node is still there, so connecting is what tells."""

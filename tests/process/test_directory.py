@@ -46,7 +46,7 @@ def log_file(directory: Path) -> Path:
 
 def test_a_second_writer_is_refused_with_one_line(tmp_path):
     with NodeProcess(tmp_path / "house").wait_open() as node:
-        second = cambist("run", "--design", DEMO, "--directory", tmp_path / "house")
+        second = cambist("node", "--design", DEMO, "--directory", tmp_path / "house")
         assert second.returncode == 1 and second.stdout == "" and second.stderr.count("\n") == 1 and "is locked" in second.stderr
         with Client(node.door) as client:               # and the first one still has its door
             assert deposit(client, 1) == 1000
@@ -60,7 +60,7 @@ def test_a_flipped_byte_in_a_closed_segment_refuses_to_start_and_is_named(tmp_pa
     file, whole = log_file(directory), log_file(directory).read_bytes()
     file.write_bytes(whole[:at + 200] + bytes([whole[at + 200] ^ 1]) + whole[at + 201:])
     damaged = file.read_bytes()
-    started, looked = cambist("run", "--design", DEMO, "--directory", directory), cambist("verify", directory)
+    started, looked = cambist("node", "--design", DEMO, "--directory", directory), cambist("verify", directory)
     for said in (started, looked):
         assert said.returncode == 1 and said.stderr.count("\n") == 1
         assert str(file) in said.stderr and str(at) in said.stderr and f"sequence {entries[-2].first_sequence}" in said.stderr
@@ -138,7 +138,7 @@ def test_the_follower_notices_that_another_answer_was_told(tmp_path):
         data, last = seal_results(entry.cell, entry.first_sequence, entry.last_sequence, entry.time, last, events)
         changed += data
     (directory / "results" / name).write_bytes(changed)
-    for words in (("follow", directory), ("run", "--design", DEMO, "--directory", directory)):
+    for words in (("follow", directory), ("node", "--design", DEMO, "--directory", directory)):
         said = cambist(*words)
         assert said.returncode == 1 and said.stderr.count("\n") == 1 and f"differ at sequence {sequence}" in said.stderr, said
     again = cambist("replay", directory)

@@ -1,13 +1,15 @@
-"""The central book: price levels under a 64-ary tree of bitmaps, orders in a queue per level. Decides where an order stands; knows no money.
+"""The central book: price levels under a 64-ary tree of bitmaps, orders in a queue per level. Decides where an order stands, and tells what a level
+has become; knows no money.
 
 Any price in the instrument's range costs memory only where something rests: a word of the tree covers 64 ticks and names the page of their levels,
 which is taken when the first order comes and given back when the last goes. Best prices are tick numbers: bid -1 and ask `ticks` mean none.
 """
 from cambist.core import layout as at
+from cambist.core.emit import put
 from cambist.core.layout import INSTRUMENT, ORDER, STATE
 from cambist.core.memory import clz, cold, ctz, hot, wrap
 from cambist.core.pools import give_page, room_page, take_page
-from cambist.messages import Side
+from cambist.messages import Event, Side
 
 
 @cold
@@ -124,6 +126,7 @@ def rest(state: STATE, b: INSTRUMENT, instrument: int, i: int, o: ORDER, p: int)
         l.head = i
         l.tail = i
         l.quantity = o.leaves
+        l.orders = 1
         l.tick = p
         l.instrument = instrument
         o.prev = 0
@@ -137,6 +140,7 @@ def rest(state: STATE, b: INSTRUMENT, instrument: int, i: int, o: ORDER, p: int)
         at.order(state, l.tail).next = i
         l.tail = i
         l.quantity = l.quantity + o.leaves
+        l.orders = l.orders + 1
 
 
 @cold
@@ -152,6 +156,7 @@ def leave(state: STATE, b: INSTRUMENT, o: ORDER):
     else:
         l.tail = o.prev
     l.quantity = l.quantity - o.leaves
+    l.orders = l.orders - 1
     if l.head == 0:
         p = l.tick + 0
         _unmark(state, b, p)
@@ -159,3 +164,14 @@ def leave(state: STATE, b: INSTRUMENT, o: ORDER):
             b.bid = highest_below(state, b, p)
         elif p == b.ask:
             b.ask = lowest_above(state, b, p)
+
+
+@cold
+def tell_level(state: STATE, b: INSTRUMENT, instrument: int, side: int, row: int):
+    """What a level is now, for everyone; the row of one that is gone still holds its tick, and nothing else."""
+    l = at.level(state, row)
+    e = at.event(state, put(state, Event.LEVEL, 0, instrument, 0, 0))
+    e.side = side
+    e.price = price_of(b, l.tick)
+    e.quantity = l.quantity
+    e.leaves = l.orders

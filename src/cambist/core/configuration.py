@@ -61,6 +61,8 @@ def _check_asset(state: STATE, c: ASSET):
         return reason
     if not _within(c.digits, 0, 18) or not _within(c.approval_above, -1, MAX_AMOUNT) or not _is_flag(c.enabled):
         return Reason.BAD_VALUE
+    if not _within(c.quote_approval_above, -1, MAX_AMOUNT):
+        return Reason.BAD_VALUE
     if c.asset <= state.asset_count and at.asset(state, c.asset).digits != c.digits:
         return Reason.IMMUTABLE
     return reason
@@ -317,6 +319,7 @@ def _change_asset(state: STATE, c: ASSET):
     x = at.asset(state, c.asset)
     x.digits = c.digits
     x.approval_above = c.approval_above
+    x.quote_approval_above = c.quote_approval_above
     x.enabled = c.enabled
     state.asset_count = max(state.asset_count, c.asset)
     return c.asset + 0

@@ -89,10 +89,10 @@ def change_control(state: STATE, c: COMMAND, cancel: int):
 
 # --------------------------------------------------------------------------------------------------------------- people
 @cold
-def hold_command(state: STATE, c: COMMAND, account: int):
-    """Keep the command's very bytes until another person approves or denies it, or it lapses."""
+def hold_command(state: STATE, c: COMMAND, account: int, named: int, lapse: int):
+    """Keep the command's very bytes until another person approves or denies it, or it lapses. `named`: what a refusal says it named."""
     if not room_held(state):
-        refuse(state, account, Reason.CAPACITY, 0)
+        refuse(state, account, Reason.CAPACITY, named)
         return
     i = take_held(state)
     h = at.held(state, i)
@@ -101,7 +101,7 @@ def hold_command(state: STATE, c: COMMAND, account: int):
         h.words[k] = words.words[k]
     h.id = next_id(state, account)
     h.sequence = state.sequence
-    h.lapse = state.time + state.approval_window
+    h.lapse = lapse
     h.account = account
     h.person = at.actor(state, c.actor).person
     h.timer = start_timer(state, h.lapse, h.id, HELD_LAPSES, i)

@@ -75,7 +75,7 @@ def _guarded(state: STATE, c: COMMAND, account: int):
     if reason:
         refuse(state, account if state.started else 0, reason, named)
     elif needs_second_person(state, c):
-        hold_command(state, c, account)
+        hold_command(state, c, account, named, state.time + state.approval_window)
     elif kind <= Kind.START:
         change_configure(state, c)
     elif kind == Kind.NET:
@@ -93,10 +93,18 @@ def _transfer(state: STATE, c: COMMAND):
     if reason:
         refuse(state, c.account, reason, 0)
     elif wants_approval(state, t):
-        hold_command(state, c, c.account)
+        hold_command(state, c, c.account, 0, state.time + state.approval_window)
     else:
         post_transfer(state, t.account, t.to, t.asset, t.amount)
         tell_transfer(state, t)
+
+
+@cold
+def _quote(state: STATE, c: COMMAND):
+    q = as_quote(c)
+    lapse = quote(state, q)
+    if lapse:
+        hold_command(state, c, c.account, q.request, lapse)
 
 
 @cold
@@ -131,7 +139,7 @@ def _business(state: STATE, c: COMMAND, account: int):
     elif kind == Kind.AMEND_ORDER:
         amend_order(state, as_amend(c))
     elif kind == Kind.QUOTE:
-        quote(state, as_quote(c))
+        _quote(state, c)
     elif kind == Kind.REQUEST_QUOTE:
         request_quote(state, as_ask(c))
     elif kind == Kind.ACCEPT_QUOTE:
@@ -181,7 +189,7 @@ def _release(state: STATE, c: COMMAND, account: int):
     if reason:
         refuse(state, state.told, reason, _named(held))
         return
-    state.releasing = 1
+    state.releasing = at.held(state, i).lapse
     _business(state, held, belongs(state, held))
     state.releasing = 0
 

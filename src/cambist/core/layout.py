@@ -15,7 +15,7 @@ MAX_ASSETS, MAX_DEALERS, MAX_SOURCES, KINDS, ROLES, CAUSES = 64, 16, 8, 128, 16,
 MIN_EVENTS = 2048                               # the smallest legal event buffer
 ROOM = 256                                      # a sweep goes on only with this much of it left
 
-ASSET = np.dtype([("digits", I), ("approval_above", I), ("enabled", I)])
+ASSET = np.dtype([("digits", I), ("approval_above", I), ("quote_approval_above", I), ("enabled", I)])
 ACCOUNT = np.dtype([("kind", H), ("entity", I), ("dealer", B), ("listed", B), ("enabled", B), ("killed", B), ("sweep_reason", S), ("sweeping", S),
                     ("rate_limit", H), ("max_open", H), ("answer_quota", H), ("answers", H), ("rate_second", I), ("rate_count", H), ("failed", H),
                     ("ordinal", I), ("dying_below", I), ("cycle", I), ("first_order", H), ("last_order", H), ("open_orders", H), ("open_requests", H),
@@ -38,11 +38,11 @@ CREDIT = np.dtype([("limit", I), ("quoting_limit", I), ("reserved", I), ("traded
                    ("asset", H), ("next", H)])
 ORDER = np.dtype([("id", I), ("leaves", I), ("quantity", I), ("held", I), ("level", H), ("next", H), ("prev", H), ("after", H), ("before", H),
                   ("account", H), ("fee_ppm", H), ("side", B), ("self_trade", B), ("post_only", B), ("spare", B)])
-LEVEL = np.dtype([("head", H), ("tail", H), ("quantity", I), ("tick", H), ("instrument", H)])
+LEVEL = np.dtype([("head", H), ("tail", H), ("quantity", I), ("tick", H), ("instrument", H), ("orders", H), ("spare", H)])
 WORD = np.dtype([("bits", I), ("page", H), ("spare", H)])    # 64 ticks: which have orders, and the page of their levels
 PAGE = np.dtype([("next", H)])
 TAKER = np.dtype([("active", I), ("id", I), ("account", I), ("instrument", I), ("side", I), ("immediate", I), ("self_trade", I), ("post_only", I),
-                  ("price", I), ("tick", I), ("leaves", I), ("quantity", I), ("held", I), ("fee_ppm", I)])
+                  ("price", I), ("tick", I), ("leaves", I), ("quantity", I), ("held", I), ("fee_ppm", I), ("touched", I)])   # touched: its level is to be told
 REQUEST = np.dtype([("id", I), ("quantity", I), ("expires", I), ("account", H), ("instrument", H), ("side", B), ("state", B), ("spare", S), ("first", H),
                     ("last", H), ("timer", H), ("next", H), ("spare2", H)])
 QUOTE = np.dtype([("id", I), ("bid", I), ("ask", I), ("expires", I), ("reserve", I), ("account", H), ("request", H), ("next", H), ("prev", H),
@@ -74,7 +74,7 @@ STATE = np.dtype([
     ("answers_first", I), ("answers_next", I), ("facts_first", I), ("facts_next", I), ("slot_mask", I), ("slot_shift", I), ("timer_count", I),
     ("scratch", I, MAX_SOURCES),
     ("schedule", I, 64), ("chain", I, 8), ("bad_group", I), ("group_reason", I, MAX_GROUP), ("group_account", I, MAX_GROUP), ("group_other", I, MAX_GROUP),
-    ("written", I), ("releasing", I),                        # events in the buffer; running a held command
+    ("written", I), ("releasing", I),                        # events in the buffer; when the held command that is run would have lapsed, else 0
     ("e_command", I), ("e_id_hi", I), ("e_id_lo", I), ("e_instrument", I), ("told", I), ("told_other", I)])   # what events of the command at work echo
 
 REGISTERS_HASHED = ("time", "sequence", "started", "cell", "answer_window", "fact_window", "rfq_window", "approval_window", "max_ttl", "cycle",

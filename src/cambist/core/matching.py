@@ -1,7 +1,7 @@
 """A taker against the book: price, then time. Decides who trades with whom and what a self-trade does; parks the taker when the events have no room."""
 from cambist.core import layout as at
 from cambist.core.accounts import ORDINAL_MASK
-from cambist.core.book import highest_below, leave, level_at, lowest_above, price_of, rest
+from cambist.core.book import highest_below, leave, level_at, lowest_above, price_of, rest, tell_level
 from cambist.core.emit import put
 from cambist.core.layout import INSTRUMENT, ORDER, PLACES, ROOM, STATE, TAKER
 from cambist.core.memory import cold, hot
@@ -49,6 +49,16 @@ def remove_order(state: STATE, b: INSTRUMENT, instrument: int, i: int, reason: i
     leave(state, b, o)
     drop_order(state, i)
     return _say(state, Event.ORDER_CANCELLED, account, instrument, id, side, price, leaves, 0, reason)
+
+
+@cold
+def withdraw_order(state: STATE, b: INSTRUMENT, instrument: int, i: int, reason: int):
+    """Take out an order that nobody is trading with now, and tell its level. The place of ORDER_CANCELLED."""
+    o = at.order(state, i)
+    side, row = o.side + 0, o.level + 0
+    n = remove_order(state, b, instrument, i, reason)
+    tell_level(state, b, instrument, side, row)
+    return n
 
 
 @cold
@@ -160,8 +170,10 @@ def _meet_self(state: STATE, b: INSTRUMENT, t: TAKER, i: int, price: int):
     """The taker's mode decides (CME and Binance publish the same four)."""
     if t.self_trade == SelfTrade.DECREMENT:
         _decrement(state, b, t, i, price)
+        t.touched = 1
         return
     if t.self_trade != SelfTrade.CANCEL_NEWEST:
+        t.touched = 1
         remove_order(state, b, t.instrument, i, Reason.SELF_TRADE)
     if t.self_trade != SelfTrade.CANCEL_OLDEST:
         cancel_taker(state, b, t, Reason.SELF_TRADE)
@@ -180,14 +192,20 @@ def sweep(state: STATE, b: INSTRUMENT, t: TAKER):
         if state.written + ROOM > state.capacity[EVENTS]:
             return 1
         best = b.ask if t.side == Side.BUY else b.bid
-        i = at.level(state, level_at(state, b, best)).head + 0
+        row = level_at(state, b, best)
+        i = at.level(state, row).head + 0
         o = at.order(state, i)
         if is_dying(state, o):
             remove_order(state, b, t.instrument, i, Reason.DYING)
+            t.touched = 1
         elif o.account == t.account:
             _meet_self(state, b, t, i, price_of(b, best))
         else:
             _trade(state, b, t, i, price_of(b, best))
+            t.touched = 1
+        if t.touched and (at.level(state, row).head == 0 or t.leaves == 0):
+            tell_level(state, b, t.instrument, 1 - t.side, row)
+            t.touched = 0
     return 0
 
 
@@ -211,6 +229,7 @@ def finish_taker(state: STATE, b: INSTRUMENT, t: TAKER):
     o.self_trade = t.self_trade
     o.post_only = t.post_only
     rest(state, b, t.instrument, i, o, t.tick)
+    tell_level(state, b, t.instrument, t.side, o.level)
     list_order(state, i, o)
     move_position(state, t.account, t.instrument, 0, open_change(t.side, Side.BUY, t.leaves), open_change(t.side, Side.SELL, t.leaves))
     remember(state, ORDER_TAG, t.id, i)

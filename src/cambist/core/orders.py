@@ -1,11 +1,11 @@
 """NEW_ORDER, AMEND_ORDER, CANCEL_ORDER, CANCEL_ALL: what is accepted, in the order of docs/rules.md section 4. Matching is elsewhere."""
 from cambist.core import layout as at
 from cambist.core.accounts import may_trade, next_id
-from cambist.core.book import leave, may_rest, price_of
+from cambist.core.book import leave, may_rest, price_of, tell_level
 from cambist.core.control import begin_sweep
 from cambist.core.emit import done, echo, put, refuse
 from cambist.core.layout import INSTRUMENT, STATE, TAKER, L
-from cambist.core.matching import crosses, drop_order, fillable, finish_taker, is_dying, open_change, remove_order, sweep
+from cambist.core.matching import crosses, drop_order, fillable, finish_taker, is_dying, open_change, sweep, withdraw_order
 from cambist.core.memory import cold, hot
 from cambist.core.pools import ORDER_TAG, find, room_order
 from cambist.core.risk import (
@@ -163,7 +163,7 @@ def cancel_order(state: STATE, c: CANCEL):
         refuse(state, c.account, Reason.UNKNOWN_ORDER, c.order)
         return
     instrument = at.level(state, at.order(state, i).level).instrument + 0
-    echo(state, remove_order(state, at.instrument(state, instrument), instrument, i, Reason.USER))
+    echo(state, withdraw_order(state, at.instrument(state, instrument), instrument, i, Reason.USER))
 
 
 @cold
@@ -219,7 +219,8 @@ def amend_order(state: STATE, c: AMEND):
     # hold
     leaves = c.quantity - (o.quantity - o.leaves)
     stays = c.price == price_of(b, l.tick) and leaves <= o.leaves
-    side = o.side + 0
+    side, row = o.side + 0, o.level + 0
+    changes = not stays or leaves != o.leaves
     if stays:
         held = hold_of(b, side, leaves, c.price, highest_fee(b))
         change_hold(state, b, c.account, side, held - o.held)
@@ -252,6 +253,8 @@ def amend_order(state: STATE, c: AMEND):
     e.quantity = c.quantity
     e.leaves = leaves
     echo(state, n)
+    if changes:
+        tell_level(state, b, instrument, side, row)
     # match
     if not stays:
         work_taker(state)

@@ -171,7 +171,7 @@ def _chain(cell: "Cell", table: str, numbers: np.ndarray, places: np.ndarray, fi
 
 def _fill_configuration(cell: "Cell", rows: Mapping[str, np.ndarray]) -> None:
     m = rows["assets"]
-    _columns(cell, "assets", m[:, 0], m, ("digits", "approval_above", "enabled"), 1)
+    _columns(cell, "assets", m[:, 0], m, ("digits", "approval_above", "enabled", "quote_approval_above"), 1)
     m = rows["accounts"]
     _columns(cell, "accounts", m[:, 0], m, ("kind", "entity", "dealer", "rate_limit", "max_open", "answer_quota", "enabled", "killed", "ordinal",
                                             "dying_below"), 1)

@@ -34,7 +34,7 @@ from cambist.core.risk import (
 )
 from cambist.core.timers import QUOTE_ENDS, REQUEST_ENDS, start_timer, stop_timer
 from cambist.core.trades import move_position, post_trade
-from cambist.messages import MAX_AMOUNT, Event, Kind, Liquidity, Reason, RequestState, Settlement, Side
+from cambist.messages import MAX_AMOUNT, AccountKind, Event, Kind, Liquidity, Reason, RequestState, Settlement, Side
 
 ASK, CANCEL, QUOTE, WITHDRAW, ACCEPT = (L[k] for k in (Kind.REQUEST_QUOTE, Kind.CANCEL_REQUEST, Kind.QUOTE, Kind.WITHDRAW_QUOTE, Kind.ACCEPT_QUOTE))
 
@@ -272,17 +272,29 @@ def _check_quote(state: STATE, c: QUOTE, i: int):
     return reason
 
 
+@hot
+def _waits(state: STATE, account: int, b: INSTRUMENT, reserve: int):
+    """Our own desk's quote above the size that a second person decides."""
+    above = at.asset(state, b.quote).quote_approval_above
+    return 1 if 0 <= above < reserve and not state.releasing and at.account(state, account).kind == AccountKind.DESK else 0
+
+
 @cold
 def quote(state: STATE, c: QUOTE):
+    """0; or, when a second person decides, the lapse with which it is to be held: nothing was changed."""
     # check
     i = find(state, REQUEST_TAG, c.request)
     reason = _check_quote(state, c, i)
     if reason:
         refuse(state, c.account, reason, c.request)
-        return
-    # book
+        return 0
     r = at.request(state, i)
     b = at.instrument(state, r.instrument)
+    reserve = amount_up(b, r.quantity, max(c.bid, c.ask))
+    expires = min(state.releasing + 0 if state.releasing else state.time + c.ttl, r.expires)
+    if _waits(state, c.account, b, reserve):
+        return expires
+    # book
     replaced = _own_quote(state, r, c.account)
     if replaced:
         end_quote(state, replaced, Reason.REPLACED, c.account)
@@ -292,8 +304,8 @@ def quote(state: STATE, c: QUOTE):
     q.id = next_id(state, c.account)
     q.bid = c.bid
     q.ask = c.ask
-    q.expires = min(state.time + c.ttl, r.expires)
-    q.reserve = amount_up(b, r.quantity, max(c.bid, c.ask))
+    q.expires = expires
+    q.reserve = reserve
     q.account = c.account
     q.request = i
     q.next = 0
@@ -310,6 +322,7 @@ def quote(state: STATE, c: QUOTE):
     # emit
     echo(state, _tell_quote(state, Event.QUOTED, k, c.account))
     _tell_quote(state, Event.QUOTE_SHOWN, k, r.account)
+    return 0
 
 
 @cold

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 VERSION = 1
 COLUMNS: dict[str, tuple[str, ...]] = {
     "cell": (*REGISTERS_HASHED, "ordinal"),
-    "assets": ("asset", "digits", "approval_above", "enabled"),
+    "assets": ("asset", "digits", "approval_above", "enabled", "quote_approval_above"),
     "accounts": ("account", "kind", "entity", "dealer", "rate_limit", "max_open", "answer_quota", "enabled", "killed", "ordinal", "dying_below", "sweep",
                  "sweep_reason", "rate_second", "rate_count", "failed", "cycle"),
     "dealers": ("place", "account"),
@@ -79,7 +79,7 @@ def _queue(cell: "Cell", table: str, first: str) -> np.ndarray:
 
 def _assets(cell: "Cell") -> list[Any]:
     n = _head(cell, "asset_count") + 1
-    return [np.arange(1, n), *_fields(cell.table["assets"][1:n], "digits", "approval_above", "enabled")]
+    return [np.arange(1, n), *_fields(cell.table["assets"][1:n], *COLUMNS["assets"][1:])]
 
 
 def _accounts(cell: "Cell") -> list[Any]:

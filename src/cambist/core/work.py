@@ -8,7 +8,7 @@ from cambist.core.book import level_at
 from cambist.core.control import free_held
 from cambist.core.emit import put
 from cambist.core.layout import STATE
-from cambist.core.matching import remove_order
+from cambist.core.matching import withdraw_order
 from cambist.core.memory import cold, hot
 from cambist.core.rfq import quote_due, request_due
 from cambist.core.routing import forget_child
@@ -22,7 +22,7 @@ UNITS = 16
 @cold
 def _cancel(state: STATE, i: int, reason: int):
     instrument = at.level(state, at.order(state, i).level).instrument + 0
-    remove_order(state, at.instrument(state, instrument), instrument, i, reason)
+    withdraw_order(state, at.instrument(state, instrument), instrument, i, reason)
 
 
 @cold
@@ -62,7 +62,7 @@ def _book_unit(state: STATE):
     b = at.instrument(state, number)
     if b.bid >= 0 or b.ask < b.ticks:
         best = b.bid if b.bid >= 0 else b.ask
-        remove_order(state, b, number, at.level(state, level_at(state, b, best)).head, Reason.HALTED)
+        withdraw_order(state, b, number, at.level(state, level_at(state, b, best)).head, Reason.HALTED)
         return
     state.book_sweep_first = b.sweep_next
     if state.book_sweep_first == 0:

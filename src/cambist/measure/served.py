@@ -20,7 +20,7 @@ RUN = ("import sys; from cambist.measure.served import serve; sys.exit(serve(sys
 
 
 def serve(design_file: str, directory: str) -> int:
-    """In the child: the node exactly as `cambist run` starts it, with the bench desk's design."""
+    """In the child: the node exactly as `cambist node` starts it, with the bench desk's design."""
     import logging
 
     import structlog

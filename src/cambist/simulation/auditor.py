@@ -1,12 +1,13 @@
-"""What must hold after every step, seen only in the tables of section 11 of the rules. It knows neither the kernel nor the twin."""
+"""What must hold after every step, seen only in the tables of section 11 of the rules and in what was told. It knows neither the kernel nor the twin."""
 from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
 
-from cambist.messages import AccountKind, ChildState, Settlement, Side
+from cambist.messages import EVENT, AccountKind, ChildState, Event, Settlement, Side
 
 Tables = dict[str, tuple[int, tuple[str, ...], np.ndarray]]
+LEVEL_FIELDS = ("kind", "instrument", "side", "price", "quantity", "leaves", "sequence")
 MAY_BE_NEGATIVE = {AccountKind.DEFICIT, AccountKind.CUSTODY, AccountKind.SUSPENSE}      # a fact may force these below zero
 
 
@@ -127,6 +128,43 @@ def books(tables: Tables) -> Iterator[str]:
     for i in sorted(bids.keys() & asks.keys()):
         if bids[i] >= asks[i]:
             yield f"instrument {i}: the book is crossed, bid {bids[i]} and ask {asks[i]}"
+
+
+class PublicBook:
+    """The books as a reader has them who was told every LEVEL and nothing else."""
+
+    def __init__(self) -> None:
+        self.levels: dict[tuple[int, int, int], tuple[int, int]] = {}       # (instrument, side, price) -> quantity, orders
+
+    def hear(self, events: np.ndarray) -> list[str]:
+        """Apply the LEVELs of some events; what is wrong with them in themselves."""
+        wrong = []
+        for e in events[events["kind"] == Event.LEVEL]:
+            level, told = (int(e["instrument"]), int(e["side"]), int(e["price"])), (int(e["quantity"]), int(e["leaves"]))
+            if any(e[name] for name in EVENT.names or () if name not in LEVEL_FIELDS):
+                wrong.append(f"level {level}: says more than what the level is: {e}")
+            if min(told) < 0 or (told[0] == 0) != (told[1] == 0) or told == self.levels.get(level, (0, 0)):
+                wrong.append(f"level {level}: told as {told} after {self.levels.get(level, (0, 0))}")
+            if told == (0, 0):
+                self.levels.pop(level, None)
+            else:
+                self.levels[level] = told
+        return wrong
+
+    def differs(self, tables: Tables) -> Iterator[str]:
+        """Where it is not the table of orders."""
+        true: dict[tuple[int, int, int], tuple[int, int]] = defaultdict(lambda: (0, 0))
+        for instrument, side, price, leaves in _columns(tables, "orders", "instrument", "side", "price", "leaves"):
+            quantity, orders = true[instrument, side, price]
+            true[instrument, side, price] = quantity + leaves, orders + 1
+        for level in sorted(true.keys() | self.levels.keys()):
+            if (seen := self.levels.get(level, (0, 0))) != true.get(level, (0, 0)):
+                yield f"level {level}: the public was told {seen}, and there is {true.get(level, (0, 0))}"
+
+
+def _columns(tables: Tables, name: str, *wanted: str) -> list[list[int]]:
+    _, columns, matrix = tables[name]
+    return matrix[:, [columns.index(column) for column in wanted]].tolist()
 
 
 def signs(tables: Tables, desk_forced: bool) -> Iterator[str]:

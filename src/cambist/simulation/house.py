@@ -21,7 +21,7 @@ from cambist.feeds.streams import ALL, PUBLIC, Streams, account_row
 from cambist.log.entry import SideSection
 from cambist.messages import EVENT, AccountKind, Event, Kind, Side, command
 from cambist.sections import Custody, Design, Desk
-from cambist.simulation.auditor import invariants
+from cambist.simulation.auditor import PublicBook, invariants
 from cambist.venues.executor import PricePoster, VenueExecutor, posting
 from cambist.venues.noise import Noise
 from cambist.venues.simulated import SimulatedSettings, SimulatedVenue
@@ -182,6 +182,7 @@ class House:
         self._life = design.cell.answer_window // 2
         self._session = 0
         self._clock_at = 0
+        self.public = PublicBook()
         self._apply(*(genesis or (np.concatenate(made_from.records), b"")))
         self._fund(FUNDS if funds is None else funds)
         self._make_desk()
@@ -372,7 +373,8 @@ class House:
         events = whole(records, self.now, side) if whole else self.engine.apply(records, self.now)
         self.log.append((self.now, records))
         self.streams.add(first, self.sequence, self.now, events)
-        if self.audit and (broken := invariants(self.engine.tables())):
+        wrong = self.public.hear(events)
+        if self.audit and (broken := [*wrong, *invariants(tables := self.engine.tables()), *self.public.differs(tables)]):
             told = ", ".join(Kind(int(kind)).name for kind in records["kind"][-8:])
             raise BrokenHouse(f"at {self.now}, after sequence {self.sequence} ({told}): " + "; ".join(broken))
 

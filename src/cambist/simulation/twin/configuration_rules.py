@@ -38,7 +38,8 @@ def set_cell(t: State, c: Command) -> None:
 def check_asset(t: State, c: Command) -> Reason:
     if not number_ok(t.assets, c["asset"]):
         return R.BAD_NUMBER
-    if not 0 <= c["digits"] <= 18 or not -1 <= c["approval_above"] <= MAX_AMOUNT or not boolean(c["enabled"]):
+    above = c["approval_above"], c["quote_approval_above"]
+    if not 0 <= c["digits"] <= 18 or not all(-1 <= a <= MAX_AMOUNT for a in above) or not boolean(c["enabled"]):
         return R.BAD_VALUE
     if c["asset"] in t.assets and t.assets[c["asset"]].digits != c["digits"]:
         return R.IMMUTABLE
@@ -46,7 +47,7 @@ def check_asset(t: State, c: Command) -> Reason:
 
 
 def set_asset(t: State, c: Command) -> None:
-    t.assets[c["asset"]] = Asset(c["digits"], c["approval_above"], c["enabled"])
+    t.assets[c["asset"]] = Asset(c["digits"], c["approval_above"], c["enabled"], c["quote_approval_above"])
     t.done(c, c["asset"])
 
 

@@ -56,6 +56,7 @@ class Asset:
     digits: int
     approval_above: int
     enabled: int
+    quote_approval_above: int
 
 
 @dataclass
@@ -262,6 +263,7 @@ class Command:
     sequence: int
     belongs: int = 0
     released: bool = False                      # run by an APPROVE: not held again
+    lapse: int = 0                              # until when it was held, if released
 
     def __getitem__(self, name: str) -> int:
         return self.fields[name]

@@ -2,7 +2,7 @@
 from cambist.messages import MAX_AMOUNT, Event, Kind, OrderType, Reason, SelfTrade, Side, TimeInForce
 from cambist.simulation.twin.model import Command, Instrument, Order, State
 from cambist.simulation.twin.trade_rules import (
-    cancel_resting, cancel_taker, dying, follow_hold, hold_asset, hold_of, leave_book, match, meets_a_level, open_against, rest, set_hold,
+    cancel_taker, dying, follow_hold, hold_asset, hold_of, leave_book, match, meets_a_level, open_against, rest, set_hold, tell_level, withdraw,
 )
 
 K, R = Kind, Reason
@@ -105,6 +105,7 @@ def new_order(t: State, c: Command) -> None:
             cancel_taker(t, order, R.IMMEDIATE)
         else:
             rest(t, order)
+            tell_level(t, ins.number, order.side, order.price)
 
 
 def own_order(t: State, c: Command) -> Order | None:
@@ -117,7 +118,7 @@ def check_cancel_order(t: State, c: Command) -> Reason:
 
 
 def cancel_order(t: State, c: Command) -> None:
-    cancel_resting(t, own_order(t, c), R.USER, c)
+    withdraw(t, own_order(t, c), R.USER, c)
 
 
 def check_amend_order(t: State, c: Command) -> Reason:
@@ -158,6 +159,7 @@ def amend_order(t: State, c: Command) -> None:
     ins = t.instruments[order.instrument]
     leaves = c["quantity"] - (order.quantity - order.leaves)
     keeps_place = c["price"] == order.price and leaves <= order.leaves
+    stood, unchanged = order.price, keeps_place and leaves == order.leaves
     if keeps_place:
         t.position(order.account, ins.number).grow_open(order.side, leaves - order.leaves)
     else:
@@ -166,10 +168,13 @@ def amend_order(t: State, c: Command) -> None:
     set_hold(t, order, hold_of(ins, order.side, leaves, order.price, order.fee_ppm))
     t.echo(c, Event.ORDER_AMENDED, order.account, id=order.id, instrument=ins.number, side=order.side, price=order.price, quantity=order.quantity,
            leaves=order.leaves)
+    if not unchanged:
+        tell_level(t, ins.number, order.side, stood)
     if not keeps_place:
         match(t, order)
         if order.leaves > 0:
             rest(t, order)
+            tell_level(t, ins.number, order.side, order.price)
 
 
 def accept(t: State, c: Command) -> Reason:

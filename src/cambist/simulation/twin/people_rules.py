@@ -66,8 +66,8 @@ def needs_a_second(t: State, c: Command) -> bool:
     return bool(t.authority.get((t.actors[c["actor"]].role, c.kind), (0, 0))[1])
 
 
-def hold(t: State, c: Command) -> None:
-    row = Held(t.new_id(c.belongs), c.belongs, c.sequence, t.actors[c["actor"]].person, t.time + t.cell.approval_window, c.record)
+def hold(t: State, c: Command, lapse: int) -> None:
+    row = Held(t.new_id(c.belongs), c.belongs, c.sequence, t.actors[c["actor"]].person, lapse, c.record)
     t.held[row.id] = row
     t.echo(c, Event.HELD, c.belongs, id=row.id, other=row.lapse)
 

@@ -171,13 +171,26 @@ def check_quote(t: State, c: Command) -> Reason:
     return R.NONE
 
 
+def needs_approval(t: State, c: Command) -> bool:
+    """Our own desk's quote above the size that a second person decides."""
+    request = t.requests[c["request"]]
+    ins = t.instruments[request.instrument]
+    above = t.assets[ins.quote].quote_approval_above
+    return t.kind_of(c.account) == AccountKind.DESK and 0 <= above < reserve_of(ins, request.quantity, c["bid"], c["ask"])
+
+
+def stands_until(t: State, c: Command) -> int:
+    """When the quote lapses: after its ttl, and with its request; of a released one, when it would have lapsed while held."""
+    return min(c.lapse if c.released else t.time + c["ttl"], t.requests[c["request"]].expires)
+
+
 def quote(t: State, c: Command) -> None:
     request = t.requests[c["request"]]
     ins = t.instruments[request.instrument]
     if replaced := replaced_quote(t, c):
         tell_quote_ended(t, replaced, replaced.account, R.REPLACED)
         drop_quote(t, replaced)
-    new = Quote(t.new_id(c.account), request.id, c.account, c["bid"], c["ask"], min(t.time + c["ttl"], request.expires),
+    new = Quote(t.new_id(c.account), request.id, c.account, c["bid"], c["ask"], stands_until(t, c),
                 reserve_of(ins, request.quantity, c["bid"], c["ask"]))
     t.quotes[new.id] = new
     request.quotes.append(new.id)

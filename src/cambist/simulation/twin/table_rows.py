@@ -7,7 +7,7 @@ from cambist.simulation.twin.model import State
 VERSION = 1
 COLUMNS: dict[str, str] = {
     "cell": "time sequence started cell answer_window fact_window rfq_window approval_window max_ttl cycle killed_all kill_sweep cut_off matches ordinal",
-    "assets": "asset digits approval_above enabled",
+    "assets": "asset digits approval_above enabled quote_approval_above",
     "accounts": "account kind entity dealer rate_limit max_open answer_quota enabled killed ordinal dying_below sweep sweep_reason rate_second rate_count "
                 "failed cycle",
     "dealers": "place account",
@@ -47,7 +47,7 @@ def rows(t: State) -> dict[str, list[tuple[int, ...]]]:
     out: dict[str, list[tuple[int, ...]]] = {}
     out["cell"] = [(t.time, t.sequence, *fields(cell, "started cell answer_window fact_window rfq_window approval_window max_ttl cycle killed_all "
                                                       "kill_sweep cut_off matches ordinal"))]
-    out["assets"] = [(n, *fields(a, "digits approval_above enabled")) for n, a in t.assets.items()]
+    out["assets"] = [(n, *fields(a, "digits approval_above enabled quote_approval_above")) for n, a in t.assets.items()]
     out["accounts"] = [(n, *fields(a, "kind entity dealer rate_limit max_open answer_quota enabled killed ordinal dying_below"),
                         place(t.account_sweeps, n), *fields(a, "sweep_reason rate_second rate_count failed cycle")) for n, a in t.accounts.items()]
     out["dealers"] = [(i + 1, account) for i, account in enumerate(t.dealers)]

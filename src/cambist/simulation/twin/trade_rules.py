@@ -80,6 +80,17 @@ def leave_book(t: State, order: Order) -> None:
     t.position(order.account, order.instrument).grow_open(order.side, -order.leaves)
 
 
+def level_now(t: State, instrument: int, side: int, price: int) -> tuple[int, int]:
+    """The quantity open at a price, and in how many orders."""
+    level = book(t, instrument, side).get(price, [])
+    return sum(order.leaves for order in level), len(level)
+
+
+def tell_level(t: State, instrument: int, side: int, price: int) -> None:
+    quantity, orders = level_now(t, instrument, side, price)
+    t.emit(Event.LEVEL, 0, instrument=instrument, side=side, price=price, quantity=quantity, leaves=orders)
+
+
 def first_against(t: State, taker: Order) -> Order | None:
     side = opposite(taker.side)
     prices = best_first(t, taker.instrument, side)
@@ -126,6 +137,12 @@ def cancel_resting(t: State, order: Order, reason: int, c: Command | None = None
     order.leaves = 0
 
 
+def withdraw(t: State, order: Order, reason: int, c: Command | None = None) -> None:
+    """Cancel an order that nobody is trading with now."""
+    cancel_resting(t, order, reason, c)
+    tell_level(t, order.instrument, order.side, order.price)
+
+
 def cancel_taker(t: State, taker: Order, reason: int) -> None:
     set_hold(t, taker, 0)
     tell_cancelled(t, taker, reason)
@@ -134,16 +151,22 @@ def cancel_taker(t: State, taker: Order, reason: int) -> None:
 
 # ---------------------------------------------------------------------------------------------------------------- matching
 def match(t: State, taker: Order) -> None:
+    met: dict[int, tuple[int, int]] = {}        # price -> what its level was when the taker came to it
     while taker.leaves > 0:
         maker = first_against(t, taker)
         if maker is None:
             return
+        level = maker.instrument, maker.side, maker.price
+        before = met.setdefault(maker.price, level_now(t, *level))
         if dying(t, maker):
             cancel_resting(t, maker, R.DYING)
         elif maker.account == taker.account:
             meet_self(t, maker, taker)
         else:
             fill(t, maker, taker)
+        after = level_now(t, *level)
+        if after != before and (after == (0, 0) or taker.leaves == 0):
+            tell_level(t, *level)
 
 
 def meet_self(t: State, maker: Order, taker: Order) -> None:

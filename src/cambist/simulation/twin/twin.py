@@ -7,7 +7,7 @@ from cambist.messages import COMMAND, CONFIGURE, EVENT, GROUP_MORE, GROUPED, MAX
 from cambist.simulation.twin import (
     configuration_rules, money_rules, order_rules, people_rules, quote_rules, routing_rules, settlement_rules, table_rows,
 )
-from cambist.simulation.twin.model import Command, State
+from cambist.simulation.twin.model import Command, Held, State
 from cambist.simulation.twin.preamble_rules import Verdict, check_release, forget, own_account, preamble
 from cambist.simulation.twin.work_rules import work
 
@@ -79,19 +79,21 @@ class Twin(State):
             if reason := people_rules.check_approve(self, c):
                 self._refuse(c, Verdict(reason, c.belongs))
             else:
-                self._release(people_rules.approve(self, c).record, c.sequence)
+                self._release(people_rules.approve(self, c), c.sequence)
             return
         check, change = HANDLERS[c.kind]
         if reason := check(self, c):
             self._refuse(c, Verdict(reason, c.belongs))
+        elif not c.released and c.kind == K.QUOTE and quote_rules.needs_approval(self, c):
+            people_rules.hold(self, c, quote_rules.stands_until(self, c))
         elif not c.released and (people_rules.needs_a_second(self, c) or (c.kind == K.TRANSFER and money_rules.needs_approval(self, c))):
-            people_rules.hold(self, c)
+            people_rules.hold(self, c, self.time + self.cell.approval_window)
         else:
             change(self, c)
 
-    def _release(self, record: bytes, sequence: int) -> None:
-        row = np.frombuffer(record, COMMAND)[0]
-        c = Command(int(row["kind"]), named(row), record, sequence, released=True)
+    def _release(self, held: Held, sequence: int) -> None:
+        row = np.frombuffer(held.record, COMMAND)[0]
+        c = Command(int(row["kind"]), named(row), held.record, sequence, released=True, lapse=held.lapse)
         verdict = check_release(self, c)
         if verdict.passed:
             self._run(c)

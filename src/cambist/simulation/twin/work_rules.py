@@ -5,7 +5,7 @@ from cambist.messages import ChildState, Event, Reason, RequestState, Side
 from cambist.simulation.twin.model import State
 from cambist.simulation.twin.quote_rules import quote_timer, request_timer
 from cambist.simulation.twin.settlement_rules import net_account, never_netted
-from cambist.simulation.twin.trade_rules import best_first, book, cancel_resting, dying
+from cambist.simulation.twin.trade_rules import best_first, book, dying, withdraw
 
 R = Reason
 UNITS = 16
@@ -19,7 +19,7 @@ def next_account(t: State, account: int) -> int:
 def kill_all_unit(t: State) -> None:
     orders = t.account_orders(t.cell.kill_sweep)
     if orders:
-        cancel_resting(t, orders[0], R.KILLED)
+        withdraw(t, orders[0], R.KILLED)
         return
     t.cell.kill_sweep = next_account(t, t.cell.kill_sweep)
     if t.cell.kill_sweep == 0:
@@ -30,7 +30,7 @@ def account_unit(t: State) -> None:
     account = t.account_sweeps[0]
     row, orders = t.accounts[account], t.account_orders(account)
     if orders and dying(t, orders[0]):
-        cancel_resting(t, orders[0], row.sweep_reason)
+        withdraw(t, orders[0], row.sweep_reason)
         return
     t.account_sweeps.pop(0)
     row.sweep_reason = 0
@@ -42,7 +42,7 @@ def instrument_unit(t: State) -> None:
     for side in (Side.BUY, Side.SELL):
         prices = best_first(t, instrument, side)
         if prices:
-            cancel_resting(t, book(t, instrument, side)[prices[0]][0], R.HALTED)
+            withdraw(t, book(t, instrument, side)[prices[0]][0], R.HALTED)
             return
     t.instrument_sweeps.pop(0)
     t.emit(Event.SWEPT, 0, id=1, instrument=instrument)
