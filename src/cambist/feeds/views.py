@@ -98,8 +98,13 @@ def _given(asked: Question, *names: str) -> list[int]:
 
 # ------------------------------------------------------------------------------------------------------------------------------------- views
 def status(asked: Question) -> dict:
-    """The cell's row, how many rows each table has, and what the node says of itself."""
-    return {"cell": one(asked.tables, "cell"), "rows": {name: len(rows) for name, (_, _, rows) in asked.tables.items()}, **asked.facts}
+    """The cell's row, how many rows the tables of the design have, and what the node says of itself. It is asked often, so it looks at nothing large."""
+    return {"cell": one(asked.tables, "cell"), "rows": {name: len(asked.tables[name][2]) for name in OF_DESIGN}, **asked.facts}
+
+
+def every_row(asked: Question) -> dict:
+    """How many rows each table has: this one looks at all of them."""
+    return {"rows": {name: len(rows) for name, (_, _, rows) in asked.tables.items()}}
 
 
 def account(asked: Question) -> dict:
@@ -227,24 +232,25 @@ def told(event: np.void) -> dict:
 
 
 class Shown(NamedTuple):
-    """A view of the state: the whole numbers it takes, how it is told, and the tables it reads (empty: every one)."""
+    """A view of the state: the whole numbers it takes, and how it is told."""
     takes: tuple[str, ...]
     tell: Callable[[Question], dict]
-    reads: tuple[str, ...]
 
 
 OF_ACCOUNT = ("balances", "positions", "orders", "requests", "quotes", "children", "obligations")
+OF_DESIGN = ("assets", "accounts", "dealers", "actors", "instruments", "venues")
 VIEWS: dict[str, Shown] = {
-    "status": Shown((), status, ()),
-    "account": Shown(("account",), account, ("accounts", "credit", *OF_ACCOUNT)),
-    "book": Shown(("instrument",), book, ("instruments", "orders")),
-    "instruments": Shown((), instruments, ("assets", "instruments", "sources")),
-    "held": Shown((), held, ("held",)),
-    "obligations": Shown(("account",), obligations, ("obligations",)),
-    "children": Shown(("account",), children, ("children",)),
-    "custody": Shown((), custody, ("accounts", "balances", "assets")),
-    "numbers": Shown(("actor",), numbers, ("actors",)),
-    "answer": Shown(("sequence", "actor", "number", "account", "id_hi", "id_lo"), first_answer, ("answers", "numbers")),
+    "status": Shown((), status),
+    "rows": Shown((), every_row),
+    "account": Shown(("account",), account),
+    "book": Shown(("instrument",), book),
+    "instruments": Shown((), instruments),
+    "held": Shown((), held),
+    "obligations": Shown(("account",), obligations),
+    "children": Shown(("account",), children),
+    "custody": Shown((), custody),
+    "numbers": Shown(("actor",), numbers),
+    "answer": Shown(("sequence", "actor", "number", "account", "id_hi", "id_lo"), first_answer),
 }
 # Views of the log (cambist.archive): what each takes. They look at no table, so they are answered beside the core.
 LOG_VIEWS: dict[str, tuple[str, ...]] = {"design": (), "record": ("sequence",), "times": ("first", "count")}
