@@ -276,8 +276,9 @@ async def serving_rest(part: Part, house: House, market: Market, version: str) -
     listening = listen(host, port)
     hosts, origins = names_of(host, listening.getsockname()[1], part.tls is not None)
     front = Front(Rest(house, market, version).application(), hosts, origins)  # type: ignore[arg-type]
+    # Whoever calls is who the socket says: a header that names another address would let everyone out of their own bucket.
     config = uvicorn.Config(front, http=Guarded, ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,  # type: ignore[arg-type]
-                            server_header=False, timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=LAST_WORDS_SECONDS)
+                            server_header=False, proxy_headers=False, timeout_keep_alive=IDLE_SECONDS, timeout_graceful_shutdown=LAST_WORDS_SECONDS)
     config.load()
     config.ssl = part.server_tls()
     server = Server(config)

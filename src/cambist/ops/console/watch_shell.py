@@ -112,6 +112,8 @@ class Watch:
                 topics.add("events")
         if "held" in topics or "state" in topics:
             self.forget("held")
+        if "doubts" in topics:
+            self.forget("children", "status")
         if topics:
             self._changed(*topics)
 

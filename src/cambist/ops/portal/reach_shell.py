@@ -269,7 +269,9 @@ class Reach:
         if outcome.events is None:
             return sent
         sent = self.sent.close_with(sent, ANSWERED)
-        self._dirty.add(trader.account)
+        if trader.account in self._accounts:
+            self._dirty.add(trader.account)
+            self._accounts[trader.account] = 0.0, self._accounts[trader.account][1]     # whoever acted sees what it did at once
         await self._in_history(sent)
         return sent
 
