@@ -10,7 +10,7 @@ touches only staging and the log's position, `apply` only the cell and the resul
 
 Architecture invariant: the cell applies only what `commit` returned from, and nothing of an entry is told to anyone before.
 """
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
@@ -53,7 +53,7 @@ class Cell(Protocol):
     sequence: int
     time: int
     def apply(self, records: np.ndarray, time: int) -> np.ndarray: ...
-    def tables(self) -> views.Tables: ...
+    def tables(self, names: Iterable[str] = ()) -> views.Tables: ...
 
 
 class Log(Protocol):
@@ -144,6 +144,32 @@ class Clockwork:
         return self.last
 
 
+class Tables(Mapping[str, Any]):
+    """A cell's tables, each exported when a view first looks at it and kept until the cell moves on. Whoever counts them all has them all."""
+    def __init__(self, cell: Cell):
+        self._cell, self._sequence, self._kept = cell, -1, {}
+        self._whole = False
+
+    def __getitem__(self, name: str) -> tuple[int, tuple[str, ...], np.ndarray]:
+        self._now()
+        if name not in self._kept:
+            self._kept[name] = self._cell.tables((name,))[name]
+        return self._kept[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._now()
+        if not self._whole:
+            self._kept, self._whole = dict(self._cell.tables()), True
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _now(self) -> None:
+        if self._sequence != self._cell.sequence:
+            self._sequence, self._kept, self._whole = self._cell.sequence, {}, False
+
+
 class Node:
     """One cell: its log, its core, its results. `lock` guards staging when submit and seal are called from different threads."""
     def __init__(self, cell: Cell, log: Log, results: Results, numbered: Streams, *, number: int, epoch: int, ticker: int = 0,
@@ -157,7 +183,7 @@ class Node:
         self._in_flight = 0                             # bytes taken out of staging that the log has not yet answered for
         self._room, self._full = log.room(), log.full is not None
         self._tick = command(Kind.TICK, actor=ticker)
-        self._tables: tuple[int, views.Tables] | None = None
+        self._tables = Tables(cell)
         self.archive: Archive | None = None             # answers about the log, where it is kept in a directory
 
     # ------------------------------------------------------------------------------------------------------------------------------ the door
@@ -274,9 +300,7 @@ class Node:
     # --------------------------------------------------------------------------------------------------------------------------------- views
     def view(self, name: str, argument: bytes) -> tuple[int, bytes]:
         """Position and JSON of a view of the state. Only between entries: it reads the cell."""
-        if self._tables is None or self._tables[0] != self.cell.sequence:
-            self._tables = self.cell.sequence, self.cell.tables()
-        return self.cell.sequence, views.answer(name, argument, self._tables[1], told_by(self.results), self.facts())
+        return self.cell.sequence, views.answer(name, argument, self._tables, told_by(self.results), self.facts())
 
     def recall(self, name: str, argument: bytes) -> tuple[int, bytes]:
         """Position and JSON of a view of the log (views.LOG_VIEWS). At any time, also while an entry is applied, but by one thread alone."""

@@ -45,10 +45,12 @@ async def _bodies_that_are_no_request(world):
     async with world.client() as client, Untouched(world, client):
         for body, said in (
                 (b"{", "MALFORMED"), (whole[:-1], "MALFORMED"), (whole + b"x", "MALFORMED"), (b"\xff\xff", "MALFORMED"),
-                (whole.replace(b'"63000"', b"NaN"), "MALFORMED"), (whole.replace(b'"63000"', b"-Infinity"), "MALFORMED"), (whole.replace(b'"63000"', b"1e999"), "BAD_FIELD"), (b"[]", "BAD_FIELD"),
+                (whole.replace(b'"63000"', b"NaN"), "MALFORMED"), (whole.replace(b'"63000"', b"-Infinity"), "MALFORMED"),
+                (whole.replace(b'"63000"', b"1e999"), "BAD_FIELD"), (b"[]", "BAD_FIELD"),
                 (b"null", "BAD_FIELD"), (b"1", "BAD_FIELD"), (b"{}", "MISSING_FIELD"), (b'{"order":"x"}', "UNKNOWN_FIELD"), (b"[" * 65_000, "BAD_FIELD"),
                 (whole.replace(b'"63000"', b"63000.0"), "BAD_FIELD"), (whole.replace(b'"0.25"', b"1"), "BAD_FIELD"),
-                (whole.replace(b'"0.25"', b"true"), "BAD_FIELD"), (whole.replace(b'"0.25"', b'"NaN"'), "BAD_QUANTITY"), (whole.replace(b'"0.25"', b'"1e5"'), "BAD_QUANTITY"),
+                (whole.replace(b'"0.25"', b"true"), "BAD_FIELD"), (whole.replace(b'"0.25"', b'"NaN"'), "BAD_QUANTITY"),
+                (whole.replace(b'"0.25"', b'"1e5"'), "BAD_QUANTITY"),
                 (whole.replace(b'"0.25"', b'"-1"'), "BAD_QUANTITY"), (whole.replace(b"buy", b"BUY"), "BAD_FIELD"),
                 (whole[:-1] + b',"account":"borea"}', "UNKNOWN_FIELD"), (whole[:-1] + b',"time_in_force":"day"}', "BAD_FIELD")):
             status, told = code(await world.call(client, "acme-bot", "POST", "/v1/orders", body))
@@ -125,7 +127,8 @@ async def _markup_in_every_text_field(world):
         for text in MARKUP:
             for target, body in (("/v1/orders", ORDER | {"instrument": text}), ("/v1/orders", ORDER | {"price": text}),
                                  ("/v1/orders", ORDER | {"quantity": text}), ("/v1/orders", ORDER | {"side": text}), ("/v1/orders", ORDER | {text: text}),
-                                 ("/v1/transfers", {"to": text, "asset": "USD", "amount": "1"}), ("/v1/transfers", {"to": "borea", "asset": text, "amount": "1"}),
+                                 ("/v1/transfers", {"to": text, "asset": "USD", "amount": "1"}),
+                                 ("/v1/transfers", {"to": "borea", "asset": text, "amount": "1"}),
                                  ("/v1/requests", {"instrument": text, "side": "buy", "quantity": "1"})):
                 async with Untouched(world, client):
                     data = msgspec.json.encode(body) if "\ud83d" not in text else str(body).replace("'", '"').encode("utf-8", "surrogatepass")

@@ -202,6 +202,7 @@ async def _too_much_waits(world):
         answers = [await client.get("/v1/status") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429] and answers[3].headers["retry-after"] == "1"
         assert code(answers[3]) == (429, "RATE")
+        assert code(await client.get("/v1/status", headers={"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.1"})) == (429, "RATE")
         answers = [await world.call(client, "acme-bot", "GET", "/v1/requests") for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429] and answers[2].headers["retry-after"] == "1"
         answers = [await client.get("/v1/account") for _ in range(30)]

@@ -2,7 +2,7 @@
 
 Knows no file, clock or socket. The state is moved, copied and shared as one block.
 """
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -78,9 +78,9 @@ class Cell:
             done += kernel.apply(self._states, commands, done, batch, time)
             yield events[:self._written[0]]
 
-    def tables(self) -> dict[str, tuple[int, tuple[str, ...], np.ndarray]]:
-        """The logical rows of docs/rules.md section 11: name -> (version, columns, int64 rows in ascending order)."""
-        return tables.export(self)
+    def tables(self, names: Iterable[str] = ()) -> dict[str, tuple[int, tuple[str, ...], np.ndarray]]:
+        """The logical rows of docs/rules.md section 11: name -> (version, columns, int64 rows in ascending order). Of all tables, or of the named ones."""
+        return tables.export(self, names)
 
     @classmethod
     def load(cls, rows: Mapping[str, tuple[int, tuple[str, ...], np.ndarray]], wanted: Mapping[str, int] | None = None) -> "Cell":

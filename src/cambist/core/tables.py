@@ -2,7 +2,7 @@
 
 Decides nothing about business. Free lists, indexes, queues, bitmaps and timers are derived: they are not written down and are made again here.
 """
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,9 +46,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 Matrix = np.ndarray
 
 
-def export(cell: "Cell") -> dict[str, tuple[int, tuple[str, ...], Matrix]]:
-    """Every logical table, rows ascending."""
-    return {name: (VERSION, columns, _sorted(_READ[name](cell), len(columns))) for name, columns in COLUMNS.items()}
+def export(cell: "Cell", names: Iterable[str] = ()) -> dict[str, tuple[int, tuple[str, ...], Matrix]]:
+    """The named logical tables, or every one; rows ascending."""
+    return {name: (VERSION, COLUMNS[name], _sorted(_READ[name](cell), len(COLUMNS[name]))) for name in names or COLUMNS}
 
 
 def _sorted(columns: list[Any], width: int) -> Matrix:
@@ -171,15 +171,14 @@ def _orders(cell: "Cell") -> list[Any]:
     o = cell.table["orders"][rows]
     level = cell.table["levels"][o["level"]]
     instrument = level["instrument"].astype(np.int64)
-    b = cell.table["instruments"][instrument]
-    price = b["min_price"] + level["tick"].astype(np.int64) * b["book_tick"]
+    b = cell.table["instruments"]                       # by field: a row of it is large
+    price = b["min_price"][instrument] + level["tick"].astype(np.int64) * b["book_tick"][instrument]
     place = np.zeros(len(cell.table["orders"]) if len(rows) else 1, np.int64)
-    following = cell.table["orders"]["next"]
-    for head in np.unique(level["head"]).tolist():
-        i, at_place = head, 0
-        while i:
-            place[i] = at_place
-            i, at_place = int(following[i]), at_place + 1
+    at_place, following = 0, cell.table["orders"]["next"]
+    standing = np.unique(level["head"])                 # the first of every level, then all the second ones, ...
+    while len(standing := standing[standing > 0]):
+        place[standing] = at_place
+        standing, at_place = following[standing], at_place + 1
     return [instrument, o["side"], price, place[rows], *_fields(o, "id", "account", "quantity", "leaves", "held", "fee_ppm", "self_trade", "post_only")]
 
 

@@ -55,7 +55,8 @@ A private operation is signed with Ed25519. The signature, 128 hex digits in `{S
     cambist-request-1\\n{{METHOD}}\\n{{path?query}}\\n{{SHA-256 of the body, hex}}\\n{{{EXPIRES}}}\\n{{{ID} or nothing}}\\n
 
 `{EXPIRES}` is at most 60 s ahead. What changes something has an id of its own in `{ID}`, 32 hex digits: sent again with the same id it counts once, and the
-first answer comes with `{DUPLICATE}: true`. After silence, or 503 or 504, send the same request again."""
+first answer comes with `{DUPLICATE}: true`. After silence, or 503 or 504, send the same request again. A signed read may be answered again to whoever has
+a copy of it, until it expires; a copy of a command changes nothing more."""
 
 
 def _operation(row: Operation | PublicRead) -> dict[str, Any]:
