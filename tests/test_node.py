@@ -32,7 +32,7 @@ class Adder:
     def __init__(self):
         self.sequence = self.time = self.total = 0
         self.first: dict[tuple[int, int], int] = {}
-        self.groups_cut = 0
+        self.groups_cut, self.looks = 0, []
 
     def apply(self, records, time):
         assert records.dtype == COMMAND and records.flags.writeable and time >= self.time
@@ -48,7 +48,8 @@ class Adder:
             event["account"], event["id_lo"], event["command"], event["sequence"], event["amount"] = *key, row["kind"], self.sequence, self.total
         return events
 
-    def tables(self):
+    def tables(self, names=()):
+        self.looks.append(tuple(names))
         answers = np.array([(a, 0, i, s, 0) for (a, i), s in sorted(self.first.items())], np.int64).reshape(-1, 5)
         return {"cell": (1, ("time", "sequence", "total"), np.array([[self.time, self.sequence, self.total]], np.int64)),
                 "answers": (1, ("account", "id_hi", "id_lo", "sequence", "accepted_at"), answers)}
@@ -216,6 +217,17 @@ def test_a_full_disk_refuses_new_business_and_takes_what_was_let_in():
             if entries:
                 node.commit(entries)
     assert code is Code.DISK_FULL and node.log.position.sequence == sent and not node.stopped
+
+
+def test_a_question_looks_at_its_own_tables_and_once_until_the_cell_moves_on():
+    node = opened(CrashDisk())
+    for i in (1, 2):
+        node.submit(orders(i))
+        node.step(i)
+        for _ in range(3):
+            node.view("answer", b'{"account": 1, "id_hi": 0, "id_lo": 1}')
+        assert node.cell.looks == [("answers",)] * i
+    assert b'"answers":2' in node.view("rows", b"")[1] and node.cell.looks[2:] == [()]
 
 
 def test_a_closing_node_says_so():

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 app = App(name="cambist", help="An institutional crypto market in one Python program.", version_flags=["--version"])
 DEMO = Path("desks/demo.toml")
-JSON = PLAIN = Annotated[bool, Parameter(negative="")]
+FLAG = Annotated[bool, Parameter(negative="")]
 
 
 def _say(text: str) -> None:
@@ -32,18 +32,17 @@ def warm() -> int:
 
 
 @app.command
-def run(*, design: Path = DEMO, directory: Path = Path("cambist-data"), base_port: int | None = None, without: str = "", plain: PLAIN = False,
+def run(*, design: Path = DEMO, directory: Path = Path("cambist-data"), base_port: int | None = None, without: str = "", plain: FLAG = False,
         feed: Path | None = None) -> int:
     """Serve a whole house: node, gateway, portal, console, desk and the simulated world, each a process, started again when it dies.
 
-    Parameters
-    ----------
-    design: the desk's design file.
-    directory: where the log, the secrets and the logs of the parts are kept.
-    base_port: the first of five ports (REST, WebSocket, portal, console, venues), instead of those under [listen].
-    without: parts to leave out, as in --without world,console.
-    plain: lines instead of a table; always so when this is no terminal.
-    feed: recorded market data for the simulated venues; without it a market is made up.
+    Args:
+        design: The desk's design file.
+        directory: Where the log, the secrets and the logs of the parts are kept.
+        base_port: The first of five ports in a row (REST, WebSocket, portal, console, venues), instead of those under [listen].
+        without: Parts to leave out, as in --without world,console.
+        plain: Lines instead of a table; always so when this is no terminal.
+        feed: Recorded market data for the simulated venues; without it a market is made up.
     """
     from cambist.supervisor_shell import run_house
     return run_house(design, directory, base_port=base_port, without=without, plain=plain, feed=feed)
@@ -75,7 +74,7 @@ def status(directory: Path) -> int:
 
 
 @app.command
-def demo(*, feed: Path | None = None, json: JSON = False, seed: int = 1, design: Path = DEMO, keep: Path | None = None) -> int:
+def demo(*, feed: Path | None = None, json: FLAG = False, seed: int = 1, design: Path = DEMO, keep: Path | None = None) -> int:
     """One institutional trade from request to settlement, through the door, on recorded or made prices; 0 only if every check holds."""
     from cambist.demo_shell import run_demo
     return run_demo(design, feed, seed=seed, as_json=json, keep=keep)
@@ -95,12 +94,20 @@ def check(file: Path = DEMO) -> int:
 
 
 @app.command
-def draw(file: Path = DEMO) -> int:
-    """The workflow of a design file as Mermaid."""
+def draw(file: Path = DEMO, *, svg: JSON = False) -> int:
+    """The workflow of a design file as Mermaid, or as an SVG picture."""
     from cambist.design import read_design
-    from cambist.findings import draw as picture
-    _say(picture(read_design(file.read_text(), str(file))))
+    from cambist.findings import draw as mermaid
+    from cambist.picture import svg as picture
+    _say((picture if svg else mermaid)(read_design(file.read_text(), str(file))))
     return 0
+
+
+@app.command
+def explain(directory: Path, id: str, *, json: JSON = False) -> int:
+    """The story of an order, request, quote, trade or refusal, from the log alone: its id as given outside, a number, or @SEQUENCE."""
+    from cambist.explain_shell import explain as tell
+    return tell(directory, id, as_json=json, say=_say)
 
 
 @app.command
@@ -111,7 +118,7 @@ def apply(directory: Path, file: Path, *, key: str, approve: bool = False) -> in
 
 
 @app.command
-def replay(directory: Path, *, json: JSON = False) -> int:
+def replay(directory: Path, *, json: FLAG = False) -> int:
     """Rebuild state and results from the log alone and print where they end; 1 when they differ from what was told."""
     import msgspec
 
@@ -161,7 +168,7 @@ def _sizes(directory: Path) -> dict[str, int]:
 
 
 @app.command
-def bench(what: Literal["core", "log", "door", "rfq", "gateway"], *, json: JSON = False, quick: JSON = False) -> int:
+def bench(what: Literal["core", "log", "door", "rfq", "gateway"], *, json: FLAG = False, quick: FLAG = False) -> int:
     """Measure core, log, door, rfq or gateway beside its floor in the same run; medians of several runs."""
     from cambist.measure.report import run_bench
     return run_bench(what, as_json=json, quick=quick)
@@ -179,6 +186,7 @@ def main() -> None:
     from cambist.log.segment import Damaged
     from cambist.log.snapshot import SnapshotDamaged, SnapshotError
     from cambist.node import Broken
+    from cambist.ops.story import UnknownSubject
     from cambist.supervisor import NotStarted
     from cambist.venues.recorded import RecordedError
     try:
@@ -186,7 +194,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except (DesignError, UnknownKey, RecordedError, Damaged, SnapshotDamaged, SnapshotError, Broken, DiskError, JournalError, RefusedByDoor, ProtocolFault,
-            OSError, UnicodeDecodeError, NotStarted, CredentialError) as fault:
+            OSError, UnicodeDecodeError, NotStarted, CredentialError, UnknownSubject) as fault:
         sys.exit(_complain(f"cambist: {fault}"))
 
 

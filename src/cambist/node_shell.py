@@ -294,7 +294,7 @@ async def serve(node: Node, socket_path: str, *, genesis: np.ndarray | None = No
 
 
 def _started(node: Node) -> bool:
-    _, columns, rows = node.cell.tables()["cell"]
+    _, columns, rows = node.cell.tables(("cell",))["cell"]
     return bool(rows[0, columns.index("started")])
 
 

@@ -166,7 +166,7 @@ async def _a_duplicate_gets_the_first_answer_after_the_door_was_shut(served):
 
 
 async def _numbered_commands_are_answered_by_the_view(served):
-    served.house.cell.tables = lambda: {"numbers": (1, ("actor", "number", "sequence"), np.array([[1, 3, 1]], np.int64))}
+    served.house.cell.tables = lambda names=(): {"numbers": (1, ("actor", "number", "sequence"), np.array([[1, 3, 1]], np.int64))}
     outcome = await served.link.ask(order(3, flags=NUMBERED))
     assert outcome.events["id_lo"].tolist() == [3] and served.house.questions[0].view == "answer"
 

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,8 +122,8 @@ class Ear:
 
     def _tell_tails(self, batch: Events) -> None:
         """From each echo that someone waits for to the next one."""
-        echoes = np.flatnonzero(batch.events["command"])
-        for at, end in zip(echoes.tolist(), [*echoes[1:].tolist(), len(batch.events)], strict=True):
+        echoes = np.flatnonzero(batch.events["command"]).tolist()
+        for at, end in pairwise([*echoes, len(batch.events)]):
             for found in self._tails.get((int(batch.events["id_hi"][at]), int(batch.events["id_lo"][at])), ()):
                 if not found.done():
                     cut = batch.more and end == len(batch.events)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cambist.door.protocol import Events
+from cambist.door.client import Events
 from cambist.messages import EVENT, Event
 
 VERSION = 1

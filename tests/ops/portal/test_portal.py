@@ -131,7 +131,7 @@ def test_a_quote_that_is_gone_is_told_in_words_and_can_be_tried_again(tmp_path):
         page = await browser.get(page.url.path)
         await asyncio.sleep(0.15)
         told = await browser.follow(await browser.send(page, f"{page.url.path}/accept"))
-        assert "NO_QUOTE" in told.text and "no live quote" in told.text and net_of(house, "acme") == 0
+        assert "UNKNOWN_QUOTE" in told.text and "no such quote" in told.text and net_of(house, "acme") == 0
         house.quote("b2", request, ask=631_300)
         page = await browser.get(page.url.path)
         assert "Bought" in (await browser.follow(await browser.send(page, f"{page.url.path}/accept"))).text

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from cambist.dictionary import Dictionary
 from cambist.ops.console.acts import Acts, Told
 from cambist.ops.console.watch_shell import GONE, Watch
+from cambist.ops.oversight import Latch
 from cambist.ops.web.guards import Ask, Fault, Reply
 from cambist.ops.web.live_shell import Hub
 from cambist.ops.web.pages import Pages, Place
@@ -35,6 +36,7 @@ class Frame:
     def __init__(self, pages: Pages, watch: Watch, acts: Acts, hub: Hub, key: bytes, clock: Callable[[], int]) -> None:
         self.pages, self.watch, self.acts, self.hub, self.clock = pages, watch, acts, hub, clock
         self._key = key
+        self._latches: list[Latch] = []         # as last known: a stop stays in sight while the node is away
 
     # ------------------------------------------------------------------------------------------------------------------- pages
     async def show(self, page: Page, ask: Ask, status: int = 200, told: Told | None = None, **values: Any) -> Reply:
@@ -69,18 +71,19 @@ class Frame:
         return self.pages.draw(template, ask, **values)
 
     async def banner(self, ask: Ask) -> str:
+        away = "" if self.watch.connected else self.watch.link.why or "the design was not read yet"
         try:
-            latches = await self.watch.latches() if self.watch.connected else []
-            away = "" if self.watch.connected else self.watch.link.why or "the design was not read yet"
+            if self.watch.connected:
+                self._latches = await self.watch.latches()
         except GONE as fault:
-            latches, away = [], str(fault)
-        return self.draw("banner.html", ask, latches=latches, away=away)
+            away = str(fault)
+        return self.draw("banner.html", ask, latches=self._latches, away=away)
 
     async def waiting(self, ask: Ask) -> str:
         try:
-            count = len(await self.watch.held()) if self.watch.connected else 0
+            count = len(await self.watch.held()) if self.watch.connected else None
         except GONE:
-            count = 0
+            count = None
         return self.draw("waiting.html", ask, count=count)
 
     # -------------------------------------------------------------------------------------------------------------------- acts
