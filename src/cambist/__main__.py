@@ -57,10 +57,17 @@ def node(*, design: Path = DEMO, directory: Path = Path("cambist-data")) -> int:
 
 
 @app.command
-def follow(directory: Path, *, every: float = 60.0) -> int:
-    """Replay a running node's log beside it, compare its results, and write snapshots (at most EVERY seconds apart)."""
+def follow(directory: Path, *, every: float = 60.0, origin: str = "") -> int:
+    """Replay a running node's log beside it, compare its results, write snapshots (at most EVERY seconds apart), and sign heads of the log as ORIGIN."""
     from cambist.run import follow as go_on
-    return go_on(directory, every, _say)
+    return go_on(directory, every, origin, _say)
+
+
+@app.command
+def prove(directory: Path, sequence: int, *, since: str = "", out: Path | None = None) -> int:
+    """Prove that the entry with SEQUENCE is under the newest signed head, and that this extends an older one: SINCE, its size or a file with it."""
+    from cambist.log.transparency_shell import write_proof
+    return write_proof(directory, sequence, since, out, _say, _complain)
 
 
 @app.command
@@ -174,10 +181,12 @@ def main() -> None:
     from cambist.design import DesignError
     from cambist.door.client_shell import RefusedByDoor
     from cambist.door.protocol import ProtocolFault
+    from cambist.log.checkpoint import NoteError
     from cambist.log.disk import DiskError
     from cambist.log.journal import JournalError
     from cambist.log.segment import Damaged
     from cambist.log.snapshot import SnapshotDamaged, SnapshotError
+    from cambist.log.transparency import TransparencyError
     from cambist.node import Broken
     from cambist.supervisor import NotStarted
     from cambist.venues.recorded import RecordedError
@@ -186,7 +195,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except (DesignError, UnknownKey, RecordedError, Damaged, SnapshotDamaged, SnapshotError, Broken, DiskError, JournalError, RefusedByDoor, ProtocolFault,
-            OSError, UnicodeDecodeError, NotStarted, CredentialError) as fault:
+            OSError, UnicodeDecodeError, NotStarted, CredentialError, TransparencyError, NoteError) as fault:
         sys.exit(_complain(f"cambist: {fault}"))
 
 
