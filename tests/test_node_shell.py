@@ -2,15 +2,17 @@
 import asyncio
 import threading
 
+import msgspec
 import numpy as np
 import pytest
 
 from cambist.core.cell import Cell
 from cambist.door.protocol import Code, Read, Refused, View
 from cambist.log.journal import SPARE_SLICE_BYTES
+from cambist.log.times import Times, read_times
 from cambist.messages import Kind, command
 from cambist.node import Node, close_node, open_node
-from cambist.node_shell import Running
+from cambist.node_shell import MAX_WAITING, STAMPS_TOGETHER, Running
 
 from tests.log.crash_disk import CrashDisk
 from tests.process.house_on_disk import DESIGN, KEY, SIZES
@@ -119,3 +121,69 @@ def test_a_full_disk_is_asked_again_until_there_is_room():
         assert running.submit(orders(500), b"") is Code.NONE
 
     while_running(node, test)
+
+
+def test_the_log_is_read_beside_the_core_and_the_stamps_are_in_order():
+    node, answers, told = opened(CrashDisk()), [], {}
+    entered, leave, recall = threading.Event(), threading.Event(), node.recall
+
+    def slow(view, argument):
+        entered.set()
+        assert leave.wait(PATIENCE)
+        return recall(view, argument)
+
+    async def test(running):
+        node.recall = slow  # type: ignore[method-assign]
+        running.ask(Read(1, "times"), answers.append)
+        await until(entered.is_set)
+        for _ in range(3):
+            assert running.submit(orders(2), b"") is Code.NONE
+            await until(lambda: node.streams.position == node.log.position.sequence and not node.staged)
+        running.ask(Read(2, "answer", 0, b'{"sequence": 1}'), lambda answer: told.setdefault("state", answer))
+        await until(lambda: told)                       # the core answers while the log is still being read
+        assert not answers
+        leave.set()
+        running.ask(Read(3, "times", 6, b'{"first": 3, "count": 1}'), answers.append)
+        running.ask(Read(4, "record", 6, b'{"sequence": 4}'), answers.append)
+        running.ask(Read(5, "record", 6, b"{}"), answers.append)
+        await until(lambda: len(answers) == 4)
+
+    while_running(node, test)
+    times, [row] = (msgspec.json.decode(answer.body)["times"] for answer in answers[:2])
+    assert [each[:2] for each in times] == [[1, 2], [3, 2], [5, 2]] and row == times[1]
+    assert all(0 < sealed <= durable <= applied <= heard for *_, sealed, durable, applied, heard in times)
+    record = msgspec.json.decode(answers[2].body)
+    assert record["kind"] == "NET" and record["time"] == times[1][2] and list(record["stamps"].values()) == times[1][3:]
+    assert isinstance(answers[3], Refused) and answers[3].code is Code.BAD_ARGUMENT
+
+
+def test_questions_about_the_log_have_a_maximum_and_end_with_the_node():
+    node, answers, leave = opened(CrashDisk()), [], threading.Event()
+    node.recall = lambda view, argument: leave.wait(PATIENCE) and (0, b"{}")  # type: ignore[method-assign]
+
+    async def test(running):
+        for i in range(MAX_WAITING + 10):
+            running.ask(Read(i, "design"), answers.append)
+        await until(lambda: len(answers) >= 9)
+        assert {answer.code for answer in answers} == {Code.OVERLOAD}
+        asyncio.get_running_loop().call_later(0.1, leave.set)
+
+    while_running(node, test)
+    assert len(answers) == MAX_WAITING + 10 and Code.CLOSING in {answer.code for answer in answers if isinstance(answer, Refused)}
+
+
+def test_stage_times_of_all_that_was_told_are_written():
+    disk = CrashDisk()
+    node = opened(disk)
+
+    async def main():
+        running = Running(node, Times(disk, "house"))
+        running.start()
+        for _ in range(STAMPS_TOGETHER + 5):
+            assert running.submit(orders(1), b"") is Code.NONE
+            await asyncio.sleep(0)
+        await asyncio.wait_for(running.stop(), PATIENCE)
+    asyncio.run(main())
+    rows = read_times(disk, "house")
+    assert rows["count"].sum() == STAMPS_TOGETHER + 5 and (rows["time"] > 0).all() and (np.diff(rows["first_sequence"]) > 0).all()
+    close_node(node)

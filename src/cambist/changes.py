@@ -12,7 +12,7 @@ import numpy as np
 
 from cambist.configure import Names, configure_diff, names_attachment, read_names
 from cambist.design import Design, read_design
-from cambist.log.disk import Disk, DiskMissing
+from cambist.log.disk import Disk
 from cambist.log.entry import SideSection, side_item
 from cambist.log.replay import Replay
 from cambist.log.results import ResultsReader
@@ -45,53 +45,60 @@ class _Attached(msgspec.Struct):
 def running_design(disk: Disk, directory: str) -> Running | None:
     """The last design all of whose commands took effect; None where nothing was started yet. One that was denied in part does not run: it can be asked
     for again."""
-    found: Running | None = None
+    designs = Designs(disk, directory)
     try:
-        waiting = list(_attached(disk, directory))
-    except DiskMissing:
-        return None
-    if not waiting:
-        return None
-    results = ResultsReader(disk, f"{directory}/results")
-    released = _releases(results, waiting[0][0][-1]) if len(waiting) > 1 else {}
-    for sequences, attached in waiting:
-        if all(_took_effect(results.events_of(sequence), released) for sequence in sequences):
-            found = Running(attached.design, read_names(bytes(attached.names)), sequences[-1])
-    return found
-
-
-def _took_effect(events: np.ndarray, released: dict[int, bool]) -> bool:
-    held = events["id"][events["kind"] == Event.HELD].tolist()
-    return bool((events["kind"] == Event.DONE).any()) or bool(held and released.get(held[0]))
-
-
-def _attached(disk: Disk, directory: str) -> Iterator[tuple[list[int], _Attached]]:
-    """Every design the log carries, with the sequences of the commands that were asked for together to bring it, the one that carries it last."""
-    together: dict[tuple[int, int], dict[int, int]] = {}    # (actor, upper half of the id) -> lower half -> where it was asked for first
-    replay = Replay(disk, f"{directory}/log", unproven=True)
-    try:
-        for chunk in replay.chunks():
-            for entry in chunk:
-                records = np.frombuffer(entry.records, COMMAND)
-                for i in np.nonzero((records["kind"] >= Kind.CONFIGURE_CELL) & (records["kind"] <= Kind.START))[0].tolist():
-                    row = records[i]
-                    asked = together.setdefault((int(row["actor"]), int(row["id_hi"])), {}) if row["id_hi"] else {}     # the genesis has no ids
-                    asked.setdefault(int(row["id_lo"]), entry.first_sequence + i)
-                    if row["attachment"]:
-                        yield list(asked.values()), msgspec.json.decode(side_item(entry, int(row["attachment"])), type=_Attached)
+        return designs.running()
     finally:
-        replay.close()
+        designs.close()
 
 
-def _releases(results: ResultsReader, first: int) -> dict[int, bool]:
-    """Held commands that were approved and then done."""
-    done: dict[int, bool] = {}
-    for kept in results.read(first):
-        events = np.frombuffer(kept.events, EVENT)
-        for sequence, held in zip(*(events[f][events["kind"] == Event.APPROVED].tolist() for f in ("sequence", "id")), strict=True):
-            same = events["sequence"] == sequence
-            done[held] = bool((events["kind"][same] == Event.DONE).any())
-    return done
+class Designs:
+    """Every design a log carries, and which of them runs. Each call reads on from where the one before stopped, so a log is read once. Not for two threads."""
+    def __init__(self, disk: Disk, directory: str):
+        self._replay, self._results = Replay(disk, f"{directory}/log", unproven=True), ResultsReader(disk, f"{directory}/results")
+        self._running: Running | None = None
+        self._together: dict[tuple[int, int], dict[int, int]] = {}      # (actor, upper half of the id) -> lower half -> where it was asked for first
+        self._waiting: list[tuple[list[int], _Attached]] = []           # carried after the one that runs, and not (yet) in effect
+        self._released: dict[int, bool] = {}                            # held commands that were approved -> whether they were done
+        self._heard = 0                                                 # results read for these
+
+    def running(self) -> Running | None:
+        """The last design all of whose commands took effect so far."""
+        self._waiting += self._attached()
+        for i, (sequences, attached) in reversed(list(enumerate(self._waiting))):
+            if all(map(self._took_effect, sequences)):
+                self._running = Running(attached.design, read_names(bytes(attached.names)), sequences[-1])
+                del self._waiting[:i + 1]               # those before it were overtaken
+                break
+        return self._running
+
+    def close(self) -> None:
+        self._replay.close()
+
+    def _attached(self) -> Iterator[tuple[list[int], _Attached]]:
+        """Every further design, with the sequences of the commands that were asked for together to bring it, the one that carries it last."""
+        for entry in (entry for chunk in self._replay.chunks() for entry in chunk):
+            records = np.frombuffer(entry.records, COMMAND)
+            for i in np.nonzero((records["kind"] >= Kind.CONFIGURE_CELL) & (records["kind"] <= Kind.START))[0].tolist():
+                row = records[i]
+                asked = self._together.setdefault((int(row["actor"]), int(row["id_hi"])), {}) if row["id_hi"] else {}    # the genesis has no ids
+                asked.setdefault(int(row["id_lo"]), entry.first_sequence + i)
+                if row["attachment"]:
+                    yield list(asked.values()), msgspec.json.decode(side_item(entry, int(row["attachment"])), type=_Attached)
+
+    def _took_effect(self, sequence: int) -> bool:
+        events = self._results.events_of(sequence)
+        held = events["id"][events["kind"] == Event.HELD].tolist()
+        return bool((events["kind"] == Event.DONE).any()) or bool(held and self._was_released(held[0]))
+
+    def _was_released(self, held: int) -> bool:
+        for kept in self._results.read(max(self._heard + 1, min(sequences[0] for sequences, _ in self._waiting))):
+            events = np.frombuffer(kept.events, EVENT)
+            for sequence, approved in zip(*(events[f][events["kind"] == Event.APPROVED].tolist() for f in ("sequence", "id")), strict=True):
+                same = events["sequence"] == sequence
+                self._released[approved] = bool((events["kind"][same] == Event.DONE).any())
+            self._heard = kept.last_sequence
+        return self._released.get(held, False)
 
 
 def state_differs(running: Running, design: Design) -> str:

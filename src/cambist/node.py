@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from cambist.archive import Archive
 from cambist.door.protocol import Code, Welcome, fit_to_seal
 from cambist.feeds import streams, views
 from cambist.feeds.streams import Streams
@@ -157,6 +158,7 @@ class Node:
         self._room, self._full = log.room(), log.full is not None
         self._tick = command(Kind.TICK, actor=ticker)
         self._tables: tuple[int, views.Tables] | None = None
+        self.archive: Archive | None = None             # answers about the log, where it is kept in a directory
 
     # ------------------------------------------------------------------------------------------------------------------------------ the door
     def submit(self, records: np.ndarray, attachments: bytes = b"", *, essential: bool = False) -> Code:
@@ -252,6 +254,8 @@ class Node:
         except Exception as fault:
             self.stopped = self.stopped or f"the results of sequence {entry.first_sequence} were not kept: {fault}"
             raise
+        if self.archive is not None:
+            self.archive.applied(entry)
         return Told(entry.first_sequence, entry.last_sequence, entry.time, events)
 
     def tell(self, told: Told) -> np.ndarray:
@@ -269,10 +273,17 @@ class Node:
 
     # --------------------------------------------------------------------------------------------------------------------------------- views
     def view(self, name: str, argument: bytes) -> tuple[int, bytes]:
-        """Position and JSON of a view. Only between entries: it reads the cell."""
+        """Position and JSON of a view of the state. Only between entries: it reads the cell."""
         if self._tables is None or self._tables[0] != self.cell.sequence:
             self._tables = self.cell.sequence, self.cell.tables()
         return self.cell.sequence, views.answer(name, argument, self._tables[1], told_by(self.results), self.facts())
+
+    def recall(self, name: str, argument: bytes) -> tuple[int, bytes]:
+        """Position and JSON of a view of the log (views.LOG_VIEWS). At any time, also while an entry is applied, but by one thread alone."""
+        position = self.streams.position
+        if self.archive is None:
+            raise views.UnknownView(f"{name} is a view of the log, and this node keeps none in a directory")
+        return position, self.archive.view(name, argument, position)
 
     def facts(self) -> Mapping[str, Any]:
         return {"cell_number": self.number, "epoch": self.epoch, "committed": self.log.position.sequence, "applied": self.cell.sequence, "staged": self.staged,
@@ -355,7 +366,9 @@ def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Ce
         replay = Replay(disk, f"{directory}/log", cell=number, after=found.manifest.position if found else None, unproven=True)
         tail = (entry for chunk in replay.chunks() for entry in chunk)
         reach = results.position.sequence
-        node = start(cell, log, results, tail, ResultsReader(disk, f"{directory}/results", cell=number), number=number, **settings)
+        reader = ResultsReader(disk, f"{directory}/results", cell=number)
+        node = start(cell, log, results, tail, reader, number=number, **settings)
+        node.archive = Archive(disk, directory, cell=number, known=reader)
         replay.close()
     except BaseException:
         log.close()
@@ -383,6 +396,8 @@ def _found(log: Journal, results: KeptResults, reach: int, found: snapshot.Snaps
 
 def close_node(node: Node) -> None:
     """Makes the results durable and gives the log back, closed."""
+    if node.archive is not None:
+        node.archive.close()
     try:
         node.results.close()
     finally:

@@ -1,7 +1,8 @@
 """The node as a process: threads, clocks, signals and the socket around `Node`.
 
 Decides what overlaps with what. One thread seals and makes durable, one applies and keeps results, the loop receives and tells: while one batch is on its
-way to the disk the next one gathers, which is the whole of group commit, and the batch before it is applied. It must not know what a command means.
+way to the disk the next one gathers, which is the whole of group commit, and the batch before it is applied. Another reads files for who asks about the
+log. It must not know what a command means.
 """
 import asyncio
 import contextlib
@@ -20,10 +21,10 @@ import structlog
 from cambist.door.protocol import Code, Read, Refused, StreamKind, View, Welcome
 from cambist.door.server_shell import Door
 from cambist.feeds.streams import ALL, PUBLIC, Batch, account_row
-from cambist.feeds.views import BadArgument, UnknownView
+from cambist.feeds.views import LOG_VIEWS, BadArgument, UnknownView
 from cambist.log.disk_shell import RealDisk
 from cambist.log.entry import Entry
-from cambist.log.times import Times
+from cambist.log.times import Row, Times
 from cambist.node import Broken, Cell, Node, Told, close_node, open_node
 
 MAX_TO_APPLY = 32                                       # durable entries waiting for the core: then the log waits
@@ -59,13 +60,14 @@ class Running:
         self._staged, self._stopping = threading.Event(), False
         self._to_apply: queue.Queue[tuple[Entry, int, int] | None] = queue.Queue(MAX_TO_APPLY)
         self._questions: deque[tuple[Read, Callable[[View | Refused], None]]] = deque()
-        self._to_tell: deque[Told] = deque()
+        self._to_tell: deque[tuple[Told, int, int, int]] = deque()       # sealed, durable, applied
         self._room_to_tell = threading.Semaphore(MAX_TO_TELL)
         self._telling = False
-        self._stamps: list[tuple[int, int, int, int, int, int]] = []
+        self._stamps: deque[Row] = deque()              # told, and not yet written: fewer than STAMPS_TOGETHER and what waits to be told
+        self._to_recall: queue.SimpleQueue[tuple[Read, Callable[[View | Refused], None]] | None] = queue.SimpleQueue()
         self._waiting: list[tuple[float, Read, Callable[[View | Refused], None]]] = []
         self._threads = [threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
-                         for name, work in (("seal", self._seal_on), ("apply", self._apply_on))]
+                         for name, work in (("seal", self._seal_on), ("apply", self._apply_on), ("recall", self._recall_on))]
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -76,10 +78,12 @@ class Running:
         """No new business; what is staged becomes durable, is applied and told; then the threads end."""
         self.node.closing, self._stopping = True, True
         self._staged.set()
+        self._to_recall.put(None)
         for thread in self._threads:
             while thread.is_alive():
                 await asyncio.sleep(0.002)
         self._tell()
+        self._write_times()
 
     # ------------------------------------------------------------------------------------------------------------------ the house, in the loop
     def welcome(self) -> Welcome:
@@ -106,6 +110,12 @@ class Running:
             self._waiting.append((self._loop.time() + WAIT_SECONDS, question, answer))
 
     def _question(self, question: Read, answer: Callable[[View | Refused], None]) -> None:
+        if question.view in LOG_VIEWS:
+            if self._to_recall.qsize() < MAX_WAITING:
+                self._to_recall.put((question, answer))
+            else:
+                self._loop.call_soon(answer, Refused(question.request, Code.OVERLOAD))
+            return
         self._questions.append((question, answer))
         with contextlib.suppress(queue.Full):           # then it is at work, and looks at the questions after each entry
             self._to_apply.put_nowait(None)
@@ -123,13 +133,16 @@ class Running:
     def _tell(self) -> None:
         self._telling = False                           # before looking, so that what comes while we look is looked at again
         grown: set[tuple[StreamKind, int]] = set()
+        passed: list[tuple[Told, int, int, int]] = []
         while self._to_tell:
-            rows = self.node.tell(self._to_tell.popleft())
+            passed.append(self._to_tell.popleft())
+            rows = self.node.tell(passed[-1][0])
             self._room_to_tell.release()
             if self.door is not None:
                 grown.update(key for row in rows.tolist() if (key := stream_of(row)) in self.door.listeners)
         if self.door is not None:
             self.door.told(sorted(grown))
+        self._stamp(passed)
         if self._waiting:
             position, waiting = self.node.streams.position, self._waiting
             self._waiting = [each for each in waiting if each[1].at_least > position]
@@ -137,7 +150,16 @@ class Running:
                 if question.at_least <= position:
                     self._question(question, answer)
 
-    # ------------------------------------------------------------------------------------------------------------------------- the two threads
+    def _stamp(self, passed: list[tuple[Told, int, int, int]]) -> None:
+        """What was told by now: each entry's log time, and when it passed each point."""
+        now = self.monotonic()
+        for told, sealed, durable, applied in passed:
+            row = told.first, told.last - told.first + 1, told.time, sealed, durable, applied, now
+            self._stamps.append(row)
+            if self.node.archive is not None:
+                self.node.archive.stamps.add(row)
+
+    # --------------------------------------------------------------------------------------------------------------------------- the threads
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
@@ -186,45 +208,50 @@ class Running:
         while not self.failure:
             work = self._to_apply.get()
             if work is not None:
-                told = self._applied(*work)
+                passed = self._applied(*work)
                 while not self._room_to_tell.acquire(timeout=0.1):
                     if self._stopping:
                         break                           # the loop tells the rest when we have ended
-                self._to_tell.append(told)
+                self._to_tell.append(passed)
                 if not self._telling:
                     self._telling = True
                     self._loop.call_soon_threadsafe(self._tell)
             while self._questions:
                 question, answer = self._questions.popleft()
-                self._loop.call_soon_threadsafe(answer, self._answer(question))
+                self._loop.call_soon_threadsafe(answer, self._answer(question, self.node.view))
             if work is None and self._stopping and self._to_apply.empty():      # only then: a wake-up for each wake-up would never come to an end
                 if not self._threads[0].is_alive():
-                    self._write_times()
                     return
                 self._wake_later()
 
-    def _applied(self, entry: Entry, sealed: int, durable: int) -> Told:
+    def _applied(self, entry: Entry, sealed: int, durable: int) -> tuple[Told, int, int, int]:
         events = self.node.run(entry)
         applied = self.monotonic()
         told = self.node.keep(entry, events)
-        self._stamps.append((entry.first_sequence, entry.count, sealed, durable, applied, self.monotonic()))
         if len(self._stamps) >= STAMPS_TOGETHER:
             self._write_times()
-        return told
+        return told, sealed, durable, applied
 
     def _write_times(self) -> None:
+        rows = [self._stamps.popleft() for _ in range(len(self._stamps))]        # the loop goes on adding
         if self.times is not None:
-            self.times.append(self._stamps)
-        self._stamps = []
+            self.times.append(rows)
 
     def _wake_later(self) -> None:
         time.sleep(0.001)
         with contextlib.suppress(queue.Full):
             self._to_apply.put_nowait(None)
 
-    def _answer(self, question: Read) -> View | Refused:
+    def _recall_on(self) -> None:
+        """Questions about the log, one after the other, while entries go on being applied."""
+        while not self.failure and (waiting := self._to_recall.get()) is not None:
+            question, answer = waiting
+            told = Refused(question.request, Code.CLOSING) if self._stopping else self._answer(question, self.node.recall)
+            self._loop.call_soon_threadsafe(answer, told)
+
+    def _answer(self, question: Read, look: Callable[[str, bytes], tuple[int, bytes]]) -> View | Refused:
         try:
-            position, body = self.node.view(question.view, question.argument)
+            position, body = look(question.view, question.argument)
         except UnknownView as fault:
             return Refused(question.request, Code.UNKNOWN_VIEW, 0, str(fault))
         except BadArgument as fault:

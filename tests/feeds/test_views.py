@@ -12,6 +12,8 @@ from cambist.messages import EVENT, AccountKind, Event, Kind, command
 COLUMNS = {
     "cell": "time sequence started cell answer_window fact_window rfq_window approval_window max_ttl cycle killed_all kill_sweep cut_off matches ordinal",
     "assets": "asset digits approval_above enabled quote_approval_above",
+    "dealers": "place account",
+    "venues": "venue account enabled",
     "accounts": "account kind entity dealer rate_limit max_open answer_quota enabled killed ordinal dying_below sweep sweep_reason rate_second rate_count "
                 "failed cycle",
     "actors": "actor account person role enabled highest",
@@ -48,9 +50,28 @@ def asked(view, of, results=lambda sequence: (), facts=None, **argument):
 CLIENT, CUSTODY = dict(account=1, kind=AccountKind.CLIENT), dict(account=2, kind=AccountKind.CUSTODY)
 
 
-def test_status_counts_rows_and_carries_the_nodes_words():
-    told = asked("status", tables(cell=[dict(sequence=9)], orders=[{}, {}]), facts={"room": 5})
-    assert told["cell"]["sequence"] == 9 and told["rows"]["orders"] == 2 and told["room"] == 5
+def test_status_counts_what_the_design_made_and_carries_the_nodes_words():
+    told = asked("status", tables(cell=[dict(sequence=9)], accounts=[{}, {}]), facts={"room": 5})
+    assert told["cell"]["sequence"] == 9 and told["rows"]["accounts"] == 2 and told["room"] == 5
+    assert asked("rows", tables(cell=[{}], orders=[{}, {}]))["rows"]["orders"] == 2
+
+
+LOOKS_AT = {
+    "status": ({}, {"cell", *views.OF_DESIGN}), "account": ({"account": 1}, {"accounts", "credit", *views.OF_ACCOUNT}),
+    "book": ({"instrument": 1}, {"instruments", "orders"}), "instruments": ({}, {"assets", "instruments", "sources"}), "held": ({}, {"held"}),
+    "obligations": ({}, {"obligations"}), "children": ({}, {"children"}), "custody": ({}, {"accounts", "balances", "assets"}),
+    "numbers": ({"actor": 1}, {"actors"}), "answer": ({"account": 1, "id_hi": 1, "id_lo": 1}, {"answers"}),
+}
+
+
+@pytest.mark.parametrize("view", [name for name in views.VIEWS if name != "rows"])
+def test_a_view_looks_at_no_table_but_its_own(view):
+    argument, names = LOOKS_AT[view]
+    of = tables(cell=[{}], accounts=[CLIENT], instruments=[dict(instrument=1)], actors=[dict(actor=1)])
+    asked(view, {name: of[name] for name in names}, **argument)
+    if view == "answer":
+        asked(view, {}, sequence=1)
+        asked(view, {"numbers": of["numbers"]}, actor=1, number=1)
 
 
 def test_account_tells_its_own_rows_only():
@@ -130,6 +151,7 @@ def test_an_answer_nobody_remembers_is_unknown():
 
 
 @pytest.mark.parametrize(("view", "argument"), [
+    ("book", {}), ("book", {"instrument": 9}),
     ("account", {}), ("account", {"account": 9}), ("account", {"account": "1"}), ("account", {"account": True}), ("status", {"x": 1}), ("numbers", {}),
     ("numbers", {"actor": 1}), ("answer", {}), ("answer", {"account": 1, "id_lo": 1}), ("answer", {"sequence": 1, "actor": 2}),
 ])
@@ -154,6 +176,29 @@ def test_obligations_and_children_may_be_narrowed_to_an_account():
     assert [o["id"] for o in asked("obligations", of)["obligations"]] == [1, 2]
     assert [o["id"] for o in asked("obligations", of, account=2)["obligations"]] == [2]
     assert asked("children", of, account=9) == {"children": []}
+
+
+def test_a_book_is_its_levels_best_first():
+    of = tables(instruments=[dict(instrument=1), dict(instrument=2)], orders=[
+        dict(instrument=1, side=0, price=-5, id=1, leaves=4), dict(instrument=1, side=0, price=7, place=0, id=2, leaves=1),
+        dict(instrument=1, side=0, price=7, place=1, id=3, leaves=9), dict(instrument=1, side=1, price=9, id=4, leaves=2),
+        dict(instrument=1, side=1, price=8, id=5, leaves=3), dict(instrument=2, side=1, price=1, id=6, leaves=1)])
+    assert asked("book", of, instrument=1) == {"bids": [[7, 10, 2], [-5, 4, 1]], "asks": [[8, 3, 1], [9, 2, 1]]}
+    assert asked("book", tables(instruments=[dict(instrument=1)]), instrument=1) == {"bids": [], "asks": []}
+
+
+def test_a_book_has_a_maximum(monkeypatch):
+    monkeypatch.setattr(views, "MAX_LEVELS", 2)
+    of = tables(instruments=[dict(instrument=1)], orders=[dict(instrument=1, side=i % 2, price=i, id=i, leaves=1) for i in range(1, 9)])
+    assert asked("book", of, instrument=1) == {"bids": [[8, 1, 1], [6, 1, 1]], "asks": [[1, 1, 1], [3, 1, 1]]}
+
+
+def test_views_of_the_log_are_not_answered_from_the_state():
+    for view in views.LOG_VIEWS:
+        with pytest.raises(UnknownView, match="view of the log"):
+            asked(view, tables())
+    with pytest.raises(BadArgument):
+        asked("record", tables(), order=1)
 
 
 def test_instruments_come_with_assets_and_sources():

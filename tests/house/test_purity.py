@@ -270,7 +270,7 @@ def test_imports_keep_their_direction():
 
 
 SEES_EVERYTHING = {"cambist.node", "cambist.node_shell", "cambist.follower", "cambist.warm", "cambist.changes", "cambist.apply_shell", "cambist.inspection",
-                   "cambist.demo_shell", "cambist.run", "cambist.__main__", "cambist.simulation", "cambist.measure"}
+                   "cambist.archive", "cambist.demo_shell", "cambist.run", "cambist.__main__", "cambist.simulation", "cambist.measure"}
 
 
 def unwatched(children: set[str], contracts: list[dict]) -> list[str]:

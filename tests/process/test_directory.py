@@ -96,11 +96,11 @@ def test_torn_tails_are_cut_and_said(tmp_path):
 def test_a_design_that_is_not_the_running_one_is_said_and_not_acted_on(tmp_path):
     made(tmp_path / "house", 1)
     other = tmp_path / "other.toml"
-    other.write_text(DEMO.read_text().replace("max_ttl = \"30s\"", "max_ttl = \"20s\""))
+    other.write_text(DEMO.read_text().replace("max_ttl = \"60s\"", "max_ttl = \"20s\""))
     with NodeProcess(tmp_path / "house", other).wait_open() as node:
         assert "is not the design this directory runs by (1 commands: configure_cell)" in node.output()
         with Client(node.door) as client:
-            assert client.read("status")[1]["cell"]["max_ttl"] == 30 * 10**9
+            assert client.read("status")[1]["cell"]["max_ttl"] == 60 * 10**9
 
 
 # ------------------------------------------------------------------------------------------------------------------------------- the follower

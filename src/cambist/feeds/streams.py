@@ -28,8 +28,7 @@ ALL, PUBLIC = 0, 1                                      # rows of the index; acc
 NOTHING = np.empty(0, EVENT)
 NO_TIMES = np.empty(0, np.int64)
 # What of each public kind is shown: field by field, so that nothing is public because it was forgotten. A trade's account is taken out, the others have none.
-SHOWN = {"REFERENCE": ("other", "price"), "LEVEL": ("side", "price", "quantity", "leaves"), "FILLED": ("side", "other", "price", "quantity")}
-PUBLIC_KINDS = {Event[name]: fields for name, fields in SHOWN.items() if name in Event.__members__}
+PUBLIC_KINDS = {Event.REFERENCE: ("other", "price"), Event.LEVEL: ("side", "price", "quantity", "leaves"), Event.FILLED: ("side", "other", "price", "quantity")}
 OF_NOBODY = np.zeros(1 << 8 * EVENT["kind"].itemsize, bool)     # by kind: public where no account is told
 OF_NOBODY[[kind for kind in PUBLIC_KINDS if kind is not Event.FILLED]] = True
 

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from cambist.messages import COMMAND, EVENT, AccountKind, Event, Kind, named
+from cambist.messages import COMMAND, EVENT, AccountKind, Event, Kind, Side, named
 
 MAX_ROWS = 10_000                                       # in one list of an answer; `more` says that there are more
+MAX_LEVELS = 2000                                       # of each side of a book
 MAX_ANSWER = 1 << 19                                    # bytes of JSON
 
 Tables = Mapping[str, tuple[int, tuple[str, ...], np.ndarray]]
@@ -36,17 +37,29 @@ class Question(NamedTuple):
 
 
 def answer(view: str, argument: bytes, tables: Tables, results: Results = lambda sequence: (), facts: Mapping[str, Any] | None = None) -> bytes:
-    """The JSON of one view. `argument` is a JSON object or empty. Raises UnknownView, BadArgument."""
+    """The JSON of one view of the state. `argument` is a JSON object or empty. Raises UnknownView, BadArgument."""
+    given = read_argument(view, argument)
     if view not in VIEWS:
-        raise UnknownView(f"no view {view!r}; there are {', '.join(VIEWS)}")
+        raise UnknownView(f"{view} is a view of the log, and there is none here")
+    return encoded(view, VIEWS[view].tell(Question(tables, given, results, facts or {})))
+
+
+def read_argument(view: str, argument: bytes) -> dict[str, int]:
+    """The whole numbers that are asked with. Raises UnknownView, BadArgument."""
+    if view not in VIEWS and view not in LOG_VIEWS:
+        raise UnknownView(f"no view {view!r}; there are {', '.join((*VIEWS, *LOG_VIEWS))}")
     try:
         told = msgspec.json.decode(argument, type=dict[str, Any]) if argument else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise BadArgument(f"the argument is a JSON object: {fault}") from None
-    takes, tell = VIEWS[view]
+    takes = VIEWS[view].takes if view in VIEWS else LOG_VIEWS[view]
     if wrong := [name for name, value in told.items() if name not in takes or type(value) is not int]:
         raise BadArgument(f"{view} takes whole numbers {', '.join(takes) or '(none)'}, not {', '.join(wrong)}")
-    body = msgspec.json.encode(tell(Question(tables, told, results, facts or {})))
+    return told
+
+
+def encoded(view: str, told: dict) -> bytes:
+    body = msgspec.json.encode(told)
     if len(body) > MAX_ANSWER:
         raise BadArgument(f"{view}: the answer has {len(body):,} bytes, of {MAX_ANSWER:,}; ask for less")
     return body
@@ -85,8 +98,13 @@ def _given(asked: Question, *names: str) -> list[int]:
 
 # ------------------------------------------------------------------------------------------------------------------------------------- views
 def status(asked: Question) -> dict:
-    """The cell's row, how many rows each table has, and what the node says of itself."""
-    return {"cell": one(asked.tables, "cell"), "rows": {name: len(rows) for name, (_, _, rows) in asked.tables.items()}, **asked.facts}
+    """The cell's row, how many rows the tables of the design have, and what the node says of itself. It is asked often, so it looks at nothing large."""
+    return {"cell": one(asked.tables, "cell"), "rows": {name: len(asked.tables[name][2]) for name in OF_DESIGN}, **asked.facts}
+
+
+def every_row(asked: Question) -> dict:
+    """How many rows each table has: this one looks at all of them."""
+    return {"rows": {name: len(rows) for name, (_, _, rows) in asked.tables.items()}}
 
 
 def account(asked: Question) -> dict:
@@ -96,10 +114,27 @@ def account(asked: Question) -> dict:
     if row is None:
         raise BadArgument(f"no account {number}")
     told: dict[str, Any] = {"account": row, "credit": listed(asked.tables, "credit", taker=number)}
-    for table in ("balances", "positions", "orders", "requests", "quotes", "children", "obligations"):
+    for table in OF_ACCOUNT:
         told[table] = listed(asked.tables, table, account=number)
     told["more"] = any(len(part) == MAX_ROWS for part in told.values() if isinstance(part, list))
     return told
+
+
+def book(asked: Question) -> dict:
+    """The levels of one book, best first: price, open quantity, number of orders."""
+    number, = _given(asked, "instrument")
+    if one(asked.tables, "instruments", instrument=number) is None:
+        raise BadArgument(f"no instrument {number}")
+    return {"bids": _levels(asked.tables, number, Side.BUY)[::-1][:MAX_LEVELS], "asks": _levels(asked.tables, number, Side.SELL)[:MAX_LEVELS]}
+
+
+def _levels(tables: Tables, instrument: int, side: int) -> list[list[int]]:
+    """Lowest price first."""
+    columns, rows = tables["orders"][1], rows_where(tables, "orders", instrument=instrument, side=side)
+    prices, at, orders = np.unique(rows[:, columns.index("price")], return_inverse=True, return_counts=True)
+    quantities = np.zeros(len(prices), np.int64)
+    np.add.at(quantities, at, rows[:, columns.index("leaves")])
+    return [list(level) for level in zip(prices.tolist(), quantities.tolist(), orders.tolist(), strict=True)]
 
 
 def instruments(asked: Question) -> dict:
@@ -196,15 +231,26 @@ def told(event: np.void) -> dict:
     return row | {"event": Event(row["kind"]).name if row["kind"] in Event._value2member_map_ else str(row["kind"])}
 
 
-# name -> (the whole numbers it takes, how it is told)
-VIEWS: dict[str, tuple[tuple[str, ...], Callable[[Question], dict]]] = {
-    "status": ((), status),
-    "account": (("account",), account),
-    "instruments": ((), instruments),
-    "held": ((), held),
-    "obligations": (("account",), obligations),
-    "children": (("account",), children),
-    "custody": ((), custody),
-    "numbers": (("actor",), numbers),
-    "answer": (("sequence", "actor", "number", "account", "id_hi", "id_lo"), first_answer),
+class Shown(NamedTuple):
+    """A view of the state: the whole numbers it takes, and how it is told."""
+    takes: tuple[str, ...]
+    tell: Callable[[Question], dict]
+
+
+OF_ACCOUNT = ("balances", "positions", "orders", "requests", "quotes", "children", "obligations")
+OF_DESIGN = ("assets", "accounts", "dealers", "actors", "instruments", "venues")
+VIEWS: dict[str, Shown] = {
+    "status": Shown((), status),
+    "rows": Shown((), every_row),
+    "account": Shown(("account",), account),
+    "book": Shown(("instrument",), book),
+    "instruments": Shown((), instruments),
+    "held": Shown((), held),
+    "obligations": Shown(("account",), obligations),
+    "children": Shown(("account",), children),
+    "custody": Shown((), custody),
+    "numbers": Shown(("actor",), numbers),
+    "answer": Shown(("sequence", "actor", "number", "account", "id_hi", "id_lo"), first_answer),
 }
+# Views of the log (cambist.archive): what each takes. They look at no table, so they are answered beside the core.
+LOG_VIEWS: dict[str, tuple[str, ...]] = {"design": (), "record": ("sequence",), "times": ("first", "count")}

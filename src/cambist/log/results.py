@@ -18,6 +18,7 @@ import numpy as np
 
 from cambist.log.disk import SECTOR_BYTES, Disk, DiskError, DiskFailed, DiskFull, DiskMissing, File
 from cambist.log.entry import HASH_BYTES, MAX_SEQUENCE, Fault
+from cambist.log.lookup import INDEX_BYTES, Index, hop
 from cambist.log.segment import Damaged, Header, Position, TornTail, check_header, open_sector, seal_sector
 from cambist.messages import EVENT, EVENT_BYTES
 
@@ -28,7 +29,6 @@ FRAME_BYTES = HEADER.size + HASH_BYTES
 MAX_EVENTS = 1 << 18                       # of one results entry: 24 MiB
 MAX_RESULTS_BYTES = FRAME_BYTES + MAX_EVENTS * EVENT_BYTES
 FILE_BYTES = 256 << 20                     # a file that has reached this is followed by the next
-INDEX_BYTES = 64 << 10                     # one index row per so many bytes of a file
 READ_BYTES = 1 << 20
 _FILE_MAGIC = b"CBRESULT"
 _NAME = re.compile(r"results-\d{20}\.cbr")
@@ -219,9 +219,10 @@ class Results:
 class ResultsReader:
     """Reads results, also from another process while the node writes: what is not whole yet is not there yet."""
 
-    def __init__(self, disk: Disk, directory: str, *, cell: int | None = None):
+    def __init__(self, disk: Disk, directory: str, *, cell: int | None = None, known: "ResultsReader | None" = None):
+        """`known`: a reader of the same directory in another thread; what it has learned of where things are is copied."""
         self._disk, self._directory, self._cell = disk, directory, cell
-        self._index: dict[str, tuple[list[int], list[int]]] = {}       # per file: first sequences and offsets, one row per INDEX_BYTES
+        self._index: dict[str, Index] = {path: (list(rows[0]), list(rows[1])) for path, rows in known._index.items()} if known else {}
 
     def read(self, from_sequence: int) -> Iterator[ResultsEntry]:
         """Results entries in order, from the one that holds `from_sequence`, to the last whole one. Damaged where a file is not what was written."""
@@ -245,9 +246,9 @@ class ResultsReader:
 
     def _read_file(self, file: File, path: str, header: Header, from_sequence: int, last: bool):
         """Yields what one file holds from `from_sequence` on and returns the position at its end; fills the index on the way."""
-        sequences, offsets = self._index.setdefault(path, ([header.before.sequence + 1], [SECTOR_BYTES]))
-        row = max(bisect_right(sequences, from_sequence) - 1, 0)
-        walk = ResultsWalk(file, header, offsets[row], header.before if row == 0 else Position(sequences[row] - 1, b""))
+        sequences, offsets = index = self._index.setdefault(path, ([header.before.sequence + 1], [SECTOR_BYTES]))
+        at, first = hop(file, HEADER.size, _framed, from_sequence, index)
+        walk = ResultsWalk(file, header, at, header.before if at == SECTOR_BYTES else Position(first - 1, b""))
         for offset, entry in walk:
             if offset - offsets[-1] >= INDEX_BYTES:
                 sequences.append(entry.first_sequence)
@@ -267,6 +268,11 @@ class ResultsReader:
         found = self.find(sequence)
         rows = np.frombuffer(found.events if found else b"", EVENT)
         return rows[rows["sequence"] == sequence]
+
+
+def _framed(view: memoryview, offset: int) -> tuple[int, int, int] | None:
+    magic, _, _, count, _, first, last, *_ = HEADER.unpack_from(view, offset)
+    return (first, last, FRAME_BYTES + count * EVENT_BYTES) if magic == MAGIC and first <= last and count <= MAX_EVENTS else None
 
 
 class ResultsWalk:
