@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cambist.log.checkpoint import NoteError, open_note, verifier_key
 from cambist.log.disk import DiskLocked, DiskMissing
 from cambist.log.entry import Entry, seal
-from cambist.log.heads import NAME, Heads, Log
-from cambist.log.merkle import Tree, leaf_hash, root_of, verify_consistency, verify_inclusion
+from cambist.log.heads import NAME, Head, Heads, Log
+from cambist.log.merkle import Tile, Tree, leaf_hash, root_of, verify_consistency, verify_inclusion
 from cambist.log.segment import SECTOR_BYTES, Damaged, Position
 from cambist.log.transparency import EVERY_NS, Forked, Publisher, TransparencyError, audit, differences, prove
 
@@ -255,6 +255,31 @@ def test_every_tile_that_is_not_what_it_was_is_told_and_one_at_the_edge_stops_it
     assert audit(hurt, HOUSE, verified)
 
 
+def test_a_tree_that_does_not_extend_what_was_signed_is_not_signed():
+    """Whatever made it so: a file changed while it runs, or a fault of ours."""
+    for spoil in ("tile", "tree"):
+        disk = CrashDisk()
+        log, publishing = journal(disk), publisher(disk)
+        for batch in WRITTEN[:7]:
+            log.append_many(batch)
+            publishing.step(0)
+        before = shown(disk)
+        if spoil == "tile":
+            disk.flip(f"{PUBLIC}/tile/1/000.p/1", 3)
+        else:
+            publishing._tree = Tree()
+            for leaf in [LEAVES[1], LEAVES[0], *LEAVES[2:publishing.signed.size]]:
+                publishing._tree.append(leaf)
+            for name in [name for name in disk.names if name.startswith(f"{PUBLIC}/tile")]:
+                del disk.names[name]
+            for index in range(publishing.size // 256):
+                publishing._write_tile(Tile(0, index), b"".join([LEAVES[1], LEAVES[0], *LEAVES[2:256]]))
+        log.append_many(WRITTEN[7])
+        with pytest.raises((Forked, Damaged)):
+            publishing.step(1)
+        assert shown(disk) == before == Heads.open(disk, FOLDER).last.note(LOG)
+
+
 def test_tiles_that_are_gone_are_made_again_from_the_log():
     disk = signed()
     wanted = {path: data for path, data in tiles(disk).items() if path not in ("tile/0/001.p/5", "tile/0/001.p/8")}
@@ -271,13 +296,19 @@ def test_tiles_that_are_gone_are_made_again_from_the_log():
 def test_tiles_are_not_made_again_from_another_log():
     disk = signed()
     forged = rechained([ENTRIES[1], ENTRIES[0], *ENTRIES[2:]])
-    last = Heads.open(disk, FOLDER).last
-    assert last is not None
     other = rewritten(disk, forged)
     for name in [name for name in other.names if name.startswith(f"{PUBLIC}/tile")]:
         del other.names[name]
     with pytest.raises(Forked, match="is another now"):
         publisher(other)
+    odd = disk.after_kill()                                     # a head with the right position and a root that is not the log's
+    heads = Heads.open(odd, FOLDER, write=True)
+    heads.append(Head(304, bytes(32), heads.last.signature, heads.last.position))
+    for name in [name for name in odd.names if name.startswith((f"{PUBLIC}/tile", f"{PUBLIC}/checkpoint"))]:
+        del odd.names[name]
+    again = publisher(odd)
+    with pytest.raises(Forked, match="do not have the root that was signed"):
+        again.step(0)
 
 
 # ------------------------------------------------------------------------------------------------------------------------------- crashes
