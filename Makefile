@@ -2,7 +2,7 @@
 # pin by hash, installs the package itself, and compiles the kernel where the kernel is needed.
 #
 #   make setup   everything ready to run             make lint    ruff, pyright, import-linter, the purity check
-#   make run     the house, on this machine          make bench   the four benches, each beside its floor
+#   make run     the house, on this machine          make bench   the benches, each beside its floor
 #   make demo    one trade, request to settlement   make hunt    the long searches (Hypothesis, simulator seeds)
 #   make test    unit tests, then compiled tests     make clean   what was made here, except data
 #   make lock    renew requirements/*.txt            PYTHON=...   another interpreter (3.11, 3.12 or 3.13)
@@ -16,7 +16,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 WARMED := .venv/.warmed
 PAGES := node_modules/.installed
-BENCHES ?= core log door rfq
+BENCHES ?= core log door rfq gateway
 REQUIREMENTS := requirements/dev.txt
 CORE := $(wildcard src/cambist/core/*.py src/cambist/messages.py src/cambist/units.py)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet

@@ -168,8 +168,8 @@ def _sizes(directory: Path) -> dict[str, int]:
 
 
 @app.command
-def bench(what: Literal["core", "log", "door", "rfq"], *, json: JSON = False, quick: JSON = False) -> int:
-    """Measure core, log, door or rfq beside its floor in the same run; medians of several runs."""
+def bench(what: Literal["core", "log", "door", "rfq", "gateway"], *, json: JSON = False, quick: JSON = False) -> int:
+    """Measure core, log, door, rfq or gateway beside its floor in the same run; medians of several runs."""
     from cambist.measure.report import run_bench
     return run_bench(what, as_json=json, quick=quick)
 

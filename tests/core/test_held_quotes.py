@@ -116,4 +116,5 @@ def test_a_quote_stands_until_the_held_one_takes_its_place(s):
     s.apply(record)
     assert s.kinds() == [E.HELD] and s.row("quotes")["id"] == first
     s.approve(s.one(E.HELD)["id"], record)
-    assert s.one(E.QUOTE_ENDED)["id"] == first and s.one(E.QUOTE_ENDED)["reason"] == R.REPLACED and s.row("quotes")["ask"] == PRICE
+    ended = s.one(E.QUOTE_ENDED, DESK)
+    assert ended["id"] == first and ended["reason"] == R.REPLACED and s.row("quotes")["ask"] == PRICE

@@ -241,7 +241,7 @@ def test_replacing_withdrawing_and_lapsing_quotes(s):
     request = s.request(ACME, BUY, ONE_BTC)
     s.quote(DEALER_A, request, ask=PRICE)
     again = s.quote(DEALER_A, request, ask=PRICE - 1)
-    assert s.told() == [f"QUOTE_ENDED>{DEALER_A}:REPLACED", f"QUOTED>{DEALER_A}", f"QUOTE_SHOWN>{ACME}"]
+    assert s.told() == [f"QUOTE_ENDED>{DEALER_A}:REPLACED", f"QUOTE_ENDED>{ACME}:REPLACED", f"QUOTED>{DEALER_A}", f"QUOTE_SHOWN>{ACME}"]
     s.withdraw(DEALER_A, again)
     assert s.told() == [f"QUOTE_ENDED>{DEALER_A}:WITHDRAWN", f"QUOTE_ENDED>{ACME}:WITHDRAWN"]
     s.quote(DEALER_A, request, ask=PRICE, ttl=SECOND)

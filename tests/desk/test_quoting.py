@@ -210,8 +210,8 @@ def test_a_proposal_stands_until_it_lapses_or_the_market_has_moved():
     first, = case.invited(lapses=60 * SECOND)
     assert case.moved(100_500) == []                                            # its answer is still on the way
     case.moved(100_000), case.held(first)
-    assert case.moved(100_004, SECOND) == []
-    second, = case.moved(100_200)
+    assert case.moved(100_200, SECOND) == []                                    # a person is still reading the last one
+    second, = case.moved(100_200, 4 * SECOND)
     assert second["kind"] == K.QUOTE and second["ask"] > first["ask"] and second["id_lo"] != first["id_lo"]
     case.held(second, 901)
     assert case.do(row(E.HELD_EXPIRED, id=900)) == [] and case.moved(100_200) == []
@@ -235,7 +235,7 @@ def test_a_proposal_approved_too_late_is_withdrawn_at_once():
     case = large()
     first, = case.invited(lapses=60 * SECOND)
     case.held(first)
-    second, = case.moved(100_200, SECOND)
+    second, = case.moved(100_200, 5 * SECOND)
     case.held(second, 901)
     assert [t["kind"] for t in case.approved(first)] == [K.WITHDRAW_QUOTE]
 
@@ -298,7 +298,7 @@ def test_an_automatic_quote_that_is_held_all_the_same_is_not_sent_again_and_agai
     case = Case(held=0)
     told, = case.invited(lapses=60 * SECOND)
     case.held(told)
-    assert case.moved(100_004, SECOND) == []
+    assert case.moved(100_004, 5 * SECOND) == []
     assert [t["kind"] for t in case.moved(100_200, SECOND)] == [K.QUOTE]
 
 

@@ -298,6 +298,7 @@ def quote(state: STATE, c: QUOTE):
     replaced = _own_quote(state, r, c.account)
     if replaced:
         end_quote(state, replaced, Reason.REPLACED, c.account)
+        end_quote(state, replaced, Reason.REPLACED, r.account)
         free_quote(state, replaced)
     k = take_quote(state)
     q = at.quote(state, k)

@@ -29,6 +29,7 @@ from cambist.messages import NAMES_ACCOUNT, Event, Kind, Liquidity, Reason, Side
 from cambist.sections import Design
 from cambist.venues.venue import PPM, BookUpdate, Terms
 
+PROPOSALS = 4                                   # made at most while one of them lasts: a person needs the time to read it
 OPEN_MOST = 4_096                               # requests being looked at; a further one is left to the other dealers
 PARCEL_BYTES = 40_000                           # of explanations in one SUBMIT; the door takes 64 KiB
 Told: TypeAlias = np.void | Mapping[str, Any]   # one EVENT row
@@ -65,7 +66,7 @@ class QuoterSettings(msgspec.Struct, frozen=True, kw_only=True):
     proposal_ttl_ns: int = 20_000_000_000       # how long a proposal waits, and stands once approved
     requote_ppm: int = 75                       # a quote further than this from today's price is replaced
     overrun_ppm: int = 500                      # a proposal, or what a person has priced, is void when the engine's price has gone further than this
-    retry_ns: int = 250_000_000                 # after a refusal, and between two proposals
+    retry_ns: int = 250_000_000                 # after a refusal
     attempts_most: int = 5                      # refusals of one request before it is left alone
     volatility_ns: int = 60_000_000_000
 
@@ -212,7 +213,7 @@ class Quoter:
         given = (int(row["id_hi"]), int(row["id_lo"]))
         for one in self._open.values():
             if one.asked == given and one.sent is not None:
-                one.asked, one.proposal, one.offered, one.again = None, int(row["id"]), one.sent, now + self.settings.retry_ns
+                one.asked, one.proposal, one.offered, one.again = None, int(row["id"]), one.sent, now + self.settings.proposal_ttl_ns // PROPOSALS
                 self._held[one.proposal] = _Offer(one.request, given, one.sent)
                 break
 
@@ -225,7 +226,7 @@ class Quoter:
         if one is None:
             return []
         if one.proposal == number:
-            one.proposal, one.offered = 0, None
+            one.proposal, one.offered, one.again = 0, None, 0
         if kind == Event.DENIED:
             one.left = True
             effects.append(Unquoted(one.request, ("denied",)))

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-BENCHES = ("core", "log", "door", "rfq")
+BENCHES = ("core", "log", "door", "rfq", "gateway")
 
 
 def _bench(what: str) -> Callable[[Path, bool], dict[str, Any]]:
@@ -15,6 +15,8 @@ def _bench(what: str) -> Callable[[Path, bool], dict[str, Any]]:
         from cambist.measure.log_bench import bench_log as run
     elif what == "door":
         from cambist.measure.door_bench import bench_door as run
+    elif what == "gateway":
+        from cambist.measure.gateway_bench import bench_gateway as run
     else:
         from cambist.measure.rfq_bench import bench_rfq as run
     return run

@@ -134,9 +134,7 @@ class SimulatedClient:
             one.refused.append(told["reason"])
             one.decide_at = now + one.wait_ns if one.number and not one.reason else 0
         elif kind == Event.QUOTE_SHOWN and told["other"] in self.requests:
-            one = self.requests[told["other"]]
-            others = {q: s for q, s in one.quotes.items() if q >> 32 != number >> 32}      # a dealer's new quote takes the place of its last
-            one.quotes = others | {number: Shown(number, told["price"], told["amount"], told["leaves"])}
+            self.requests[told["other"]].quotes[number] = Shown(number, told["price"], told["amount"], told["leaves"])
         elif kind == Event.QUOTE_ENDED and told["other"] in self.requests:
             self.requests[told["other"]].quotes.pop(number, None)
         elif kind == Event.FILLED and given in self._asked:

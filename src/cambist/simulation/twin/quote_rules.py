@@ -189,6 +189,7 @@ def quote(t: State, c: Command) -> None:
     ins = t.instruments[request.instrument]
     if replaced := replaced_quote(t, c):
         tell_quote_ended(t, replaced, replaced.account, R.REPLACED)
+        tell_quote_ended(t, replaced, request.account, R.REPLACED)
         drop_quote(t, replaced)
     new = Quote(t.new_id(c.account), request.id, c.account, c["bid"], c["ask"], stands_until(t, c),
                 reserve_of(ins, request.quantity, c["bid"], c["ask"]))
