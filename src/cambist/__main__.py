@@ -56,10 +56,17 @@ def node(*, design: Path = DEMO, directory: Path = Path("cambist-data")) -> int:
 
 
 @app.command
-def follow(directory: Path, *, every: float = 60.0) -> int:
-    """Replay a running node's log beside it, compare its results, and write snapshots (at most EVERY seconds apart)."""
+def follow(directory: Path, *, every: float = 60.0, origin: str = "") -> int:
+    """Replay a running node's log beside it, compare its results, write snapshots (at most EVERY seconds apart), and sign heads of the log as ORIGIN."""
     from cambist.run import follow as go_on
-    return go_on(directory, every, _say)
+    return go_on(directory, every, origin, _say)
+
+
+@app.command
+def prove(directory: Path, sequence: int, *, since: str = "", out: Path | None = None) -> int:
+    """Prove that the entry with SEQUENCE is under the newest signed head, and that this extends an older one: SINCE, its size or a file with it."""
+    from cambist.log.transparency_shell import write_proof
+    return write_proof(directory, sequence, since, out, _say, _complain)
 
 
 @app.command
@@ -94,7 +101,7 @@ def check(file: Path = DEMO) -> int:
 
 
 @app.command
-def draw(file: Path = DEMO, *, svg: JSON = False) -> int:
+def draw(file: Path = DEMO, *, svg: FLAG = False) -> int:
     """The workflow of a design file as Mermaid, or as an SVG picture."""
     from cambist.design import read_design
     from cambist.findings import draw as mermaid
@@ -104,7 +111,7 @@ def draw(file: Path = DEMO, *, svg: JSON = False) -> int:
 
 
 @app.command
-def explain(directory: Path, id: str, *, json: JSON = False) -> int:
+def explain(directory: Path, id: str, *, json: FLAG = False) -> int:
     """The story of an order, request, quote, trade or refusal, from the log alone: its id as given outside, a number, or @SEQUENCE."""
     from cambist.explain_shell import explain as tell
     return tell(directory, id, as_json=json, say=_say)
@@ -181,10 +188,12 @@ def main() -> None:
     from cambist.design import DesignError
     from cambist.door.client_shell import RefusedByDoor
     from cambist.door.protocol import ProtocolFault
+    from cambist.log.checkpoint import NoteError
     from cambist.log.disk import DiskError
     from cambist.log.journal import JournalError
     from cambist.log.segment import Damaged
     from cambist.log.snapshot import SnapshotDamaged, SnapshotError
+    from cambist.log.transparency import TransparencyError
     from cambist.node import Broken
     from cambist.ops.story import UnknownSubject
     from cambist.supervisor import NotStarted
@@ -194,7 +203,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except (DesignError, UnknownKey, RecordedError, Damaged, SnapshotDamaged, SnapshotError, Broken, DiskError, JournalError, RefusedByDoor, ProtocolFault,
-            OSError, UnicodeDecodeError, NotStarted, CredentialError, UnknownSubject) as fault:
+            OSError, UnicodeDecodeError, NotStarted, CredentialError, UnknownSubject, TransparencyError, NoteError) as fault:
         sys.exit(_complain(f"cambist: {fault}"))
 
 

@@ -1,6 +1,7 @@
 """`cambist replay` and `cambist verify`: a directory read again from its first entry, and walked byte by byte.
 
-Decides what is compared: the chain of the log, the results as they were told, the state they lead to, and the invariants of the books. Writes nothing.
+Decides what is compared: the chain of the log, the results as they were told, the state they lead to, and the invariants of the books,
+and the heads that were signed over the log. Writes nothing.
 """
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ from cambist.log.replay import Replay
 from cambist.log.results import ResultsReader, seal_results, verify_results
 from cambist.log.segment import Position
 from cambist.log.snapshot import state_hash
+from cambist.log.transparency import audit
+from cambist.log.transparency_shell import verify_signature
 from cambist.node import run
 from cambist.simulation.auditor import invariants
 
@@ -77,6 +80,7 @@ def walk(disk: Disk, directory: str, cell: Any | None, clock: Callable[[], int])
     findings = [f"{f.file}: byte {f.offset}, sequence {f.sequence}: {f.what}{' (a torn tail: the next start cuts it)' if f.torn else ''}" for f in log.findings]
     entries, last, faults = verify_results(disk, f"{directory}/results")
     findings += [str(fault) for fault in faults]
+    findings += audit(disk, directory, verify_signature)
     lines = [f"log: {log.segments} segments, {log.entries} entries, {log.records} commands, to sequence {log.last.sequence} "
              f"({'closed' if log.closed else 'open'})",
              f"results: {entries} entries, to sequence {last.sequence}"]

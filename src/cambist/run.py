@@ -26,6 +26,7 @@ from cambist.follower import Follower
 from cambist.log.disk_shell import RealDisk
 from cambist.log.entry import SideSection
 from cambist.log.times import Times
+from cambist.log.transparency_shell import open_publisher
 from cambist.node import close_node, open_node
 from cambist.node_shell import SWITCH_SECONDS, run_node, serve
 from cambist.part_shell import Part
@@ -131,24 +132,27 @@ def _wait_for_door(part: Part, loop: asyncio.AbstractEventLoop) -> None:
         return
 
 
-def follow(directory: Path, every_seconds: float, say: Callable[[str], None]) -> int:
-    """Replay the log beside the node, compare results, write a snapshot now and then; until SIGTERM or SIGINT."""
+def follow(directory: Path, every_seconds: float, origin: str, say: Callable[[str], None]) -> int:
+    """Replay the log beside the node, compare results, write a snapshot now and then, sign heads of the log; until SIGTERM or SIGINT."""
     disk = RealDisk()
     running = running_design(disk, str(directory))
     if running is None:
         raise FileNotFoundError(f"{directory} holds no log that was started; run `cambist run --directory {directory}` first")
     design = read_design(running.text, "the running design")
     warm(say)
+    publisher = open_publisher(directory, design.cell.number, origin)
     follower = Follower(disk, str(directory), number=design.cell.number, every_ns=int(every_seconds * 1e9), **makers(design))
     stopped: list[int] = []
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda number, _: stopped.append(number))
     say(f"following {directory} as process {os.getpid()}, from sequence {follower.position.sequence}")
-    with contextlib.closing(follower):
+    with contextlib.closing(publisher), contextlib.closing(follower):
         while not stopped:
-            step = follower.step(time.monotonic_ns())
+            step, published = follower.step(time.monotonic_ns()), publisher.step(time.monotonic_ns())
             if step.saved:
                 say(f"snapshot at sequence {step.saved.sequence}, state {step.saved.state_hash[:16]}")
-            if not step.entries:
+            if published.head:
+                say(f"signed a head of {published.head.size} entries, to sequence {published.head.position.sequence}")
+            if not step.entries and not published.entries:
                 time.sleep(IDLE_SECONDS)
     return 0

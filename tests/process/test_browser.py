@@ -16,7 +16,8 @@ from tests.process.test_house import HouseProcess, free_ports
 
 pytestmark = pytest.mark.process
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync"]
 WIDTHS = {"wide": {"width": 1280, "height": 860}, "narrow": {"width": 390, "height": 844}}
 SOON = 20_000                                           # ms; what a person would wait for before they ask what is wrong
 PORTAL_PAGES = ("/", "/request", "/orders", "/history", "/statement")

@@ -45,7 +45,8 @@ class HouseInHand:
         self.on_change: list[Callable[[bool], None]] = []
         self.followings: list[Following] = []
         self.asked: list[np.ndarray] = []
-        self._ids = 0
+        self._ids, self._posted = 0, 0
+        self._prices: dict[int, int] = {}
         for instrument, price in ((BTC_USD, 631_205), (XRP_USD, 52_340), (INSTRUMENT["BTC/USD-PF"], 631_205)):
             self.price(instrument, price)
 
@@ -72,6 +73,7 @@ class HouseInHand:
         if not self.connected:
             return Outcome(None, 0)
         self.asked.append(record.copy())
+        self._keep_fresh()
         if self.lost:
             await asyncio.sleep(0.01)
             return Outcome(None, 1)
@@ -128,16 +130,24 @@ class HouseInHand:
 
     def do(self, kind: Kind, key: str, account: str = "", **fields: int) -> np.ndarray:
         """A request under a fresh id; its events."""
+        self._keep_fresh()
         self._ids += 1
         return self._put(command(kind, actor=KEY[key], account=ACCOUNT[account] if account else 0, id_hi=99, id_lo=self._ids,
                                  expires=time.time_ns() + 30 * SECOND, **fields))
 
     def price(self, instrument: int, price: int) -> None:
         """Every source of the instrument posts this price."""
+        self._prices[instrument], self._posted = price, time.time_ns()
         for source in NAMES["sources"]:
             if instrument == XRP_USD or source in DESIGN.instruments["BTC/USD"].sources:
                 self._put(command(Kind.SOURCE_PRICE, actor=KEY[f"feed-{source}"], instrument=instrument, source=NAMES["sources"][source], price=price,
                                   source_time=time.time_ns()))
+
+    def _keep_fresh(self) -> None:
+        """The same prices again when they are about to be too old to trade on, as on a slow machine they soon are."""
+        if time.time_ns() - self._posted > SECOND:
+            for instrument, price in self._prices.items():
+                self.price(instrument, price)
 
     def fund(self, account: str, asset: str, amount: int) -> None:
         self._ids += 1

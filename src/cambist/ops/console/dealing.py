@@ -93,7 +93,8 @@ class Dealing:
     async def _one(self, ask: Ask, words: Dictionary, line: Line) -> dict[str, Any]:
         """What is beside a request: the price's parts, and what this person may do."""
         person, desk = ask.signed_in.person, next(iter(words.design.house.desks), "")
-        proposal = next((h for h in line.waits if not h.person), line.waits[0] if line.waits else None)
+        newest = sorted(line.waits, key=lambda h: -h.sequence)
+        proposal = next((h for h in newest if h.person), newest[0] if newest else None)     # a person's word before the engine's, and the newest
         parts = proposal.parts if proposal else await self._live_parts(line, words)
         by_hand = signer(words.design, person, Kind.QUOTE, desk)
         drawn = ask.query.get("drawn", "")
@@ -204,7 +205,13 @@ class Dealing:
         f = only(ask.form, "held", "id", "back")
         words = self._frame.words()
         number = self._id(words, "held", f["held"])
+        held = await self._watch.held()
+        denied = next((h for h in held if h.number == number), None)
         told = await self._frame.acts.send(ask, words, Kind.DENY, "", f["id"], "Denying", held=number)
+        if denied and denied.request and not denied.person:     # to pass on the engine's price is to pass on the request: nothing of it is left to approve
+            older = [h for h in held if h.request == denied.request and not h.person and h.number != number]
+            for place, other in enumerate(older, 1):
+                await self._frame.acts.send(ask, words, Kind.DENY, "", f"{int(f['id'], 16) ^ place:032x}", "Denying", held=other.number)
         return self._frame.see(ask, own_path(f["back"]), f["id"], told)
 
     @staticmethod
