@@ -402,6 +402,8 @@ for _kind, _arguments in ARGUMENTS.items():
 
 
 FIELDS: dict[Kind, tuple[str, ...]] = {kind: tuple(layout.names or ()) for kind, layout in LAYOUT.items()}
+BOUNDS: dict[Kind, dict[str, tuple[int, int]]] = {      # the least and the most of every field
+    kind: {name: (int(np.iinfo(layout[name]).min), int(np.iinfo(layout[name]).max)) for name in layout.names or ()} for kind, layout in LAYOUT.items()}
 
 
 class BadRecord(ValueError):
@@ -410,12 +412,12 @@ class BadRecord(ValueError):
 
 def command(kind: Kind, **fields: int) -> np.ndarray:
     """One command record, shape (1,), dtype COMMAND. Raises BadRecord for an unknown field or a value that does not fit it."""
-    record = np.zeros(1, LAYOUT[kind])
+    record, bounds = np.zeros(1, LAYOUT[kind]), BOUNDS[kind]
     record["kind"] = kind
     for name, value in fields.items():
-        if name not in FIELDS[kind]:
+        if name not in bounds:
             raise BadRecord(f"{kind.name} has no field {name!r}; it has {', '.join(n for n in FIELDS[kind] if n != 'kind')}")
-        low, high = np.iinfo(LAYOUT[kind][name]).min, np.iinfo(LAYOUT[kind][name]).max
+        low, high = bounds[name]
         if not low <= int(value) <= high:
             raise BadRecord(f"{kind.name}.{name} = {value} does not fit: {low} to {high}")
         record[name] = int(value)

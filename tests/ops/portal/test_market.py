@@ -61,5 +61,13 @@ def test_a_trade_is_shown_once_with_the_takers_side():
     assert len(market.tape(1).trades) == TRADES
 
 
+def test_trades_of_before_a_restart_are_remembered_once():
+    market = Market()
+    rows = [trade(2, Liquidity.TAKER, Side.BUY, 8) | {"time": 2}, trade(1, Liquidity.TAKER, Side.SELL, 8) | {"time": 1}]
+    market.tape(1).remember(rows)
+    market.hear(*heard(rows[0], trade(3, Liquidity.TAKER, Side.BUY, 8)))
+    assert [each.quantity for each in market.tape(1).trades] == [3, 2, 1]
+
+
 def test_other_events_change_nothing():
     assert Market().hear(*heard({"kind": Event.ORDER_ACCEPTED, "instrument": 1})) == set()

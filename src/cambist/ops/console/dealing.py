@@ -19,6 +19,7 @@ from cambist.ops.wording import grouped, size
 from cambist.units import UnitError, format_duration, parse_duration
 
 STANDS = ("2s", "5s", "10s", "15s", "30s")
+ENDED = {Reason.USER: "taken back by the client", Reason.EXPIRED: "lapsed"}
 
 
 class Line(NamedTuple):
@@ -79,7 +80,7 @@ class Dealing:
         if one.ended[0]:
             reason = Reason(one.ended[1]) if one.ended[1] in Reason._value2member_map_ else Reason.NONE
             won = "traded with us" if one.ended[2] in desks else "traded with another dealer" if one.ended[2] else "traded"
-            ended = won if reason is Reason.FILLED else reason.name.lower().replace("_", " ")
+            ended = won if reason is Reason.FILLED else ENDED.get(reason, reason.name.lower().replace("_", " "))
         return Line(words.opaque.text("request", one.number), one, listed, words.account_name(one.account), Side(one.side).name.lower(),
                     size(one.quantity, listed, words), whole(worth, listed, words) if worth else "", large,
                     tuple(h for h in held if h.request == one.number), ours, sum(a not in desks for a in one.quotes), ended)

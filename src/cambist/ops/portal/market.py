@@ -67,6 +67,18 @@ class Tape:
         else:
             self._sides[side].pop(price, None)
 
+    def remember(self, rows: Iterable[Mapping[str, int]]) -> None:
+        """Fills of before, newest first as history gives them, so that a portal that starts again shows trades at once."""
+        for row in reversed(list(rows)):
+            self.trade(row, row["time"])
+
+    def trade(self, row: Any, time: int) -> None:
+        """A trade is told to both sides: the taker's counts, and of a quote the one told first, which is who asked."""
+        match = int(row["other"])
+        if match > self.match and row["liquidity"] in (Liquidity.TAKER, Liquidity.QUOTE):
+            self.match = match
+            self.trades.appendleft(Trade(time, int(row["price"]), int(row["quantity"]), int(row["side"])))
+
     def ladder(self, depth: int = LADDER) -> tuple[list[Level], list[Level]]:
         """(bids best first, asks best first), at most `depth` each."""
         bids = sorted(self._sides[Side.BUY].items(), reverse=True)[:depth]
@@ -110,16 +122,8 @@ class Market:
             elif row["kind"] == LEVEL:
                 tape.level(int(row["side"]), int(row["price"]), int(row["quantity"]), int(row["leaves"]), int(row["sequence"]))
             else:
-                self._trade(tape, row, time)
+                tape.trade(row, time)
         return changed
-
-    @staticmethod
-    def _trade(tape: Tape, row: Any, time: int) -> None:
-        """A trade is told to both sides: the taker's counts, and of a quote the one told first, which is who asked."""
-        match = int(row["other"])
-        if match > tape.match and row["liquidity"] in (Liquidity.TAKER, Liquidity.QUOTE):
-            tape.match = match
-            tape.trades.appendleft(Trade(time, int(row["price"]), int(row["quantity"]), int(row["side"])))
 
     def put_books(self, books: Mapping[int, tuple[int, Mapping[str, Any]]]) -> None:
         """instrument -> (log sequence, {"bids", "asks"}), as the view `book` tells them."""

@@ -18,7 +18,7 @@ from cambist.door.client import Code, DoorClosed, Events, Outcome, RefusedByDoor
 from cambist.messages import CONFIGURE, Event, Kind, Side, command
 from cambist.opaque import Opaque
 from cambist.ops.history_shell import History
-from cambist.ops.portal.market import Market
+from cambist.ops.portal.market import TRADES, Market
 from cambist.ops.portal.ordering import trimmed
 from cambist.ops.portal.sending import ANSWERED, SENT, UNSENT, VALID_NS, Sent, became, looked_up
 from cambist.ops.portal.sent_shell import SentBook
@@ -126,6 +126,8 @@ class Reach:
         self.market.put_books({one.number: await self.link.read("book", instrument=one.number) for one in words.instruments})
         _, status = await self.link.read("status")
         self._history = self._make_history(f"cell {status['cell']['cell']}")
+        for one in words.instruments:
+            self.market.tape(one.number).remember(self._history.events(kinds=(Event.FILLED,), instrument=one.number, limit=2 * TRADES))
         self._follow()
 
     def _follow(self) -> None:
