@@ -5,12 +5,13 @@
 #   make run     the house, on this machine          make bench   the benches, each beside its floor
 #   make demo    one trade, request to settlement   make hunt    the long searches (Hypothesis, simulator seeds)
 #   make test    unit tests, then compiled tests     make clean   what was made here, except data
-#   make lock    renew requirements/*.txt            PYTHON=...   another interpreter (3.11, 3.12 or 3.13)
+#   make lock    renew requirements/*.txt            make pictures   README's pictures of portal and console, by a house that trades
+#   PYTHON=...   another interpreter (3.11, 3.12 or 3.13)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := setup
-.PHONY: setup run demo test lint bench hunt clean lock
+.PHONY: setup run demo test lint bench hunt pictures clean lock
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -75,6 +76,10 @@ bench: $(WARMED)
 
 hunt: $(WARMED)
 	@CAMBIST_COMPILED=1 HYPOTHESIS_PROFILE=hunt $(BIN)/python -m pytest -q -m hunt
+
+# With Debian's chromium, or the one that CAMBIST_CHROMIUM names.
+pictures: $(WARMED) $(PAGES)
+	@$(BIN)/python tools/pictures.py
 
 # Renewed wholly, so that a withdrawn version cannot linger. The files hold names, versions and hashes, no address and no path.
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate

@@ -20,6 +20,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"
              "--disable-sync"]
 WIDTHS = {"wide": {"width": 1280, "height": 860}, "narrow": {"width": 390, "height": 844}}
 SOON = 20_000                                           # ms; what a person would wait for before they ask what is wrong
+expect.set_options(timeout=SOON)
 PORTAL_PAGES = ("/", "/request", "/orders", "/history", "/statement")
 CONSOLE_PAGES = ("/", "/approvals", "/blotter", "/positions", "/unknown", "/latency", "/control", "/design")
 
@@ -47,7 +48,7 @@ class People:
         page.get_by_label("Name").fill(person)
         page.get_by_label("Password").fill(self.passwords[person])
         page.keyboard.press("Enter")
-        expect(page.get_by_role("link", name="Sign out").or_(page.get_by_role("button", name="Sign out"))).to_be_visible(timeout=SOON)
+        expect(page.get_by_role("link", name="Sign out").or_(page.get_by_role("button", name="Sign out"))).to_be_visible()
         return page
 
     def keep(self, page: Page, name: str) -> None:

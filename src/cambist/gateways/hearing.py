@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from cambist.messages import EVENT, ORDINAL_BITS, Event, Reason
+from cambist.messages import EVENT, Event, Reason
 
 RING_EVENTS = 2048                                      # newest events kept whole; older ones are read from the house
 MAX_IDS = 1 << 15                                       # ids of orders and requests whose instrument is remembered
@@ -131,9 +131,6 @@ class Hearing:
         else:
             asked = (self.requests if kind == E.QUOTE_SHOWN else self.invitations).get(other)
             if asked is not None:
-                # A dealer has one quote of a request at a time, and that it was replaced is told to the dealer alone. An id says whose it is.
-                for replaced in [each for each in asked.quotes if each >> ORDINAL_BITS == id >> ORDINAL_BITS]:
-                    del asked.quotes[replaced]
                 asked.quotes[id] = Quote(id, row["price"], row["amount"], row["quantity"], row["leaves"])
 
     def _end(self, id: int, reason: int) -> None:

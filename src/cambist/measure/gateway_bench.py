@@ -26,10 +26,9 @@ from cambist.client.signing import logon_text, read_private_key, request_headers
 from cambist.configure import configure
 from cambist.credentials_shell import PRIVATE, Secrets
 from cambist.design import read_design
-from cambist.door.client_shell import Client
 from cambist.measure.flow import Desk, opening
 from cambist.measure.gateway_parts import READY, free_ports
-from cambist.measure.served import START_SECONDS, await_sequence
+from cambist.measure.served import START_SECONDS, await_sequence, connected
 from cambist.measure.spread import median_of, percentiles
 from cambist.warm import warm
 
@@ -175,7 +174,9 @@ async def _response(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 # ----------------------------------------------------------------------------------------------------------------------------------- the processes
 class House(NamedTuple):
-    """A running house, and an echo beside it."""
+    """A running house with its door, and an echo beside it."""
+    desk: Desk
+    door: str
     rest: int
     websocket: int
     echo_rest: int
@@ -223,22 +224,18 @@ def house(design_file: Path) -> Iterator[House]:
     Secrets.create(folder / "house", design)
     ports = free_ports(4)
     try:
-        with started("-m", "cambist", "node", "--design", folder / "desk.toml", "--directory", folder / "house"):
-            _open(folder / "house" / "door.sock", desk)
+        with started("-m", "cambist", "node", "--design", folder / "desk.toml", "--directory", folder / "house") as node:
+            _open(str(folder / "house" / "door.sock"), node, desk)
             with part("gateway", folder / "house", ports[0], ports[1]), part("echo", ports[2], ports[3]):
-                yield House(ports[0], ports[1], ports[2], ports[3], read_private_key((folder / "house" / "secrets" / PRIVATE / f"{KEY}.pem").read_bytes()))
+                private = folder / "house" / "secrets" / PRIVATE / f"{KEY}.pem"
+                yield House(desk, str(folder / "house" / "door.sock"), ports[0], ports[1], ports[2], ports[3], read_private_key(private.read_bytes()))
     finally:
         shutil.rmtree(folder)
 
 
-def _open(path: Path, desk: Desk) -> None:
+def _open(path: str, process: subprocess.Popen[bytes], desk: Desk) -> None:
     """Waits for the node, pays in and posts prices."""
-    deadline = time.monotonic() + START_SECONDS
-    while not path.exists():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the node did not start")
-        time.sleep(0.05)
-    with Client(str(path)) as client:
+    with connected(path, process) as client:
         client.submit(opening(desk))
         await_sequence(client, len(desk.records) + len(opening(desk)))
 

@@ -42,7 +42,7 @@ def served(design_file: Path) -> Iterator[tuple[Desk, str]]:
     process = subprocess.Popen([sys.executable, "-c", RUN, str(design_file), directory], env=os.environ)
     path, desk = f"{directory}/door.sock", bench_desk(design_file)
     try:
-        client = _connect(path, process)
+        client = connected(path, process)
         client.submit(opening(desk))
         await_sequence(client, len(desk.records) + len(opening(desk)))
         client.close()
@@ -57,7 +57,8 @@ def served(design_file: Path) -> Iterator[tuple[Desk, str]]:
         shutil.rmtree(directory)
 
 
-def _connect(path: str, process: subprocess.Popen) -> Client:
+def connected(path: str, process: subprocess.Popen[bytes]) -> Client:
+    """A client of a node that may still be starting. Raises DoorClosed when it ended or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:

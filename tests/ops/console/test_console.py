@@ -182,6 +182,7 @@ def test_the_kill_switch_asks_for_its_name_and_every_page_shows_it(tmp_path):
             assert wrong.status_code == 422 and "Nothing was sent" in wrong.text and not (await house.link.read("status"))[1]["cell"]["killed_all"]
             done = await ines.send(question.text, "/control/kill-all/everything", typed="EVERYTHING")
             assert "Done." in done.text and (await house.link.read("status"))[1]["cell"]["killed_all"]
+            assert "stopped with all" in done.text and "● trading" not in done.text
             for path in PAGES:
                 assert "Kill switch: all trading is stopped" in (await rhea.get(path)).text, path
             assert (await rhea.get("/control/kill-all/everything")).status_code == 403
