@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from cambist.demo_shell import trade
-from cambist.explain_shell import LogSource, PlainIds, dictionary_of, explain, measured, show, show_stages
+from cambist.explain_shell import WIDTH, LogSource, PlainIds, dictionary_of, explain, measured, show, show_stages
 from cambist.inspection import NoLog
 from cambist.log.disk_shell import RealDisk
 from cambist.log.results import ResultsReader
@@ -124,6 +124,18 @@ def test_json_and_text_tell_the_same(kept, events, words, source):
     show_stages(Console(file=out, width=200), *measured(story, words))
     assert len(data["steps"]) == len(story.steps) and data["stages"][0]["stage"] == "received"
     assert all(step["text"] in out.getvalue() for step in data["steps"])
+
+
+def test_a_story_is_plain_lines_of_any_length_from_the_left(events, words, source):
+    story = tell_from(Subject("number", int(first(events, Event.REQUEST_OPENED)["id"])), words, source)
+    long = [step._replace(text=f"{step.text} [{'x' * 150}]") for step in story.steps]        # longer than the console is wide, and in brackets
+    out = io.StringIO()
+    show(Console(file=out, width=WIDTH, highlight=False), story._replace(subject="req_" + "a" * 150, steps=long))
+    lines = out.getvalue().splitlines()
+    for step in long:
+        assert f"  {step.who} {step.text}" in lines
+    assert f"req_{'a' * 150}: {story.title}" in lines and all(note in lines for note in story.notes)
+    assert [line for line in lines if line.startswith("sources: kestrel")] and [line for line in lines if line.startswith("position then")]
 
 
 def test_the_files_answer_each_question(events, words, source):

@@ -10,8 +10,8 @@ from cambist.design import read_design
 from cambist.door.client_shell import DoorClosed, RefusedByDoor
 from cambist.door.protocol import Code, Refused
 from cambist.messages import Kind
-from cambist.part_shell import Part
-from cambist.running_design_shell import DesignChanged, DesignWatch, RunningDesign, await_design, service_key
+from cambist.part_shell import DesignChanged, Part
+from cambist.running_design_shell import DesignWatch, RunningDesign, await_design, service_key
 
 DESIGN = read_design((Path(__file__).resolve().parents[1] / "desks" / "demo.toml").read_text(), "demo")
 

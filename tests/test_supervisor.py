@@ -4,8 +4,8 @@ import importlib.util
 import pytest
 
 from cambist.supervisor import (
-    DEATHS_MOST, END_NS, HEALTHY_NS, MS, PARTS, PAUSE_LEAST_NS, PAUSE_MOST_NS, SECOND, Died, End, Over, PartState, Ready, Say, Start, Started, StopAsked,
-    Supervisor, Told,
+    DEATHS_MOST, DESIGN_CHANGED_EXIT, END_NS, HEALTHY_NS, MS, PARTS, PAUSE_LEAST_NS, PAUSE_MOST_NS, SECOND, Died, End, Outdated, Over, PartState, Ready, Say,
+    Start, Started, StopAsked, Supervisor, Told, ended,
 )
 
 
@@ -103,6 +103,40 @@ def test_ten_deaths_in_a_row_are_told_loudly_once_with_the_reason_and_it_is_stil
     assert [bool(each) for each in loud] == [False] * (DEATHS_MOST - 1) + [True] + [False] * 3
     assert "desk: died (exit 1; no such module) 10 times in a row" in loud[DEATHS_MOST - 1][0]
     assert house.states()["desk"] == "starting"
+
+
+def test_a_part_that_ends_for_a_new_design_is_started_at_once_and_did_not_die():
+    house = Watched().open()
+    for _ in range(DEATHS_MOST + 1):
+        house.tell(Outdated("desk"), SECOND)
+        assert house.take(Start, Say) == [Say("desk: design changed; started again at once"), Start("desk"), Say(f"desk: started, process {house.pid}")]
+        desk = house.step.shown()[1]
+        assert (desk.state, desk.line, desk.restarts) == (PartState.STARTING, "design changed", 0)
+        house.tell(Ready("desk", ""))
+        house.take()
+    house.tell(Died("desk", "exit 1"))
+    assert house.step.next_due(house.now) == house.now + PAUSE_LEAST_NS         # the first death
+
+
+def test_a_part_that_never_served_did_not_end_for_a_new_design():
+    house = Watched()
+    house.tell(Ready("node", ""))
+    house.tell(Outdated("desk"))
+    assert house.states()["desk"] == "paused" and house.step.next_due(house.now) == house.now + PAUSE_LEAST_NS
+
+
+def test_a_part_that_ends_for_a_new_design_while_all_end_stays_ended():
+    house = Watched().open()
+    house.tell(StopAsked("SIGTERM"))
+    house.tell(Outdated("desk"))
+    house.tell(Died("world", "exit 0"))
+    assert house.take() == [End("world", by_force=False), End("node", by_force=False)] and house.states()["desk"] == "ended"
+
+
+@pytest.mark.parametrize(("code", "means"), [(0, Died("desk", "exit 0")), (1, Died("desk", "exit 1")), (-9, Died("desk", "signal 9")),
+                                             (DESIGN_CHANGED_EXIT, Outdated("desk"))])
+def test_what_the_end_of_a_process_means(code, means):
+    assert ended("desk", code) == means
 
 
 def test_all_end_one_after_another_the_node_last():

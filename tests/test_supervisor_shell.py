@@ -15,7 +15,7 @@ from cambist.design import read_design
 from cambist.log.disk_shell import RealDisk
 from cambist.part_shell import ADDRESSES
 from cambist.status_screen_shell import PlainScreen, table, up_for
-from cambist.supervisor import PARTS, NotStarted, PartState, Shown
+from cambist.supervisor import DESIGN_CHANGED_EXIT, PARTS, NotStarted, PartState, Shown
 from cambist.supervisor_shell import House, log_in_use, make_sure_free, only_one, port_in_use, prepared, referred
 from cambist.worker_shell import check_listeners, explained
 
@@ -134,6 +134,27 @@ def test_a_part_reports_keeps_its_log_small_and_ends_with_its_supervisor(tmp_pat
     assert told[-1]["ready"] == "there" and all(each["memory"] > 1 << 20 for each in told) and any(each.get("line") for each in told)
     kept = [path.read_text() for path in (tmp_path / "part.log.1", log)]
     assert all(len(text) < 3_000 for text in kept) and "line 099" in kept[1] and "the supervisor is gone" in kept[1]
+
+
+OUTDATED = """
+import sys
+import cambist.worker_shell as worker
+from cambist.part_shell import DesignChanged
+from cambist.supervisor import PartRow
+async def serve(part):
+    raise DesignChanged("the design changed with sequence 140; starting again with it")
+worker.PARTS = (PartRow("desk", "__main__", "serve"),)
+sys.exit(worker.main())
+"""
+
+
+def test_a_part_whose_design_changed_says_so_in_one_line_and_ends_with_a_code_of_its_own(tmp_path):
+    log, reports = tmp_path / "part.log", tmp_path / "reports"
+    with log.open("wb") as out, reports.open("wb") as theirs:
+        words = ["desk", "--directory", str(tmp_path), "--reports", str(theirs.fileno())]
+        with subprocess.Popen([sys.executable, "-c", OUTDATED, *words], stdin=subprocess.PIPE, stdout=out, stderr=out, pass_fds=(theirs.fileno(),)) as part:
+            assert part.wait(20) == DESIGN_CHANGED_EXIT
+    assert log.read_text() == "the design changed with sequence 140; starting again with it\n" and "fault" not in reports.read_text()
 
 
 # ------------------------------------------------------------------------------------------------------------------ the table

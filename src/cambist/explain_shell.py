@@ -31,7 +31,7 @@ from cambist.ops.price_parts import PriceParts
 from cambist.ops.story import WINDOW_MOST, Record, Row, Story, Window, in_plain_data, read_subject, tell_from
 from cambist.ops.wording import moment, span
 
-WIDTH = 118
+WIDTH = 118                                     # of a table; lines are as long as they are, so that an id is never broken
 STAMPS = ("sealed", "durable", "applied", "told")
 TONES = {"alert": "bold magenta", "bad": "bold red", "good": "green", "plain": ""}
 
@@ -164,20 +164,20 @@ def _row(event: np.void, time: int) -> Row:
 # ------------------------------------------------------------------------------------------------------------------ printing
 def show(console: Console, story: Story) -> None:
     """A story as a person reads it: each command with what followed, the parts of each price, and why what was refused was."""
-    console.print(f"{story.subject}: {story.title}", style="bold")
+    console.out(f"{story.subject}: {story.title}", style="bold")
     for step in story.steps:
-        console.print(f"\n{moment(step.time)}  @{step.sequence}{f'  +{span(step.after)}' if step.after else ''}", style="dim")
-        console.print(f"  {step.who} {step.text}")
+        console.out(f"\n{moment(step.time)}  @{step.sequence}{f'  +{span(step.after)}' if step.after else ''}", style="dim")
+        console.out(f"  {step.who} {step.text}")
         for line in step.lines:
-            console.print(f"    {'!' if line.tone in ('bad', 'alert') else '-'} {line.text}{_ids(line.facts)}", style=TONES[line.tone])
+            console.out(f"    {'!' if line.tone in ('bad', 'alert') else '-'} {line.text}{_ids(line.facts)}", style=TONES[line.tone])
         if step.more:
-            console.print(f"    and {step.more} more")
+            console.out(f"    and {step.more} more")
         for text in step.why:
-            console.print(f"      {text}", style=TONES["bad"])
+            console.out(f"      {text}", style=TONES["bad"])
         if step.parts:
-            console.print(_parts_table(step.parts))
+            show_parts(console, step.parts)
     for note in story.notes:
-        console.print(f"\n{note}", style="italic")
+        console.out(f"\n{note}", style="italic")
 
 
 def _ids(facts: tuple[tuple[str, str], ...]) -> str:
@@ -185,7 +185,8 @@ def _ids(facts: tuple[tuple[str, str], ...]) -> str:
     return f"  ({', '.join(named)})" if named else ""
 
 
-def _parts_table(parts: PriceParts) -> Table:
+def show_parts(console: Console, parts: PriceParts) -> None:
+    """The sum of a price, and below it what it was made from."""
     mode = ": ".join(text for text in (parts.mode, ", ".join(parts.reasons)) if text)
     table = Table(title=f"the price's parts (rule {parts.version}, {mode})", title_justify="left")
     for name, justify in (("part", "left"), ("bid", "right"), ("bp", "right"), ("ask", "right"), ("bp", "right")):
@@ -194,8 +195,9 @@ def _parts_table(parts: PriceParts) -> Table:
         table.add_row(part.label, part.bid, part.bid_points, part.ask, part.ask_points)
     table.add_row("price", parts.bid, "", parts.ask, "", style="bold")
     used = "; ".join(f"{one.source} {one.price} ({one.use}, {one.age} old)" for one in parts.inputs)
-    table.caption = f"sources: {used}. Position then {parts.position}, volatility {parts.volatility}, standing {parts.stands}."
-    return table
+    console.print(table)
+    console.out(f"sources: {used}")
+    console.out(f"position then {parts.position}, volatility {parts.volatility}, standing {parts.stands}")
 
 
 def show_stages(console: Console, stages: list[budgets.Measured], reached: list[budgets.Target]) -> None:

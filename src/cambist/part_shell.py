@@ -14,6 +14,10 @@ STOP_SECONDS = 5.0                              # how long a part may take to en
 ADDRESSES = ("rest", "websocket", "portal", "console", "venues")        # the keys of [listen], in the order --base-port counts them
 
 
+class DesignChanged(Exception):
+    """The node runs by another design than this part does: it ends, and is started again with the new one. That is no death."""
+
+
 class Part(NamedTuple):
     """`ready(address)` is called once, when the part serves; `say(text)` sets its line of status, for a person."""
     directory: Path

@@ -12,15 +12,11 @@ from cambist.desk.quoting import desk_terms
 from cambist.door.client_shell import Client, RefusedByDoor
 from cambist.door.protocol import Code, ProtocolFault, Role
 from cambist.messages import Kind
-from cambist.part_shell import Part
+from cambist.part_shell import DesignChanged, Part
 from cambist.venues.venue import Terms
 
 AGAIN_SECONDS, CHANGE_SECONDS = 0.5, 30.0
 LATER = (Code.NOT_YET, Code.OVERLOAD, Code.CLOSING, Code.BAD_ARGUMENT)         # BAD_ARGUMENT: nothing was started yet, so there is no design
-
-
-class DesignChanged(Exception):
-    """The node runs by another design than this process does."""
 
 
 class RunningDesign(NamedTuple):

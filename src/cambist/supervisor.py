@@ -4,6 +4,7 @@ Decides when a part is started, how long to wait before it is started again, whe
 process, a pipe or a clock: `step` is told what happened and the time, in monotonic nanoseconds, and answers with what to do.
 
     waiting -> starting -> ready -> (died) -> paused -> starting ...        any -> ending -> ended
+                           ready -> (design changed) -> starting ...
 
 The first part is the node. The others wait for it once, at the beginning; later they live through its death.
 """
@@ -16,6 +17,7 @@ from typing import NamedTuple, TypeAlias
 MS, SECOND = 1_000_000, 1_000_000_000
 PAUSE_LEAST_NS, PAUSE_MOST_NS = 100 * MS, 5 * SECOND    # before a part is started again: doubled with each death, begun anew after it was healthy
 HEALTHY_NS = 30 * SECOND                        # ready for so long
+DESIGN_CHANGED_EXIT = 3                         # exit code of a part that ended because the design it runs by is no longer the node's
 DEATHS_MOST = 10                                # in a row; then a person is told loudly, once
 END_NS = 5 * SECOND                             # a part may take to end; then it is killed
 
@@ -75,11 +77,23 @@ class Died(NamedTuple):
     why: str                                    # "exit 1", "signal 9"
 
 
+class Outdated(NamedTuple):
+    """It ended so that it is started again by the new design."""
+    name: str
+
+
 class StopAsked(NamedTuple):
     by: str
 
 
-Happened: TypeAlias = Started | Ready | Told | Died | StopAsked
+Happened: TypeAlias = Started | Ready | Told | Died | Outdated | StopAsked
+
+
+def ended(name: str, code: int) -> Died | Outdated:
+    """What the end of a part's process means. `code`: its exit code, or minus the signal that ended it."""
+    if code == DESIGN_CHANGED_EXIT:
+        return Outdated(name)
+    return Died(name, f"signal {-code}" if code < 0 else f"exit {code}")
 
 
 # -------------------------------------------------------------------------------------------------------- what it answers
@@ -147,6 +161,8 @@ class Supervisor:
                 self._told(self._parts[event.name], event)
             case Died(name, why):
                 self._died(self._parts[name], why, now, out)
+            case Outdated(name):
+                self._outdated(self._parts[name], now, out)
             case StopAsked(by):
                 self._stop(by, now, out)
         if self._stopping:
@@ -207,6 +223,14 @@ class Supervisor:
         one.line = f"died: {one.fault or why}"
         if one.deaths == DEATHS_MOST:
             out.append(Say(f"{said} {DEATHS_MOST} times in a row. It is tried again every {PAUSE_MOST_NS // SECOND} s; its log says more", loud=True))
+
+    def _outdated(self, one: _Process, now: int, out: list[Effect]) -> None:
+        if self._stopping or not one.since:             # who never served did not end for that
+            self._died(one, f"exit {DESIGN_CHANGED_EXIT}", now, out)
+            return
+        one.pid = one.since = one.memory = 0
+        one.state, one.line = PartState.WAITING, "design changed"
+        out.append(Say(f"{one.name}: design changed; started again at once"))
 
     # ---------------------------------------------------------------------------------------------------------------- ending
     def _stop(self, by: str, now: int, out: list[Effect]) -> None:

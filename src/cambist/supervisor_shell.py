@@ -25,7 +25,7 @@ from cambist.log.disk import DiskLocked
 from cambist.log.disk_shell import RealDisk
 from cambist.part_shell import ADDRESSES
 from cambist.status_screen_shell import LiveScreen, PlainScreen, Screen
-from cambist.supervisor import PARTS, Died, Effect, End, NotStarted, Over, PartRow, Ready, Say, Start, Started, StopAsked, Supervisor, Told
+from cambist.supervisor import PARTS, Died, Effect, End, NotStarted, Over, PartRow, Ready, Say, Start, Started, StopAsked, Supervisor, Told, ended
 from cambist.worker_shell import LOG_BYTES_MOST
 
 LOGS, LOCK, PROCESSES = "log-of-parts", "supervisor.lock", "processes.json"
@@ -296,7 +296,7 @@ class House:
         if running.process.stdin:
             running.process.stdin.close()
         del self._running[name]
-        self._happened(Died(name, f"signal {-code}" if code < 0 else f"exit {code}"))
+        self._happened(ended(name, code))
 
     # -------------------------------------------------------------------------------------------------------------- what is seen
     def _show(self) -> None:

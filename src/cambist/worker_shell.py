@@ -23,13 +23,13 @@ from typing import Any
 
 import msgspec
 
-from cambist.part_shell import Part
-from cambist.supervisor import PARTS, PartRow
+from cambist.part_shell import DesignChanged, Part
+from cambist.supervisor import DESIGN_CHANGED_EXIT, PARTS, PartRow
 
 LOG_BYTES_MOST = 10 << 20                       # then the log is renamed to NAME.log.1 and begun anew
 REPORT_SECONDS = 2.0
 ORPHAN_SECONDS = 8.0                            # to end in, once the supervisor is gone; then the process ends where it stands
-FAILED, BY_ITSELF = 1, 2                        # exit codes
+FAILED, BY_ITSELF = 1, 2                        # exit codes, besides 0 and DESIGN_CHANGED_EXIT
 
 
 class Reports:
@@ -185,6 +185,9 @@ def main() -> int:
         code = run_part(row, make)
         if code == BY_ITSELF:
             reports.tell("fault", "it ended by itself")
+    except DesignChanged as changed:
+        print(changed, flush=True)
+        code = DESIGN_CHANGED_EXIT
     except Exception as fault:  # noqa: BLE001  whatever it was, a person must be able to read it
         traceback.print_exc()
         reports.tell("fault", explained(fault, row, addresses)[:500])

@@ -114,6 +114,7 @@ def test_a_large_price_is_approved_by_one_person_and_never_by_who_asked(tmp_path
             assert stale.status_code == 409 and "WRONG_DIGEST" in stale.text
             done = await tomas.send(theirs, "/approve")
             assert "Done." in done.text
+            assert "a price a person gave" in await until(rhea, "/", "Pass: take the quote back")       # its own command has no parts either
             quotes = [row for row in await _about(house, request) if row["kind"] == Event.QUOTED]
             assert [row["amount"] for row in quotes] == [601_000]
             again = await tomas.send(theirs, "/approve")
@@ -139,6 +140,7 @@ def test_the_engines_proposal_is_shown_part_by_part_approved_and_passed_on(tmp_p
             assert "has no key that may quote" in (await until(ines, "/", "Approve the engine"))
             assert "Done." in (await rhea.send(text, "/approve")).text
             shown = await until(rhea, "/", "Pass: take the quote back")
+            assert "The live quote, part by part" in shown and "inventory skew" in shown and "kestrel" in shown
             assert "Done." in (await rhea.send(shown, "/withdraw")).text
             await house.quote(first, "BTC/USD", 600_000, Side.BUY, "25")
             text = await until(rhea, "/", "Approve the engine")

@@ -8,8 +8,9 @@ from playwright.async_api import async_playwright
 
 from cambist.ops.web.assets_shell import node_modules
 
-from tests.ops.console.little_house import LittleHouse, Side
+from tests.ops.console.little_house import Kind, LittleHouse, Side
 from tests.ops.console.test_console import PAGES, Staff, until
+from tests.ops.web.browser import cut_off
 
 CHROMIUM, FLAGS = "/usr/bin/chromium", ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]
@@ -87,8 +88,24 @@ async def by_keys(house: LittleHouse, address: str) -> None:
         await browser.close()
 
 
+async def on_a_telephone(house: LittleHouse, address: str) -> list[str]:
+    """What is open and what became of the others is seen without scrolling."""
+    async with async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = await browser.new_page(viewport={"width": 390, "height": 844})
+        await sign_in(page, address, "rhea", house.passwords["rhea"])
+        given_up = await house.request("borea", "XRP/USD", Side.TWO_WAY, "800000.1", 30)
+        await house.ask(Kind.CANCEL_REQUEST, "borea-bot", "borea", request=given_up)
+        await house.request("acme", "BTC/USD", Side.TWO_WAY, "25", 30)
+        await page.wait_for_selector("#queue-over >> text=taken back by the client")
+        await page.wait_for_selector("#queue-list .badge:text('large')")
+        found = [f"{table} is cut off by {over}" for table in ("#queue-list", "#queue-over") if (over := await cut_off(page, table))]
+        await browser.close()
+        return found
+
+
 @pytest.mark.process
-@pytest.mark.parametrize("look", [looked_at, by_keys])
+@pytest.mark.parametrize("look", [looked_at, by_keys, on_a_telephone])
 def test_the_console_in_a_browser(tmp_path: Path, look):
     async def test():
         house = LittleHouse(tmp_path)

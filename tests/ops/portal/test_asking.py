@@ -3,7 +3,7 @@ import pytest
 
 from cambist.dictionary import Wrong
 from cambist.messages import Event, Kind, Liquidity, Reason, Side
-from cambist.ops.portal.asking import asked, lives, read_request
+from cambist.ops.portal.asking import asked, lives, nearest_life, read_request
 
 from tests.ops.portal.words_of_demo import ACME, BTC_USD, SECOND, WORDS, row
 
@@ -39,6 +39,11 @@ def test_what_cannot_be_asked_is_refused_by_field(changed, code, path):
 def test_a_request_stands_as_long_as_the_design_lets_it():
     most = WORDS.design.cell.max_ttl // SECOND
     assert lives(WORDS) == [s for s in (10, 15, 20, 30, 45, 60) if s <= most]
+
+
+def test_to_ask_again_begins_with_the_offered_time_nearest_to_the_last():
+    assert [nearest_life(WORDS, ns) for ns in (10 * SECOND, 20 * SECOND, 16 * SECOND, SECOND, 10**6 * SECOND)] == [10, 20, 15, 10, lives(WORDS)[-1]]
+    assert nearest_life(WORDS, 25 * SECOND) == 20       # of two as near, the shorter
 
 
 # ---------------------------------------------------------------------------------------------------------------------------------- one request

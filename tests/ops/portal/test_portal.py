@@ -1,5 +1,6 @@
 """The portal against a house in hand, as a browser uses it: trade once whatever is sent twice, be told why not, live through a house that goes away."""
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 
@@ -104,6 +105,15 @@ def test_a_request_is_quoted_taken_and_in_history(tmp_path):
         csv = await browser.get("/history.csv?list=fills")
         assert '"63125.0"' in csv.text and csv.headers["content-type"].startswith("text/csv")
         assert "bought" in (await browser.get("/request")).text
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize("stands", ["10", "20", "30"])
+def test_to_ask_again_begins_with_what_was_asked(tmp_path, stands):
+    async def test(house, browser):
+        page = await ask(browser, stands=stands, side="sell", size="0.25")
+        chosen = [re.sub(r".*?value=\"(\w+)\".*", r"\1", one) for one in re.findall(r"<input[^>]* checked[^>]*>", page.text)]
+        assert chosen == ["sell", "base", stands] and 'value="0.25"' in page.text
     run(tmp_path, test)
 
 

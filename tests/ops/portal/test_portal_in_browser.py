@@ -9,7 +9,7 @@ from cambist.messages import Side
 
 from tests.ops.portal.house_in_hand import HouseInHand
 from tests.ops.portal.portal_in_hand import PASSWORD, portal, with_password
-from tests.ops.web.browser import LOOKS, Looked, chromium, looking
+from tests.ops.web.browser import LOOKS, Looked, chromium, cut_off, looking
 
 pytestmark = pytest.mark.process
 PLACES = "JSON.stringify(['#quantity', 'button.main', '#ladder', '#trades'].map(each => document.querySelector(each).getBoundingClientRect()))"
@@ -104,6 +104,20 @@ def test_every_page_in_every_look(tmp_path, look):
         house.give_back()
         await live(page)
     run(tmp_path, act, look)
+
+
+def test_what_became_of_a_request_is_seen_on_a_telephone(tmp_path):
+    async def act(house: HouseInHand, looked: Looked, address: str) -> None:
+        page = looked.page
+        await sign_in(page)
+        for instrument, side, size in (("BTC-USD", "sell", "1.2345"), ("XRP-USD", "two_way", "1200000")):
+            await page.goto(f"{address}/request?instrument={instrument}&side={side}&size={size}")
+            await page.click("button:text('Ask for quotes')")
+            await page.wait_for_selector("#recents .badge.accent")
+            await page.click("button:text('Cancel')")
+            await page.wait_for_selector("#recents tr:first-child .badge:text('cancelled')")
+        assert await cut_off(page, "#recents") == 0
+    run(tmp_path, act, LOOKS[2])
 
 
 def test_a_request_is_traded_by_keyboard(tmp_path):

@@ -25,6 +25,11 @@ async def chromium() -> AsyncIterator[Browser]:
             await browser.close()
 
 
+async def cut_off(page: Page, selector: str) -> int:
+    """How many pixels of a table are to be scrolled to."""
+    return await page.locator(f"{selector} .scroll").first.evaluate("each => each.scrollWidth - each.clientWidth")
+
+
 class Looked:
     """A page in one look; `wrong` gathers what no page may have: script errors, broken policy, other hosts, findings of axe, a page wider than its window."""
 

@@ -111,8 +111,8 @@ class Dealing:
     async def _live_parts(self, line: Line, words: Dictionary) -> PriceParts | None:
         if line.ours is None:
             return None
-        records = await self._watch.records((line.ours.sequence,))
-        return read_parts(records[0].attachment, words) if records else None
+        given = await self._watch.given(line.ours.sequence)
+        return read_parts(given.attachment, words) if given else None
 
     @staticmethod
     def _prefill(parts: PriceParts | None, line: Line, words: Dictionary, side: Side) -> str:

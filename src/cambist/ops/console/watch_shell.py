@@ -218,6 +218,14 @@ class Watch:
                 found.append(record)
         return found
 
+    async def given(self, sequence: int) -> Record | None:
+        """The command that what this one did was asked with: of an approval, the command that waited for it."""
+        record = next(iter(await self.records((sequence,))), None)
+        if record is None or record.kind != Kind.APPROVE or self.history is None:
+            return record
+        held = self.history.events(kinds=(Event.HELD,), id=record.fields["held"], limit=1)
+        return next(iter(await self.records(tuple(row["sequence"] for row in held))), None)
+
     async def _record(self, sequence: int) -> Record | None:
         _, told = await self.link.read("record", sequence=sequence)
         if not told["known"]:

@@ -34,6 +34,11 @@ def lives(words: Dictionary) -> list[int]:
     return [s for s in STANDS_S if s * SECOND <= most] or [max(1, most // SECOND)]
 
 
+def nearest_life(words: Dictionary, ttl: int) -> int:
+    """The choice of `lives` nearest to a request's ttl in ns; of two as near, the shorter."""
+    return min(lives(words), key=lambda s: abs(s * SECOND - ttl))
+
+
 def read_request(fields: Mapping[str, str], words: Dictionary, reference_of: Mapping[int, int]) -> Wanted:
     """The form's fields instrument, side, size, size_in ("base" or "quote"), stands (seconds). Raises Wrong, its path the field's name."""
     listed = words.listed(fields["instrument"], "instrument")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from cambist.dictionary import Wrong
 from cambist.messages import Event, Kind, Reason, Side
-from cambist.ops.portal.asking import Asked, Wanted, asked, lives, read_request
+from cambist.ops.portal.asking import Asked, Wanted, asked, lives, nearest_life, read_request
 from cambist.ops.portal.lobby_shell import Lobby, as_fault
 from cambist.ops.portal.ordering import trimmed
 from cambist.ops.portal.reach_shell import Trader
@@ -134,7 +134,7 @@ class RequestPages:
         found = self._found(ask, trader)
         words = self._reach.dictionary
         fields = {"instrument": found.listed.symbol, "side": found.side.name.lower(), "size": trimmed(words.quantity_out(found.quantity, found.listed)),
-                  "size_in": "base", "stands": ""}
+                  "size_in": "base", "stands": str(nearest_life(words, found.until - found.opened))}
         return Reply(self._draw(ask, trader, fields, None, found))
 
     async def live_one(self, ask: Ask) -> Reply:
