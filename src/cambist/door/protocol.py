@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from cambist.door.checking import looked_at
 from cambist.log.entry import SideSection
-from cambist.messages import COMMAND, EVENT, EVENT_BYTES, GROUP_MORE, MAX_GROUP, RECORD_BYTES
+from cambist.messages import COMMAND, EVENT, EVENT_BYTES, MAX_GROUP, RECORD_BYTES
+from cambist.rows import copied, raw
 
 VERSION = 2                                             # 2: EVENTS carry the log time of each event, and whether an entry goes on
 HEAD = struct.Struct("<IBBHI")
@@ -203,7 +205,7 @@ class Events(NamedTuple):
 
     def kept(self) -> "Events":
         """The same with arrays of its own, which outlive the receive buffer."""
-        return self._replace(events=self.events.copy(), times=self.times.copy())
+        return self._replace(events=copied(self.events), times=self.times.copy())
 
 
 class Read(NamedTuple):
@@ -257,7 +259,7 @@ def encode(message: Message) -> bytes:
 
 
 def _raw(rows: np.ndarray) -> memoryview:
-    return memoryview(np.ascontiguousarray(rows)).cast("B") if len(rows) else memoryview(b"")
+    return raw(np.ascontiguousarray(rows))
 
 
 def _words(text: str) -> bytes:
@@ -483,14 +485,11 @@ def fit_to_seal(records: np.ndarray, attachments: bytes = b"") -> Code:
     """NONE, or why a SUBMIT is refused before anything of it is queued. Looks at nothing but what could harm its neighbours in an entry."""
     if attachments and (len(attachments) > MAX_ATTACHMENTS or len(records) > MAX_ATTACHED_RECORDS):
         return Code.TOO_LARGE
-    more = (records["flags"] & GROUP_MORE) != 0
-    if more[-1]:                                        # its group would swallow the next connection's command
+    longest, attached, _ = looked_at(records)
+    if not 0 < longest <= MAX_GROUP:                    # one left open would swallow the next connection's command
         return Code.MALFORMED
-    if more.any() and np.diff(np.flatnonzero(~more), prepend=-1).max() > MAX_GROUP:
-        return Code.MALFORMED
-    named = records["attachment"]
-    if attachments or named.any():
-        return _attached(named, attachments)
+    if attachments or attached:
+        return _attached(records["attachment"], attachments)
     return Code.NONE
 
 

@@ -1,0 +1,102 @@
+"""Which streams an entry's events belong to, found in two passes over them.
+
+Decides nothing that `streams.py` does not say: public kinds are its table, an account's events are those that name it. It must not know who listens.
+`survey` counts, `deal` gives every account its run of places and every stream its new numbers.
+"""
+import numpy as np
+
+from cambist.loops import loop
+from cambist.messages import EVENT, Event, Liquidity
+
+REFERENCE, LEVEL, TRADE = int(Event.REFERENCE), int(Event.LEVEL), int(Event.FILLED)
+TAKER, QUOTED = int(Liquidity.TAKER), int(Liquidity.QUOTE)
+DUPLICATE = int(Event.DUPLICATE)
+INT = np.dtype(np.int64)
+# What is known of each stream, a row each: how many events it has, where its newest mark stands, and its newest block.
+INDEX = np.dtype([("count", "<i8"), ("mark_number", "<i8"), ("mark_ordinal", "<i8"), ("newest_number", "<i8"), ("newest_ordinal", "<i8"), ("tally", "<i8")])
+
+
+@loop(EVENT, INDEX, INT, INT, INT)
+def survey(events, index, touched, public, found):
+    """Counts each account's events in `tally`; `touched` gets the rows that have some, in no order, `public` the places of what is public. `found`: how many
+    of each, or in its third the row that `index` has no room for, or 0."""
+    rows, shown, beyond = 0, 0, 0
+    quoted_before, match_before = False, 0
+    for i in range(len(events)):
+        e = events[i]
+        account, kind = np.int64(e["account"]), np.int64(e["kind"])
+        if account > 0:
+            row = account + 1
+            if row >= len(index):
+                beyond = max(beyond, row)
+            else:
+                if index[row]["tally"] == 0:
+                    touched[rows] = row
+                    rows += 1
+                index[row]["tally"] += 1
+        quoted = False
+        if kind == TRADE:
+            # A quote's trade is told to the client first and to the dealer after: the first of each match is the client's side.
+            quoted = np.int64(e["liquidity"]) == QUOTED
+            if np.int64(e["liquidity"]) == TAKER or (quoted and not (quoted_before and match_before == np.int64(e["other"]))):
+                public[shown] = i
+                shown += 1
+        elif account == 0 and (kind == REFERENCE or kind == LEVEL):
+            public[shown] = i
+            shown += 1
+        quoted_before, match_before = quoted, np.int64(e["other"])
+    found[0], found[1], found[2] = rows, shown, beyond
+
+
+@loop(EVENT, INDEX, INT, INT, INT, INT, int, int, int)
+def deal(events, index, rows, starts, order, due, ordinal, mark_events, mark_blocks):
+    """`rows` ascending as surveyed: account n's events are at order[starts[j]:starts[j + 1]], the last place is the number of events of accounts. Every row
+    gets its new numbers; `due` says for which of them a mark is to be set, with the number in it."""
+    at = 0
+    for j in range(len(rows)):
+        r = index[rows[j]]
+        starts[j] = at
+        n = r["tally"]
+        number = r["count"] + 1
+        due[j] = 0
+        if number == 1 or number - r["mark_number"] >= mark_events or ordinal - r["mark_ordinal"] >= mark_blocks:
+            due[j] = number
+            r["mark_number"], r["mark_ordinal"] = number, ordinal
+        r["newest_number"], r["newest_ordinal"] = number, ordinal
+        r["count"] += n
+        r["tally"] = at                                 # now where its next event goes
+        at += n
+    starts[len(rows)] = at
+    for i in range(len(events)):
+        account = np.int64(events[i]["account"])
+        if account > 0:
+            place = index[account + 1]["tally"]
+            order[place] = i
+            index[account + 1]["tally"] = place + 1
+    for j in range(len(rows)):
+        index[rows[j]]["tally"] = 0
+
+
+@loop(EVENT, INT, EVENT)
+def give(events, order, told):
+    """Copies the events at these places for their own account: without the log's sequence, which DUPLICATE carries in `other` too."""
+    for j in range(len(order)):
+        told[j] = events[order[j]]
+        told[j]["sequence"] = 0
+        if told[j]["kind"] == DUPLICATE:
+            told[j]["other"] = 0
+
+
+@loop(EVENT, INT, EVENT)
+def show(events, places, told):
+    """Copies what is public of the events at these places into rows of zeros; which fields is `streams.PUBLIC_KINDS`, word for word."""
+    for j in range(len(places)):
+        e, t = events[places[j]], told[j]
+        kind = np.int64(e["kind"])
+        t["kind"], t["instrument"], t["price"] = e["kind"], e["instrument"], e["price"]
+        if kind != LEVEL:
+            t["other"] = e["other"]
+        if kind != REFERENCE:
+            t["side"], t["quantity"] = e["side"], e["quantity"]
+        if kind == LEVEL:
+            t["leaves"] = e["leaves"]
