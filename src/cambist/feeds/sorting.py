@@ -41,7 +41,7 @@ def survey(events, index, touched, public, found):
             if np.int64(e["liquidity"]) == TAKER or (quoted and not (quoted_before and match_before == np.int64(e["other"]))):
                 public[shown] = i
                 shown += 1
-        elif account == 0 and (kind == REFERENCE or kind == LEVEL):
+        elif account == 0 and kind in (REFERENCE, LEVEL):
             public[shown] = i
             shown += 1
         quoted_before, match_before = quoted, np.int64(e["other"])
