@@ -30,6 +30,7 @@ from cambist.log.times import Row, Times
 from cambist.node import Broken, Cell, Node, Told, close_node, open_node
 
 OVERLAP_RECORDS = 2048                                  # so many in one batch, and it is worth two changes of thread to apply another meanwhile
+HOLD_RECORDS = 256                                      # fewer waiting, and who submitted hears RECEIVED together with what came of it
 MAX_WAITING = 256                                       # questions that wait for a position
 WAIT_SECONDS = 2.0                                      # how long they may
 STATUS_SECONDS = 10.0
@@ -102,6 +103,9 @@ class Running:
             self._wake()
         return code
 
+    def turns_at_once(self) -> bool:
+        return self._due and not self._writing and self.node.staged < HOLD_RECORDS
+
     def last_number(self, stream: StreamKind, account: int) -> int:
         return self.node.streams.last_number(row_of(stream, account))
 
@@ -153,15 +157,15 @@ class Running:
 
     def _turn(self) -> None:
         self._due = False
-        if self._writing or self.failure:
-            return                                      # whoever ends the writing looks at what was staged
-        if entries := self._sealed():
+        if not self._writing and not self.failure and (entries := self._sealed()):      # whoever ends the writing looks at what was staged
             sealed = self.monotonic()
             if entries[-1].last_sequence - entries[0].first_sequence >= OVERLAP_RECORDS:
                 self._write_beside(entries, sealed)
             else:
                 self.node.commit(entries)
                 self._through(entries, sealed, self.monotonic())
+        if self.door is not None:
+            self.door.flush()
 
     def _sealed(self) -> list[Entry]:
         self._turns += 1
@@ -197,6 +201,8 @@ class Running:
             if self.door is not None:
                 self.door.told(key for row in rows.tolist() if (key := stream_of(row)) in self.door.listeners)
             self._stamp((entry.first_sequence, entry.count, entry.time, sealed, durable, done, self.monotonic()))
+        if self.door is not None:
+            self.door.flush()
         for entry, events in applied:
             self.node.keep(entry, events)
         if len(self._stamps) >= STAMPS_TOGETHER:

@@ -122,6 +122,9 @@ class InLoop:
         self.node.step(time.time_ns())
         self.door.told(list(self.door.listeners))
 
+    def turns_at_once(self):
+        return False
+
     def last_number(self, stream, account):
         return self.node.streams.last_number(row_of(stream, account))
 

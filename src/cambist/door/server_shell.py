@@ -39,6 +39,9 @@ class House(Protocol):
     def ask(self, question: Read, answer: Callable[[View | Refused], None]) -> None:
         """Calls `answer` once, in this loop: with the view, or why there is none."""
         ...
+    def turns_at_once(self) -> bool:
+        """Whether what was submitted is decided in the next turn of this loop, and `Door.flush` called after it: RECEIVED may wait and go with the events."""
+        ...
 
 
 class Listener:
@@ -59,6 +62,7 @@ class Door:
         self.connections: set[Connection] = set()
         self.listeners: dict[tuple[StreamKind, int], set[Listener]] = {}
         self.questions = 0
+        self.held: set[Connection] = set()              # whose answers wait for the end of the turn
         self._server: asyncio.Server | None = None
         self._watch: asyncio.TimerHandle | None = None
 
@@ -97,6 +101,11 @@ class Door:
         for key in grown:
             for listener in tuple(self.listeners.get(key, ())):
                 listener.connection.tell(listener)
+
+    def flush(self) -> None:
+        """Sends the answers that were held back for the turn that is now over."""
+        while self.held:
+            self.held.pop().flush()
 
     def _look_around(self) -> None:
         loop = asyncio.get_running_loop()
@@ -138,10 +147,12 @@ class Connection(asyncio.BufferedProtocol):
             for message in self.session.messages():
                 _HANDLERS[type(message)](self, message)
         except ProtocolFault as fault:
-            self._flush()
             self.end(fault.code, fault.text)
             return
-        self._flush()
+        if self._answers and self.door.house.turns_at_once():
+            self.door.held.add(self)                    # one write, and the reader is woken once
+        else:
+            self.flush()
 
     def eof_received(self) -> bool:
         return False                                    # half a connection is none
@@ -160,6 +171,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = True
         self.door.connections.discard(self)
+        self.door.held.discard(self)
         for listener in list(self.listeners.values()):
             self._forget(listener)
 
@@ -170,19 +182,20 @@ class Connection(asyncio.BufferedProtocol):
 
     def send(self, message: Message) -> None:
         self.answer(message)
-        self._flush()
+        self.flush()
 
-    def _flush(self) -> None:
-        if self._answers and not self.transport.is_closing():
-            self.transport.write(b"".join(self._answers))
+    def flush(self) -> None:
+        answers, self._answers = self._answers, []
+        if answers and not self.transport.is_closing():
+            self.transport.write(b"".join(answers))
             if self.transport.get_write_buffer_size() > OUTGOING_MOST:
                 self.end(Code.SLOW, "it does not read")
-        self._answers = []
 
     def end(self, code: Code, text: str) -> None:
         """The last word, and a moment to read it."""
         if self.ended:
             return
+        self.flush()
         self.ended = True
         self.transport.pause_reading()
         for listener in list(self.listeners.values()):

@@ -11,6 +11,7 @@ from cambist.messages import EVENT, Event, Liquidity
 REFERENCE, LEVEL, TRADE = int(Event.REFERENCE), int(Event.LEVEL), int(Event.FILLED)
 TAKER, QUOTED = int(Liquidity.TAKER), int(Liquidity.QUOTE)
 DUPLICATE = int(Event.DUPLICATE)
+ALL, PUBLIC = 0, 1                              # rows of the index; account n is row n + 1
 INT = np.dtype(np.int64)
 # What is known of each stream, a row each: how many events it has, where its newest mark stands, and its newest block.
 INDEX = np.dtype([("count", "<i8"), ("mark_number", "<i8"), ("mark_ordinal", "<i8"), ("newest_number", "<i8"), ("newest_ordinal", "<i8"), ("tally", "<i8")])
@@ -18,9 +19,11 @@ INDEX = np.dtype([("count", "<i8"), ("mark_number", "<i8"), ("mark_ordinal", "<i
 
 @loop(EVENT, INDEX, INT, INT, INT)
 def survey(events, index, touched, public, found):
-    """Counts each account's events in `tally`; `touched` gets the rows that have some, in no order, `public` the places of what is public. `found`: how many
+    """Counts each stream's events in `tally`; `touched` gets the rows that have some, in no order, `public` the places of what is public. `found`: how many
     of each, or in its third the row that `index` has no room for, or 0."""
-    rows, shown, beyond = 0, 0, 0
+    rows, shown, beyond = 1, 0, 0
+    touched[0] = ALL
+    index[ALL]["tally"] = len(events)
     quoted_before, match_before = False, 0
     for i in range(len(events)):
         e = events[i]
@@ -45,13 +48,17 @@ def survey(events, index, touched, public, found):
             public[shown] = i
             shown += 1
         quoted_before, match_before = quoted, np.int64(e["other"])
+    if shown:
+        touched[rows] = PUBLIC
+        index[PUBLIC]["tally"] = shown
+        rows += 1
     found[0], found[1], found[2] = rows, shown, beyond
 
 
 @loop(EVENT, INDEX, INT, INT, INT, INT, int, int, int)
 def deal(events, index, rows, starts, order, due, ordinal, mark_events, mark_blocks):
-    """`rows` ascending as surveyed: account n's events are at order[starts[j]:starts[j + 1]], the last place is the number of events of accounts. Every row
-    gets its new numbers; `due` says for which of them a mark is to be set, with the number in it."""
+    """`rows` ascending, as surveyed and before them ALL and PUBLIC: account n's events are at order[starts[j]:starts[j + 1]]. Every row gets its new numbers;
+    `due` says for which of them a mark is to be set, with the number in it."""
     at = 0
     for j in range(len(rows)):
         r = index[rows[j]]
@@ -65,7 +72,8 @@ def deal(events, index, rows, starts, order, due, ordinal, mark_events, mark_blo
         r["newest_number"], r["newest_ordinal"] = number, ordinal
         r["count"] += n
         r["tally"] = at                                 # now where its next event goes
-        at += n
+        if rows[j] > PUBLIC:
+            at += n
     starts[len(rows)] = at
     for i in range(len(events)):
         account = np.int64(events[i]["account"])

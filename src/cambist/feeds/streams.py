@@ -19,14 +19,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cambist.feeds.sorting import INDEX, deal, give, show, survey
+from cambist.feeds.sorting import ALL, INDEX, PUBLIC, deal, give, show, survey
 from cambist.messages import EVENT, Event, Liquidity
 from cambist.rows import copied, joined
 
 MARK_EVENTS, MARK_BLOCKS = 1024, 256                    # a stream gets a mark at least this often, wherever it has events
 RING_EVENTS, RING_BLOCKS = 1 << 17, 4096                # recent results kept in memory: 12 MiB and their index
 MAX_BATCH = 1 << 13                                     # events in one read
-ALL, PUBLIC = 0, 1                                      # rows of the index; account n is row n + 1, so account 0 has no stream of its own
 NOTHING = np.empty(0, EVENT)
 NO_TIMES = np.empty(0, np.int64)
 # What of each public kind is shown: field by field, so that nothing is public because it was forgotten. A trade's account is taken out, the others have none.
@@ -82,10 +81,10 @@ class Sorter:
         self._found, self._touched, self._public, self._due = np.zeros(3, np.int64), *(np.zeros(0, np.int64) for _ in range(3))
 
     def block(self, first: int, last: int, time: int, events: np.ndarray, ordinal: int = 0) -> tuple[Block, np.ndarray]:
-        """The block, and for each of its rows the number at which a mark is due, or 0. ALL and PUBLIC are not among the rows."""
+        """The block, and for each of its rows the number at which a mark is due, or 0."""
         count = len(events)
-        if count > len(self._touched):
-            self._touched, self._public, self._due = (np.zeros(2 * count, np.int64) for _ in range(3))
+        if count + 2 > len(self._touched):
+            self._touched, self._public, self._due = (np.zeros(2 * count + 2, np.int64) for _ in range(3))
         if not events.flags.writeable or not events.flags.c_contiguous:
             events = copied(np.ascontiguousarray(events))       # one version of each loop is compiled
         survey(events, self.index, self._touched, self._public, self._found)
@@ -167,11 +166,8 @@ class Streams:
         block, due = self._sorter.block(first, last, time, events, self._ordinal)
         for at in due.nonzero()[0].tolist():
             self._mark(int(block.rows[at]), int(due[at]), first)
-        head = [ALL, PUBLIC] if len(block.public) else [ALL]
-        for row, count in zip(head, (len(events), len(block.public)), strict=False):
-            self._number(row, count, first)
         self._remember(block)
-        return np.concatenate((np.array(head, np.int64), block.rows))
+        return block.rows
 
     def last_number(self, row: int) -> int:
         index = self._sorter.index
@@ -205,16 +201,6 @@ class Streams:
         return _batch(number, complete, parts, stamps, more=False)
 
     # ------------------------------------------------------------------------------------------------------------------------------- inside
-    def _number(self, row: int, count: int, sequence: int) -> None:
-        """What `deal` does for accounts, for one of the two streams that are nobody's."""
-        r, ordinal = self._sorter.index[row], self._ordinal
-        number = int(r["count"]) + 1
-        if number == 1 or number - r["mark_number"] >= MARK_EVENTS or ordinal - r["mark_ordinal"] >= MARK_BLOCKS:
-            self._mark(row, number, sequence)
-            r["mark_number"], r["mark_ordinal"] = number, ordinal
-        r["newest_number"], r["newest_ordinal"] = number, ordinal
-        r["count"] += count
-
     def _mark(self, row: int, number: int, sequence: int) -> None:
         numbers, sequences = self._marks.setdefault(row, (array("q"), array("q")))
         numbers.append(number)
