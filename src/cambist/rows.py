@@ -14,7 +14,10 @@ def raw(rows: np.ndarray) -> memoryview:
 
 def copied(rows: np.ndarray) -> np.ndarray:
     """An own copy of contiguous rows."""
-    return np.frombuffer(bytearray(raw(rows)), rows.dtype) if len(rows) else np.empty(0, rows.dtype)
+    own = np.empty(len(rows), rows.dtype)
+    if len(rows):
+        own.view(np.uint8)[:] = rows.view(np.uint8)
+    return own
 
 
 def joined(parts: Iterable[np.ndarray], dtype: np.dtype) -> np.ndarray:
@@ -24,8 +27,3 @@ def joined(parts: Iterable[np.ndarray], dtype: np.dtype) -> np.ndarray:
         whole += raw(part)
     return np.frombuffer(whole, dtype) if whole else np.empty(0, dtype)
 
-
-def picked(rows: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """An own copy of the rows at these places."""
-    size = rows.dtype.itemsize
-    return np.take(rows.view(f"V{size}"), which).view(rows.dtype)
