@@ -239,7 +239,7 @@ def loopback(host: str) -> bool:
 
 def _listen(design: Design, faults: list) -> None:
     row, taken = design.listen, dict[tuple[str, int], str]()
-    for key in ("rest", "websocket", "portal", "console", "venues"):
+    for key in ("rest", "websocket", "portal", "console", "venues", "native"):
         try:
             place = address(getattr(row, key))
         except UnitError as error:

@@ -251,6 +251,7 @@ class Listen(Section, kw_only=True):
     portal: str = "127.0.0.1:8602"
     console: str = "127.0.0.1:8603"
     venues: str = "127.0.0.1:8604"              # the simulated venues' own API
+    native: str = "127.0.0.1:8605"              # the native record protocol over TCP
     certificate: Reference | None = None
     private_key: Reference | None = None
 

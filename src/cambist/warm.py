@@ -48,3 +48,8 @@ def warm(say: Callable[[str], None] | None = None) -> bool:
         if collecting:
             gc.enable()
     return found
+
+
+def warm_batches() -> bool:
+    """The loops over batches alone, for a process that has no kernel at work."""
+    return warm_loops(str(cache_folder()))

@@ -9,32 +9,41 @@ INT = np.dtype(np.int64)
 GROUP_MORE = int(MORE)
 
 
-@loop(COMMAND, int, int, INT)
-def look(records, account, actor, found):
-    """`found`: the length of the longest group, 0 when the last one is left open; whether any record names an attachment; the first record that is not of
-    this account and actor (0: of any), or -1. A record that names no account is of any."""
-    longest, run, attached, foreign = 0, 0, 0, -1
+
+@loop(COMMAND, INT)
+def look(records, found):
+    """`found`: the length of the longest group, 0 when the last one is left open; whether any record names an attachment."""
+    longest, run, attached = 0, 0, 0
     for i in range(len(records)):
-        r = records[i]
         run += 1
-        if not r["flags"] & GROUP_MORE:
+        if not records[i]["flags"] & GROUP_MORE:
             longest = max(longest, run)
             run = 0
-        if r["attachment"]:
+        if records[i]["attachment"]:
             attached = 1
-        if actor and foreign < 0 and (r["actor"] != actor or (r["account"] != account and r["account"] != 0)):
-            foreign = i
-    found[0] = 0 if run else longest
-    found[1] = attached
-    found[2] = foreign
+    found[0], found[1] = 0 if run else longest, attached
 
 
-def looked_at(records: np.ndarray, account: int = 0, actor: int = 0) -> tuple[int, int, int]:
+@loop(COMMAND, INT, INT, COMMAND, int, int, int, int)
+def take(records, allowed, found, rows, at, account, actor, received):
+    """Copies what a session may send to `rows[at:]`, each with the time it was received. `found`: the first record that names another account or actor, and
+    the first of a kind that is not `allowed`, or -1."""
+    found[0], found[1] = -1, -1
+    for i in range(len(records)):
+        r = records[i]
+        if found[0] < 0 and (r["actor"] != actor or r["account"] != account):
+            found[0] = i
+        if found[1] < 0 and (r["kind"] >= len(allowed) or not allowed[r["kind"]]):
+            found[1] = i
+        rows[at + i] = r
+        rows[at + i]["received"] = received
+
+
+def looked_at(records: np.ndarray) -> tuple[int, int]:
     """What `look` finds."""
     if not records.flags.writeable or not records.flags.c_contiguous:
         records = np.array(records)                     # one version of the loop is compiled
-    found = np.empty(3, np.int64)
-    look(records, account, actor, found)
-    longest, attached, foreign = found.tolist()
-    return longest, attached, foreign
-
+    found = np.empty(2, np.int64)
+    look(records, found)
+    longest, attached = found.tolist()
+    return longest, attached

@@ -10,7 +10,7 @@ import asyncio
 import os
 import stat
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -85,6 +85,14 @@ class Door:
             self._watch.cancel()
         if self._server:
             self._server.close()
+        await self.leave(code, text)
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+    async def leave(self, code: Code = Code.CLOSING, text: str = "the house is going down") -> None:
+        """Ends every connection, each with a moment to read why."""
+        if self._watch:
+            self._watch.cancel()
         for connection in list(self.connections):
             connection.end(code, text)
         for _ in range(int(BYE_SECONDS * 100)):
@@ -93,8 +101,6 @@ class Door:
             await asyncio.sleep(0.01)
         for connection in list(self.connections):
             connection.transport.abort()
-        if os.path.exists(self.path):
-            os.unlink(self.path)
 
     def told(self, grown: Iterable[tuple[StreamKind, int]]) -> None:
         """These streams have grown: whoever listens and has credit is told in this turn."""
@@ -116,8 +122,10 @@ class Door:
 
 class Connection(asyncio.BufferedProtocol):
     """One connection: bytes into the session, messages to the house, answers out."""
+    END = End.SERVER
+
     def __init__(self, door: Door):
-        self.door, self.session = door, Session(End.SERVER)
+        self.door, self.session = door, Session(self.END)
         self.transport: asyncio.Transport
         self.role: Role | None = None
         self.listeners: dict[int, Listener] = {}
@@ -125,6 +133,8 @@ class Connection(asyncio.BufferedProtocol):
         self.full_since = 0.0                           # since when it does not read; 0 while it does
         self.ended = False
         self._answers: list[bytes] = []
+
+    HANDLERS: ClassVar[dict[type, Callable[[Any, Any], None]]]
 
     # -------------------------------------------------------------------------------------------------------------- called by the transport
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -145,7 +155,7 @@ class Connection(asyncio.BufferedProtocol):
         self.heard, self.pinged = asyncio.get_running_loop().time(), 0.0
         try:
             for message in self.session.messages():
-                _HANDLERS[type(message)](self, message)
+                self.HANDLERS[type(message)](self, message)
         except ProtocolFault as fault:
             self.end(fault.code, fault.text)
             return
@@ -307,5 +317,7 @@ class Connection(asyncio.BufferedProtocol):
         self.transport.close()
 
 
-_HANDLERS = {Hello: Connection.on_hello, Submit: Connection.on_submit, Subscribe: Connection.on_subscribe, Pull: Connection.on_pull, Read: Connection.on_read,
-             Unsubscribe: Connection.on_unsubscribe, Ping: Connection.on_ping, Pong: Connection.on_pong, Bye: Connection.on_bye}
+Connection.HANDLERS = {
+    Hello: Connection.on_hello, Submit: Connection.on_submit, Subscribe: Connection.on_subscribe, Pull: Connection.on_pull, Read: Connection.on_read,
+    Unsubscribe: Connection.on_unsubscribe, Ping: Connection.on_ping, Pong: Connection.on_pong, Bye: Connection.on_bye,
+}
