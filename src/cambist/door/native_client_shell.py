@@ -22,7 +22,8 @@ _Kind = TypeVar("_Kind")
 
 class NativeClient:
     """`with NativeClient(("127.0.0.1", 8605), "acme", key) as client:` ... `admitted` says where its numbers stand. Raises DoorClosed, TimeoutError."""
-    def __init__(self, place: tuple[str, int], key: str, private_key: Ed25519PrivateKey, *, tls: ssl.SSLContext | None = None, timeout: float = PATIENCE_SECONDS):
+    def __init__(self, place: tuple[str, int], key: str, private_key: Ed25519PrivateKey, *, tls: ssl.SSLContext | None = None,
+                 timeout: float = PATIENCE_SECONDS):
         raw = socket.create_connection(place, timeout)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = tls.wrap_socket(raw, server_hostname=place[0]) if tls else raw

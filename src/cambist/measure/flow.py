@@ -87,7 +87,8 @@ def fresh_cell(desk: Desk, now: int) -> Cell:
 
 
 def order_flow(desk: Desk, count: int, seed: int, now: int, cell: Cell | None = None, clients: int = CLIENTS) -> np.ndarray:
-    """`count` numbered commands of the first `clients`: new orders (one in seven trades at once), cancels and amends (8 to 1) around a walking mid; about OPEN_AT_MOST rest."""
+    """`count` numbered commands of the first `clients`: new orders (one in seven trades at once), cancels and amends (8 to 1) around a walking mid; about
+    OPEN_AT_MOST rest."""
     cell, noise = cell or fresh_cell(desk, now), np.random.default_rng(Noise(seed).word())
     numbers, open_ids, parts, mid = np.zeros(CLIENTS, np.int64), np.zeros(0, np.int64), [], MID
     for start in range(0, count, CHUNK):

@@ -16,6 +16,7 @@ from cambist.door.native_client_shell import NativeClient
 from cambist.door.protocol import MAX_CREDIT, Ping, Pong, Pull, Submit, encode
 
 LATE_SECONDS = 20.0
+WINDOW = 32_768                                         # commands sent and not yet answered, of all sessions together, when flat out
 
 
 class _Sender:
@@ -84,10 +85,11 @@ class Crowd:
     def run(self, parts: Sequence[np.ndarray], whose: Sequence[int], due: np.ndarray | None) -> np.ndarray:
         """When each part was answered whole, 0 where it was not; `due`: ns at which each is to be sent, in order; None: as fast as it is taken."""
         came, left, place, deadline = np.zeros(len(parts), np.int64), len(parts), 0, time.perf_counter_ns() + 10**18
+        at_most = max(1, WINDOW // len(parts[0]))
         while left and time.perf_counter_ns() < deadline:
             while place < len(parts) and (due is None or due[place] <= time.perf_counter_ns()):
                 sender = self.senders[whose[place]]
-                if due is None and len(sender.out) > 1 << 20:
+                if due is None and place - (len(parts) - left) >= at_most:
                     break
                 sender.put(parts[place], place)
                 place += 1

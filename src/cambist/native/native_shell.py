@@ -38,6 +38,8 @@ from cambist.warm import warm_batches
 
 MAX_CONNECTIONS, MAX_STRANGERS, MAX_OF_A_KEY = 256, 64, 8
 MAX_SUBSCRIPTIONS, MAX_QUESTIONS = 4, 8                 # of one session
+MAX_BEHIND = 1 << 14                                    # events of its account that a session has not been sent: until it has, it is not read from
+RING_EVENTS = 1 << 18                                   # kept in memory: 24 MiB
 LOGON_SECONDS = 5.0                                     # to prove a key in, from the connection on
 AGAIN_SECONDS = 0.001                                   # before what the node refused for the moment is sent again
 LOOK_SECONDS = 5.0                                      # how often the running design is asked for: a key that is switched off is let go by then
@@ -75,7 +77,11 @@ class Outside(Connection):
         """Frame by frame what has come, until nothing whole is left or nothing more may be taken."""
         self.resting = False
         try:
-            for message in self.session.messages():
+            if self.native.gathering.full:
+                self._tire()
+            elif self._behind():
+                self._rest(AGAIN_SECONDS)
+            for message in () if self.resting else self.session.messages():
                 self.HANDLERS[type(message)](self, message)
                 if self.ended or self.resting:
                     break
@@ -86,17 +92,24 @@ class Outside(Connection):
             self.transport.pause_reading()
         self.flush()
 
-    def rest(self, seconds: float) -> None:
-        """Reads no more for so long; 0: until `wake` is called."""
+    def _behind(self) -> bool:
+        """Whether it has far more to hear than it hears: what came of what it sent is to be read before more is sent. Whoever gave no credit is read on, for
+        the PULL may stand behind what it sent."""
+        return any(each.stream is StreamKind.ACCOUNT and each.credit > 0 and self.native.last_number(each.stream, each.account) - each.number > MAX_BEHIND
+                   for each in self.listeners.values())
+
+    def _rest(self, seconds: float) -> None:
+        """Reads no more for so long."""
         self.resting = True
-        if seconds:
-            asyncio.get_running_loop().call_later(seconds, self.wake)
+        asyncio.get_running_loop().call_later(seconds, self.wake)
+
+    def _tire(self) -> None:
+        """Reads no more until there is room for what it sends."""
+        self.resting = True
+        self.native.tired.add(self)
 
     def wake(self) -> None:
         if self.resting and not self.ended:
-            if self.native.gathering.full:
-                self.native.tired.add(self)
-                return
             self.read_on()
             if not self.resting and not self.full_since and not self.ended:
                 self.transport.resume_reading()
@@ -162,10 +175,9 @@ class Outside(Connection):
         else:
             native.push_soon()
         if wait := native.throttle.spend(self.admission.key, count, now):
-            self.rest(wait / 1e9)
+            self._rest(wait / 1e9)
         elif native.gathering.full:
-            self.rest(0)
-            native.tired.add(self)
+            self._tire()
 
     def on_subscribe(self, asked: Subscribe) -> None:
         assert self.admission
@@ -259,7 +271,7 @@ class Native(Door):
         def told(sequence: int):
             return ((kept.first_sequence, kept.last_sequence, kept.time, np.frombuffer(kept.events, EVENT)) for kept in reader.read(sequence))
 
-        streams = Streams(told)
+        streams = Streams(told, ring_events=RING_EVENTS)
         for first, last, moment, events in told(1):
             streams.add(first, last, moment, copied(events))
         return streams

@@ -45,6 +45,8 @@ class Gathering:
 
     def put(self, sender: Any, request: int, records: np.ndarray, whose: Admission, now: int) -> Refusal | None:
         """Takes one SUBMIT whole, or says why nothing of it. `now`: ns, when it was received."""
+        if self._count + len(records) > GATHERED:
+            return Refusal(Code.OVERLOAD, "")
         take(records, whose.allowed, self._found, self._rows, self._count, whose.account, whose.actor, now)
         foreign, other = self._found.tolist()
         if foreign >= 0:
