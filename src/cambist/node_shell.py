@@ -30,7 +30,7 @@ from cambist.log.times import Row, Times
 from cambist.node import Broken, Cell, Node, Told, close_node, open_node
 
 OVERLAP_RECORDS = 2048                                  # so many in one batch, and it is worth two changes of thread to apply another meanwhile
-HOLD_RECORDS = 256                                      # fewer waiting, and who submitted hears RECEIVED together with what came of it
+HOLD_RECORDS = 16                                       # fewer waiting, and who submitted hears RECEIVED together with what came of it
 MAX_WAITING = 256                                       # questions that wait for a position
 WAIT_SECONDS = 2.0                                      # how long they may
 STATUS_SECONDS = 10.0

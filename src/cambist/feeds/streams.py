@@ -65,13 +65,27 @@ class Block:
             return self.events
         if row == PUBLIC:
             return self.public
-        at = int(self.rows.searchsorted(row))
-        if at == len(self.rows) or self.rows[at] != row:
+        start, end = self._run(row)
+        if start == end:
             return NOTHING
-        mine = self._order[self._starts[at]:self._starts[at + 1]]
+        mine = self._order[start:end]
         told = np.empty(len(mine), EVENT)
         give(self.events, mine, told)
         return told
+
+    def count(self, row: int) -> int:
+        """How many events of a stream it has."""
+        if row in (ALL, PUBLIC):
+            return len(self.events) if row == ALL else len(self.public)
+        start, end = self._run(row)
+        return end - start
+
+    def _run(self, row: int) -> tuple[int, int]:
+        """From where to where in the order an account's events are."""
+        at = int(self.rows.searchsorted(row))
+        if at == len(self.rows) or self.rows[at] != row:
+            return 0, 0
+        return int(self._starts[at]), int(self._starts[at + 1])
 
 
 class Sorter:
@@ -218,9 +232,14 @@ class Streams:
     def _from(self, row: int, number: int) -> tuple[int, Iterable[Block]]:
         """Blocks from one at or before the one that holds `number`, and the number its first event of this stream has."""
         known = self._sorter.index[row]
-        newest, first = len(self._ring) - 1 - (self._ordinal - int(known["newest_ordinal"])), int(known["newest_number"])
-        if number >= first and newest >= 0:             # the usual case: a reader that keeps up
-            return first, self._ring[newest:]
+        at, first = len(self._ring) - 1 - (self._ordinal - int(known["newest_ordinal"])), int(known["newest_number"])
+        for _ in range(min(at, MARK_BLOCKS)):           # the usual case: a reader that keeps up, or nearly
+            if number >= first:
+                break
+            at -= 1
+            first -= self._ring[at].count(row)
+        if number >= first and at >= 0:
+            return first, self._ring[at:]
         numbers, sequences = self._marks[row]
         mark = bisect_right(numbers, number) - 1
         return numbers[mark], self._blocks(sequences[mark])

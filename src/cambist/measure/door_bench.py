@@ -42,7 +42,7 @@ class _Reader(threading.Thread):
     def run(self) -> None:
         done = 0
         for batch in self.client.batches(self.subscription, SILENCE_SECONDS):
-            reached = int(np.searchsorted(self.ends, int(batch.events["sequence"][-1]) + (not batch.more)))
+            reached = int(np.searchsorted(self.ends, int(batch.events["sequence"][-1]) + (not batch.more), "right"))
             if reached > done:
                 self.came[done:reached] = time.perf_counter_ns()
                 done = reached
