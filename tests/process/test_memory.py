@@ -1,7 +1,7 @@
 """Memory of a whole house under the demo's load and one faster trader: flat for ten minutes, part by part.
 
-What is bounded and empty at the start must fill first: SQLite's page cache (8 MB each in portal and console), the commands that the console keeps as read
-(4,096), the stage times of the node (65,536), remembered answers, rings of events. So a house is warmed until no part has grown in three minutes, at most for
+What is bounded and empty at the start must fill first: SQLite's page cache (2 MB each in portal and console), the commands that the console keeps as read
+(1,024), the stage times of the node (65,536), remembered answers, rings of events. So a house is warmed until no part has grown in three minutes, at most for
 WARM_MOST; a leak never gets there. Then come the ten minutes that are judged, all of them: the slope of their least squares stays under MOST_MB_A_MINUTE.
 """
 import random
