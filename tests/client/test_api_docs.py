@@ -65,7 +65,8 @@ def test_codes_have_the_status_they_are_told_with():
 
 
 def test_the_messages_shown_are_json_and_their_book_holds():
-    messages = [msgspec.json.decode(line) for line in re.findall(r"^\{\"op\".*\}$", TEXT, re.MULTILINE)]
+    shown = "".join(re.findall(r"^```json\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)).replace("\n{", "\n\n{").split("\n\n")
+    messages = [msgspec.json.decode(text) for text in shown]
     assert len(messages) > 5
     book = OrderBook("BTC-USD")
     told = [message for message in messages if message["op"] == "book"]

@@ -108,6 +108,80 @@ def test_an_unknown_outcome_is_asked_again_with_the_same_bytes_until_it_is_known
     run(test)
 
 
+def test_a_no_to_a_retry_says_nothing_of_the_try_before_it():
+    """Throttled, expired or switched off since: it may have been done before. A first answer settles it, and so does a no about the request itself."""
+    async def test():
+        async with served() as (_, _, house, url), client(url) as mine:
+            unknown, rate, expired = failure(504, "UNKNOWN", "no answer"), failure(429, "RATE", "too much"), failure(401, "EXPIRED", "too late")
+            answers = []
+
+            async def does(name, body, client_id):
+                return answers.pop(0) if len(answers) > 1 else answers[0]
+
+            house.does = does
+            for said, code in (([unknown, rate, rate, Answer(201, Done(), True)], ""), ([unknown, rate, rate._replace(duplicate=True)], "RATE"),
+                               ([unknown, failure(422, "OFF_TICK", "no")], "OFF_TICK"), ([rate], "RATE"), ([unknown, expired], "UNKNOWN"),
+                               ([failure(500, "INTERNAL", "our bug")], "UNKNOWN")):
+                answers[:] = said
+                told, = await asyncio.gather(mine.cancel_all(timeout=0.5), return_exceptions=True)
+                assert getattr(told, "code", "") == code and isinstance(told, OutcomeUnknown) == (code == "UNKNOWN"), said
+            again = {"client_id": "f" * 32, "expires": 9}
+            answers[:] = [rate, Answer(201, Done(), True)]
+            assert (await mine.cancel_all(**again)).duplicate
+            answers[:] = [rate]
+            with pytest.raises(ApiError, match="RATE"):
+                await mine.cancel_all(**again, again=False)
+    run(test)
+
+
+def test_a_no_on_the_next_connection_says_nothing_of_what_was_sent_on_the_last():
+    async def test():
+        port = free_port()
+
+        async def silent(name, body, client_id):
+            await asyncio.sleep(60)
+
+        async with served(port) as (_, _, house, url):
+            house.does = silent
+            mine = client(url)
+            await mine.start()
+            call = asyncio.create_task(mine.cancel_all())
+            await until(lambda: house.began)
+        async with served(port) as (_, _, house, _):
+            answers = [failure(429, "RATE", "too much"), Answer(200, Done(), True)]
+
+            async def does(name, body, client_id):
+                return answers.pop(0)
+
+            house.does = does
+            assert (await call).duplicate
+            await mine.close()
+    run(test)
+
+
+def test_what_was_sent_and_not_answered_is_unknown_when_the_client_ends():
+    async def test():
+        async with served() as (_, _, house, url):
+            async def silent(name, body, client_id):
+                await asyncio.sleep(60)
+
+            house.does = silent
+            mine = client(url)
+            await mine.start()
+            order, read = (asyncio.create_task(mine.call(name)) for name in ("order.cancel_all", "order.list"))
+            await until(lambda: len(house.began) == 2)
+            await mine.close()
+            told = await asyncio.gather(order, read, return_exceptions=True)
+            assert isinstance(told[0], OutcomeUnknown) and told[0].client_id == house.began[0] and "closed" in told[0].message
+            assert told[1].code == "CLOSED"
+            with pytest.raises(ApiError) as no:         # never sent
+                await mine.cancel_all()
+            assert no.value.code == "CLOSED"
+            with pytest.raises(OutcomeUnknown):         # sent before
+                await mine.cancel_all(client_id=told[0].client_id, expires=told[0].expires)
+    run(test)
+
+
 def test_when_no_answer_came_the_outcome_is_unknown_and_can_be_asked_for():
     async def test():
         async with served() as (_, _, house, url), client(url) as mine:
@@ -234,7 +308,7 @@ def test_closing_wakes_everyone_who_waits():
             house.does = silent
             mine = client(url)
             await mine.start()
-            waiting = [asyncio.create_task(mine.cancel_all()), asyncio.create_task(anext(mine.events())), asyncio.create_task(anext(mine.trades("BTC-USD")))]
+            waiting = [asyncio.create_task(mine.orders()), asyncio.create_task(anext(mine.events())), asyncio.create_task(anext(mine.trades("BTC-USD")))]
             await until(lambda: house.began)
             await mine.close()
             told = await asyncio.gather(*waiting, return_exceptions=True)

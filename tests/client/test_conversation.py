@@ -54,13 +54,14 @@ def test_a_call_without_an_answer_goes_out_again_byte_for_byte():
     up(talk)
     sent = frame("order.new", {"price": "1"}, ID, 9)
     talk.call(ID, sent)
-    assert talk.outgoing() == [sent]
+    assert talk.outgoing() == [sent] and talk.tries[ID] == 1
     talk.disconnected()
     up(talk)
-    assert talk.outgoing() == [sent]
+    assert talk.outgoing() == [sent] and talk.tries[ID] == 2
     answered, = say(talk, op="answer", to="order.new", id=ID, status=201, duplicate=True, body={"order": "ord_1"})
     assert isinstance(answered.told, Told) and answered.told == {"order": "ord_1"} and answered.told.duplicate and answered.told.status == 201
     talk.forget(ID)
+    assert not talk.tries
     talk.disconnected()
     up(talk)
     assert talk.outgoing() == [] and say(talk, op="answer", to="order.new", id=ID, status=200, duplicate=True, body={}) == []
@@ -72,7 +73,9 @@ def test_a_no_is_an_error_with_its_code():
     talk.call(ID, b"{}")
     error = {"code": "OFF_TICK", "message": "m", "path": "$.price"}
     (_, said), = say(talk, op="answer", to="order.new", id=ID, status=422, duplicate=False, body={"error": error})
-    assert isinstance(said, ApiError) and (said.code, said.path, said.status) == ("OFF_TICK", "$.price", 422)
+    assert isinstance(said, ApiError) and (said.code, said.path, said.status, said.duplicate) == ("OFF_TICK", "$.price", 422, False)
+    (_, said), = say(talk, op="answer", to="order.new", id=ID, status=429, duplicate=True, retry_after=1, body={"error": {**error, "code": "RATE"}})
+    assert (said.code, said.retry_after, said.duplicate) == ("RATE", 1, True)
     said, = say(talk, op="error", to="order.new", id=ID, error={"code": "BAD_MESSAGE", "message": "m", "path": "$.id"})
     assert isinstance(said, Answered) and said.told.code == "BAD_MESSAGE"
 

@@ -12,7 +12,8 @@ from tests.gateways.stand_in import KEY
 
 
 class Flaky:
-    """A server that does what `plan` says, one row a request: "drop", or (status, body). Keeps what it was sent."""
+    """A server that does what `plan` says, one row a request: "drop", or (status, body), "first" after it for the first answer of long ago. Keeps what it was
+    sent."""
     def __init__(self, *plan):
         self.plan, self.heard = list(plan), []
         flaky = self
@@ -31,11 +32,11 @@ class Flaky:
                     self.close_connection = True
                     self.connection.shutdown(2)
                     return
-                status, told = row
+                status, told, *first = row
                 data = told if isinstance(told, bytes) else msgspec.json.encode(told)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
-                if status == 201:
+                if status == 201 or first:
                     self.send_header("Cambist-Duplicate", "true")
                 if status == 429:
                     self.send_header("Retry-After", "3")
@@ -62,20 +63,52 @@ def error(code):
 
 
 def test_what_brought_no_answer_is_sent_again_byte_for_byte():
-    with Flaky("drop", (503, error("UNREACHABLE")), (504, error("UNKNOWN")), (502, b"<html>"), (201, {"order": "ord_1"})) as flaky, \
+    with Flaky("drop", (503, error("UNREACHABLE")), (504, error("UNKNOWN")), (502, b"<html>"), (500, error("INTERNAL")), (201, {"order": "ord_1"})) as flaky, \
             Client(flaky.url, "acme-bot", KEY) as mine:
         told = mine.new_order("BTC-USD", "buy", "1", "2")
         assert told == {"order": "ord_1"} and told.duplicate and told.status == 201
-        assert len(flaky.heard) == 5 and all(heard == flaky.heard[0] for heard in flaky.heard)
+        assert len(flaky.heard) == 6 and all(heard == flaky.heard[0] for heard in flaky.heard)
         assert flaky.heard[0][3]["Cambist-Id"] == told.client_id
 
 
-@pytest.mark.parametrize("status, code", [(422, "OFF_TICK"), (401, "EXPIRED"), (429, "RATE"), (500, "INTERNAL")])
+@pytest.mark.parametrize("status, code", [(422, "OFF_TICK"), (401, "EXPIRED"), (429, "RATE"), (503, "DISK_FULL")])
 def test_a_no_is_raised_at_once(status, code):
     with Flaky((status, error(code))) as flaky, Client(flaky.url, "acme-bot", KEY) as mine:
         with pytest.raises(ApiError) as no:
             mine.cancel_all()
         assert (no.value.code, no.value.status, no.value.retry_after, len(flaky.heard)) == (code, status, 3 if status == 429 else 0, 1)
+
+
+@pytest.mark.parametrize("status, code", [(429, "RATE"), (429, "OVERLOAD"), (401, "EXPIRED"), (403, "DISABLED_KEY"), (503, "DISK_FULL"), (409, "NO_REFERENCE")])
+def test_a_no_to_a_retry_says_nothing_of_the_try_before_it(status, code):
+    """It may have been done: only the first answer, or a no that the house gives after it looked for the id, tells."""
+    no = status, error(code)
+    with Flaky("drop", no, no, (201, {"order": "ord_1"})) as flaky, Client(flaky.url, "acme-bot", KEY) as mine:
+        assert mine.new_order("BTC-USD", "buy", "1", "2").duplicate and len(flaky.heard) == 4
+    with Flaky((504, error("UNKNOWN")), no, (*no, "first")) as flaky, Client(flaky.url, "acme-bot", KEY) as mine:
+        with pytest.raises(ApiError) as raised:
+            mine.cancel_all()
+        assert (raised.value.code, len(flaky.heard)) == (code, 3)
+    with Flaky("drop", *[no] * 30) as flaky, Client(flaky.url, "acme-bot", KEY, timeout=0.3) as mine:
+        with pytest.raises(OutcomeUnknown):
+            mine.cancel_all()
+
+
+def test_a_no_that_is_about_the_request_itself_is_one_to_a_retry_too():
+    with Flaky("drop", (422, error("OFF_TICK"))) as flaky, Client(flaky.url, "acme-bot", KEY) as mine:
+        with pytest.raises(ApiError, match="OFF_TICK"):
+            mine.cancel_all()
+    with Flaky("drop", (429, error("RATE"))) as flaky, Client(flaky.url, "acme-bot", KEY) as mine:
+        with pytest.raises(ApiError, match="RATE"):     # a read changes nothing: there is no outcome to know
+            mine.account()
+
+
+def test_whoever_asks_again_says_so_by_the_expiry_it_had():
+    with Flaky((429, error("RATE")), (200, {"done": True}), (429, error("RATE"))) as flaky, Client(flaky.url, "acme-bot", KEY) as mine:
+        asked = {"client_id": "f" * 32, "expires": 9}
+        assert mine.cancel_all(**asked) == {"done": True} and len(flaky.heard) == 2
+        with pytest.raises(ApiError, match="RATE"):     # chosen beforehand, and never sent yet
+            mine.cancel_all(**asked, again=False)
 
 
 def test_when_time_is_up_the_outcome_is_unknown_and_can_be_asked_for_again():

@@ -221,6 +221,27 @@ async def _the_same_id_gets_the_first_answer(world):
     assert await world.perform("order.new", "acme-bot", {**ORDER, "side": "sell", "price": "62000"}, "d" * 32) == (201, filled[1], True)
 
 
+async def _a_retry_is_answered_though_its_order_or_price_is_gone(world):
+    """What is needed to build the command may be gone by then; the first answer is not."""
+    _, resting, _ = await world.perform("order.new", "acme-bot", {**ORDER, "price": "63000"})
+    amend = {"order": resting["order"], "price": "63001", "quantity": "0.25"}
+    amended = await world.perform("order.amend", "acme-bot", amend, "a" * 32)
+    sized = {"instrument": "BTC-USD", "side": "buy", "quote_quantity": "64000"}
+    asked = await world.perform("request.new", "acme-bot", sized, "b" * 32)
+    assert (amended[0], asked[0]) == (200, 201)
+    await world.perform("order.cancel", "acme-bot", {"order": resting["order"]})
+    await world.settled()
+    (await world.house._ear(world.session("acme-bot").account)).hearing._instruments.clear()    # as in a gateway that was started meanwhile
+    world.house._last = world.house._last._replace(at=time.monotonic() + 60, instruments={})    # no reference any more
+    assert await world.perform("order.amend", "acme-bot", amend, "a" * 32) == (200, amended[1], True)
+    assert await world.perform("request.new", "acme-bot", sized, "b" * 32) == (201, asked[1], True)
+    for name, body, code in (("order.amend", amend, "UNKNOWN_ORDER"), ("request.new", sized, "NO_REFERENCE")):
+        fresh = await world.perform(name, "acme-bot", body)
+        assert (fresh[1]["error"]["code"], fresh[2]) == (code, False)
+    other = await world.perform("order.amend", "acme-bot", amend, "b" * 32)
+    assert (other[0], other[1]["error"]["code"]) == (409, "ID_USED")
+
+
 async def _many_at_once_with_one_id_count_once(world):
     answers = await asyncio.gather(*(world.perform("order.new", "acme-bot", {**ORDER, "price": "63000"}, "e" * 32) for _ in range(20)))
     assert len({answer[1]["order"] for answer in answers}) == 1
@@ -422,6 +443,7 @@ test_own_orders_do_not_meet = in_a_world(_own_orders_do_not_meet)
 test_an_amended_order_may_trade = in_a_world(_an_amended_order_may_trade)
 test_an_order_of_before_this_gateway_can_be_amended = in_a_world(_an_order_of_before_this_gateway_can_be_amended)
 test_the_same_id_gets_the_first_answer = in_a_world(_the_same_id_gets_the_first_answer)
+test_a_retry_is_answered_though_its_order_or_price_is_gone = in_a_world(_a_retry_is_answered_though_its_order_or_price_is_gone)
 test_many_at_once_with_one_id_count_once = in_a_world(_many_at_once_with_one_id_count_once)
 test_a_request_lives_its_life = in_a_world(_a_request_lives_its_life)
 test_requests_end = in_a_world(_requests_end)

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Generator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping
 from os import PathLike
 from typing import Any
 
@@ -15,7 +15,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from cambist.client.calls import AGAIN, ApiError, Operations, OutcomeUnknown, Told, frame, route
+from cambist.client.calls import ApiError, Operations, OutcomeUnknown, Told, frame, route, settles
 from cambist.client.conversation import Answered, Changed, Complaint, Conversation, Happening, Over, Private, Ready, Trades
 from cambist.client.order_book import OrderBook
 from cambist.client.signing import logon_text, signed
@@ -159,11 +159,11 @@ class AsyncClient(Operations[Coroutine[Any, Any, Told]]):
 
     # ------------------------------------------------------------------------------------------------------------------------------- calls
     async def call(self, name: str, body: Mapping[str, Any] | None = None, *, client_id: str | None = None, expires: int | None = None,
-                   timeout: float | None = None) -> Told:
-        """Any operation by its name. To ask again about an unknown outcome, give the `client_id` and `expires` it had."""
+                   again: bool | None = None, timeout: float | None = None) -> Told:
+        """Any operation by its name. To ask again about an unknown outcome, give the `client_id` and `expires` it had; whoever chooses an expiry for what was
+        never sent yet says so by `again=False`."""
+        changes, unsure = route(name).changes, expires is not None if again is None else again
         client_id, expires = client_id or new_client_id(), expires or expiry()
-        if self._fatal is not None:
-            raise self._fatal
         if client_id in self._calls:
             raise ValueError(f"{client_id} is being asked already")
         if self._private_key is None:
@@ -171,32 +171,39 @@ class AsyncClient(Operations[Coroutine[Any, Any, Told]]):
         self._talk.call(client_id, frame(name, body or {}, client_id, expires))
         try:
             async with asyncio.timeout(self._timeout if timeout is None else timeout):
-                return await self._insist(client_id)
-        except TimeoutError:
-            if route(name).changes:
-                raise OutcomeUnknown(name, client_id, expires, "no answer in time") from None
-            raise ApiError("UNAVAILABLE", f"{name}: no answer in time") from None
+                return await self._insist(client_id, unsure and changes, changes)
+        except TimeoutError as silence:
+            why = str(silence) or "no answer in time"
+            if changes:
+                raise OutcomeUnknown(name, client_id, expires, why) from silence.__cause__
+            raise ApiError("UNAVAILABLE", f"{name}: {why}") from silence.__cause__
         finally:
             self._talk.forget(client_id)
             self._calls.pop(client_id, None)
 
-    async def _insist(self, client_id: str) -> Told:
-        """Until an answer says what became of it. Connections that are lost meanwhile are the conversation's to make up for."""
+    async def _insist(self, client_id: str, unsure: bool, changes: bool) -> Told:
+        """Until an answer says what became of it. Connections that are lost meanwhile are the conversation's to make up for. Raises ApiError for a no, and
+        TimeoutError where this client ended before it was known."""
         attempt = 0
         while True:
+            if self._fatal is not None:
+                if unsure or (changes and self._talk.tries[client_id]):
+                    raise TimeoutError(self._fatal.message) from self._fatal
+                raise self._fatal
             self._calls[client_id] = asyncio.get_running_loop().create_future()
             self._flush()
             answer = await self._calls[client_id]
             if isinstance(answer, Told):
                 return answer
-            if answer.code not in AGAIN:
-                raise answer
-            await asyncio.sleep(pause_before(attempt))
-            attempt += 1
-            self._talk.again(client_id)
+            if answer is not self._fatal:
+                if settles(answer, unsure or (changes and self._talk.tries[client_id] > 1)):
+                    raise answer
+                await asyncio.sleep(pause_before(attempt))
+                attempt += 1
+                self._talk.again(client_id)
 
     # ---------------------------------------------------------------------------------------------------------------------------- channels
-    async def events(self, cursor: int = 0) -> AsyncIterator[dict[str, Any]]:
+    async def events(self, cursor: int = 0) -> AsyncGenerator[dict[str, Any], None]:
         """The account's events from number `cursor` on (0: from now), without end, over any number of connections; each has its `cursor`. Go on later
         with that of the last plus one. One iterator at a time."""
         if self._events is not None:
@@ -216,7 +223,7 @@ class AsyncClient(Operations[Coroutine[Any, Any, Told]]):
             self._talk.drop_private()
             self._flush()
 
-    async def trades(self, instrument: str) -> AsyncIterator[dict[str, Any]]:
+    async def trades(self, instrument: str) -> AsyncGenerator[dict[str, Any], None]:
         """Every trade from now on. A reader that is more than 10,000 trades behind loses the oldest, and so does one whose connection is lost."""
         waiting = _Waiting()
         readers = self._tapes.setdefault(instrument, [])
@@ -332,7 +339,7 @@ class AsyncClient(Operations[Coroutine[Any, Any, Told]]):
         self._fatal = self._fatal or fault
         for future in self._calls.values():
             if not future.done():
-                future.set_result(fault)
+                future.set_result(self._fatal)
         for waiting in [self._events, *(one for readers in self._tapes.values() for one in readers)]:
             if waiting is not None:
                 waiting.fail(fault)

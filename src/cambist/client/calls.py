@@ -1,7 +1,7 @@
 """What can be asked of the house: each operation once, with its REST address, and a method with named arguments for each.
 
-Decides how an operation becomes a request and what an answer that is no success means. It must not know a socket, a clock or chance. Decimals go out as
-text; a float is refused here already, because it would lose money.
+Decides how an operation becomes a request, what an answer that is no success means, and when a no is one. It must not know a socket, a clock or chance.
+Decimals go out as text; a float is refused here already, because it would lose money.
 """
 from collections.abc import Mapping
 from decimal import Decimal
@@ -15,10 +15,11 @@ R = TypeVar("R")
 
 
 class ApiError(Exception):
-    """The house said no: `code` is stable and to be acted on, `path` is the field that is wrong, `status` the HTTP status."""
-    def __init__(self, code: str, message: str, path: str | None = None, status: int = 0, retry_after: float = 0):
+    """The house said no: `code` is stable and to be acted on, `path` is the field that is wrong, `status` the HTTP status; `duplicate`: it is the first
+    answer to this id, which was asked before."""
+    def __init__(self, code: str, message: str, path: str | None = None, status: int = 0, retry_after: float = 0, duplicate: bool = False):
         super().__init__(f"{code}: {message}" + (f" (at {path})" if path else ""))
-        self.code, self.message, self.path, self.status, self.retry_after = code, message, path, status, retry_after
+        self.code, self.message, self.path, self.status, self.retry_after, self.duplicate = code, message, path, status, retry_after, duplicate
 
 
 class OutcomeUnknown(ApiError):
@@ -62,7 +63,9 @@ ROUTES: dict[str, Route] = {
     "kill.new": Route("POST", "/v1/kill"),
     "events.read": Route("GET", "/v1/events", False),
 }
-AGAIN = frozenset({"UNKNOWN", "UNREACHABLE", "UNAVAILABLE", "CLOSING", "STOPPED"})     # answers after which the same request is sent again: it may be unknown
+AGAIN = frozenset({"UNKNOWN", "UNREACHABLE", "UNAVAILABLE", "CLOSING", "STOPPED", "INTERNAL"})     # sent again after these: whether it was done is unknown
+OF_THIS_TRY = frozenset({401, 403, 408, 429})           # and 500 up: statuses of a no that may have been said before the house looked for the id
+OF_THE_MOMENT = frozenset({"NO_REFERENCE", "BAD_QUANTITY", "BAD_ANSWER"})       # codes that depend on what may have changed since an earlier try
 
 
 def route(name: str) -> Route:
@@ -91,13 +94,21 @@ def frame(name: str, body: Mapping[str, Any], client_id: str, expires: int) -> b
     return msgspec.json.encode({"op": name, "id": client_id, "body": body} | ({"expires": expires} if route(name).changes else {}))
 
 
-def fault(status: int, body: Any, retry_after: float = 0) -> ApiError:
+def settles(said: ApiError, unsure: bool) -> bool:
+    """Whether a no is one. `unsure`: an earlier try of the same request may have been done. Then a throttle, an expiry or a key that was switched off since
+    tell of the last try alone, and so the request is sent again: what the house then repeats as its first answer counts, whatever it is."""
+    if said.code in AGAIN:
+        return False
+    return not unsure or said.duplicate or not (said.status in OF_THIS_TRY or said.status >= 500 or said.code in OF_THE_MOMENT)
+
+
+def fault(status: int, body: Any, retry_after: float = 0, duplicate: bool = False) -> ApiError:
     """The error in an answer that is no success, whatever its shape."""
     told = body.get("error") if isinstance(body, Mapping) else None
     if not isinstance(told, Mapping):
         code = "BAD_ANSWER" if 400 <= status < 500 else "UNAVAILABLE"      # a success that cannot be read says nothing either
         return ApiError(code, f"HTTP status {status} with a body that is none of the house", None, status, retry_after)
-    return ApiError(str(told.get("code")), str(told.get("message")), told.get("path"), status, retry_after)
+    return ApiError(str(told.get("code")), str(told.get("message")), told.get("path"), status, retry_after, duplicate)
 
 
 def decimal(value: Number | None) -> str | None:
@@ -114,7 +125,7 @@ def _given(**fields: Any) -> dict[str, Any]:
 
 
 class Operations(Generic[R]):
-    """One method for each operation. `options`: client_id, expires and timeout, as `call` takes them."""
+    """One method for each operation. `options`: client_id, expires, again and timeout, as `call` takes them."""
     def call(self, name: str, body: Mapping[str, Any] | None = None, **options: Any) -> R:
         raise NotImplementedError
 

@@ -3,6 +3,7 @@
 Decides that a call without an answer is sent again, byte for byte, on the next connection, and that every subscription goes on where it stopped. It must
 not know a socket, a clock or chance. Raises nothing at a broken book: it asks for a new one.
 """
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -61,6 +62,7 @@ class Conversation:
     def __init__(self, logon: Callable[[str], dict[str, str]] | None = None):
         self.ready, self.welcome = False, dict[str, Any]()
         self.calls: dict[str, bytes] = {}               # client id -> the frame, in the order they were made
+        self.tries: Counter[str] = Counter()            # client id -> how often it went out
         self.books: dict[str, OrderBook] = {}
         self.tapes: set[str] = set()
         self.cursor: int | None = None                  # next number of the private stream; None: not wanted
@@ -74,16 +76,17 @@ class Conversation:
     # ------------------------------------------------------------------------------------------------------------------------------ wanted
     def call(self, client_id: str, frame: bytes) -> None:
         self.calls[client_id] = frame
-        if self.ready:
-            self._out.append(frame)
+        self.again(client_id)
 
     def again(self, client_id: str) -> None:
-        """The same bytes once more, after an answer that says nothing about the outcome."""
+        """The same bytes once more, after an answer that says nothing about the outcome; on the next connection they go out anyway."""
         if self.ready and client_id in self.calls:
+            self.tries[client_id] += 1
             self._out.append(self.calls[client_id])
 
     def forget(self, client_id: str) -> None:
         self.calls.pop(client_id, None)
+        self.tries.pop(client_id, None)
 
     def want_book(self, book: OrderBook) -> None:
         self.books[book.instrument] = book
@@ -149,7 +152,8 @@ class Conversation:
 
     def _welcomed(self, told: dict[str, Any]) -> Iterator[Happening]:
         self.ready, self.welcome = True, told
-        self._out.extend(self.calls.values())
+        for client_id in self.calls:
+            self.again(client_id)
         for book in self.books.values():
             self._say(op="subscribe", channel="book", instrument=book.instrument)
         for instrument in sorted(self.tapes):
@@ -160,8 +164,8 @@ class Conversation:
     def _answered(self, told: dict[str, Any]) -> Iterator[Happening]:
         client_id, status, body = told["id"], told["status"], told["body"]
         if client_id in self.calls:
-            good = 200 <= status < 300
-            yield Answered(client_id, Told(body, status, client_id, told["duplicate"]) if good else fault(status, body, told.get("retry_after", 0)))
+            yield Answered(client_id, Told(body, status, client_id, told["duplicate"]) if 200 <= status < 300 else
+                           fault(status, body, told.get("retry_after", 0), told["duplicate"]))
 
     def _following(self, told: dict[str, Any]) -> None:
         if self.cursor is not None and self._asked:

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cambist.client.calls import AGAIN, ApiError, Operations, OutcomeUnknown, Told, fault, http_request, route
+from cambist.client.calls import ApiError, Operations, OutcomeUnknown, Told, fault, http_request, route, settles
 from cambist.client.signing import request_headers
 from cambist.client.surroundings_shell import expiry, new_client_id, pause_before, private_key_of
 
@@ -41,18 +41,20 @@ class Client(Operations[Told]):
 
     # ---------------------------------------------------------------------------------------------------------------------------- private
     def call(self, name: str, body: Mapping[str, Any] | None = None, *, client_id: str | None = None, expires: int | None = None,
-             timeout: float | None = None) -> Told:
-        """Any operation by its name. To ask again about an unknown outcome, give the `client_id` and `expires` it had."""
+             again: bool | None = None, timeout: float | None = None) -> Told:
+        """Any operation by its name. To ask again about an unknown outcome, give the `client_id` and `expires` it had; whoever chooses an expiry for what was
+        never sent yet says so by `again=False`."""
         if self._private_key is None:
             raise ApiError("NO_KEY", f"{name} is private: this client was made without a key")
         method, target, sent = http_request(name, body or {})
-        client_id, expires, changes = client_id or new_client_id(), expires or expiry(), route(name).changes
+        changes, unsure = route(name).changes, expires is not None if again is None else again
+        client_id, expires = client_id or new_client_id(), expires or expiry()
         headers = request_headers(self._private_key, self._key, method, target, sent, expires, client_id if changes else "")
         if sent:
             headers["Content-Type"] = "application/json"
         patience = self._timeout if timeout is None else timeout
         try:
-            return self._insist(method, target, sent, headers, client_id, patience)
+            return self._insist(method, target, sent, headers, client_id, patience, changes, unsure)
         except _NoAnswer as silence:
             if changes:
                 raise OutcomeUnknown(name, client_id, expires, str(silence)) from silence.__cause__
@@ -93,8 +95,9 @@ class Client(Operations[Told]):
             raise ApiError("UNAVAILABLE", str(silence)) from silence.__cause__
 
     # ----------------------------------------------------------------------------------------------------------------------------- inside
-    def _insist(self, method: str, target: str, sent: bytes, headers: dict[str, str], client_id: str, patience: float) -> Told:
-        """The same request until it is answered; the first try is always made. Raises ApiError, _NoAnswer."""
+    def _insist(self, method: str, target: str, sent: bytes, headers: dict[str, str], client_id: str, patience: float, changes: bool = False,
+                unsure: bool = False) -> Told:
+        """The same request until it is answered; the first try is always made. `unsure`: an earlier one may have been done. Raises ApiError, _NoAnswer."""
         deadline, attempt = time.monotonic() + patience, 0
         while True:
             left = max(deadline - time.monotonic(), 0.05)
@@ -102,28 +105,32 @@ class Client(Operations[Told]):
                 answer = self._http.request(method, self._base + target, content=sent, headers=headers, timeout=httpx.Timeout(left, connect=min(left, 5.0)))
                 body, cause = _body(answer), None
                 if answer.is_success and isinstance(body, dict):
-                    return Told(body, answer.status_code, client_id, answer.headers.get("Cambist-Duplicate") == "true")
-                why = _why_unsure(answer, body)
+                    return Told(body, answer.status_code, client_id, _duplicate(answer))
+                why = _why_unsure(answer, body, unsure and changes)
             except httpx.TransportError as lost:
                 why, cause = f"no answer ({type(lost).__name__})", lost
             wait = pause_before(attempt)
             if time.monotonic() + wait >= deadline:
                 raise _NoAnswer(why) from cause
             time.sleep(wait)
-            attempt += 1
+            attempt, unsure = attempt + 1, True
 
 
-def _why_unsure(answer: httpx.Response, body: Any) -> str:
+def _why_unsure(answer: httpx.Response, body: Any, unsure: bool) -> str:
     """Why an answer says nothing about the outcome; one that says no is raised as ApiError."""
     wait = answer.headers.get("Retry-After", "0")
-    said = fault(answer.status_code, body, float(wait) if wait.isdigit() else 0)
-    if said.code not in AGAIN:
+    said = fault(answer.status_code, body, float(wait) if wait.isdigit() else 0, _duplicate(answer))
+    if settles(said, unsure):
         raise said
     return said.message
 
 
 class _NoAnswer(Exception):
     """Nothing that came says what became of it."""
+
+
+def _duplicate(answer: httpx.Response) -> bool:
+    return answer.headers.get("Cambist-Duplicate") == "true"
 
 
 def _body(answer: httpx.Response) -> Any:

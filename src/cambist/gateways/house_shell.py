@@ -22,9 +22,9 @@ from cambist.gateways import api, replies
 from cambist.gateways.api import Answer, failure
 from cambist.gateways.auth import NO_ID, AuthError, Keys, may, verify_logon
 from cambist.gateways.hearing import Hearing, Page, rows
-from cambist.gateways.operations import CANCELS, OPERATIONS, Known, Operation, Session, build, read_json, record, unknown
+from cambist.gateways.operations import CANCELS, OPERATIONS, Fields, Known, Operation, Session, build, read_json, record, unknown
 from cambist.gateways.throttle import Throttle, retry_after
-from cambist.messages import MAX_AMOUNT, AccountKind, BadRecord, Event
+from cambist.messages import MAX_AMOUNT, AccountKind, BadRecord, Event, Kind
 from cambist.opaque import Opaque
 from cambist.sections import Design
 
@@ -133,6 +133,14 @@ class Ear:
         """The stream cannot be followed any more: this ear is thrown away, and the next question makes another."""
         self.lost = True
         log.warning("an account is heard no more", account=self._account, code=code.name)
+
+
+def _made(kind: Kind, fields: Fields, id_hi: int, id_lo: int, expires: int, received: int) -> np.ndarray:
+    """Raises Wrong OVERFLOW where a number is too large for its field."""
+    try:
+        return record(kind, fields, id_hi, id_lo, expires, received)
+    except BadRecord:
+        raise Wrong("OVERFLOW", "$", f"a number of this request is larger than the house can count, {MAX_AMOUNT:,} of its smallest units") from None
 
 
 class House:
@@ -247,12 +255,14 @@ class House:
             raise Wrong("NO_ID", "$.id", "what changes something has a client id of its own: 32 hex digits (Cambist-Id over REST, id over WebSocket)")
         expires = self._expires(expires, received, running.window)
         ear = await self._ear(session.account)
-        known = await self._known(operation, session, asked, ear, running.words)
-        kind, fields = build(operation.name, asked, session, known)
         try:
-            made = record(kind, fields, id_hi, id_lo, expires, received)
-        except BadRecord:
-            raise Wrong("OVERFLOW", "$", f"a number of this request is larger than the house can count, {MAX_AMOUNT:,} of its smallest units") from None
+            kind, fields = build(operation.name, asked, session, await self._known(operation, session, asked, ear, running.words))
+            made = _made(kind, fields, id_hi, id_lo, expires, received)
+        except Wrong:
+            first = await self._first_answer(session, (id_hi, id_lo))
+            if not first:
+                raise
+            return replies.answer(operation, asked, session, running.words, first, (id_hi, id_lo))._replace(duplicate=True)
         with ear.expecting((id_hi, id_lo)) as tail:
             outcome = await self.link.ask(made, ASK_SECONDS)
             if outcome.events is None:
@@ -296,8 +306,13 @@ class House:
             return events
         if heard and heard[0]["kind"] == events[0]["kind"]:
             return heard
+        return await self._first_answer(session, client_id) or events
+
+    async def _first_answer(self, session: Session, client_id: tuple[int, int]) -> Rows:
+        """What this id was answered with, whatever was asked; empty if it was not, or too long ago. A retry may come when its order, its request or the
+        price it was made with is gone, and so cannot be made again: it is no less answered for that."""
         _, view = await self.link.read("answer", account=session.account, id_hi=client_id[0], id_lo=client_id[1])
-        return view["events"] if view["known"] else events
+        return view["events"] if view["known"] else []
 
     # ------------------------------------------------------------------------------------------------------------------------------------ ears
     async def _ear(self, account: int) -> Ear:

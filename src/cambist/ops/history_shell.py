@@ -33,7 +33,7 @@ class History:
     def __init__(self, path: Path, identity: str = "") -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.executescript("pragma journal_mode = wal; pragma synchronous = normal; pragma cache_size = -8000;")
+        self._db.executescript("pragma journal_mode = wal; pragma synchronous = normal; pragma cache_size = -2000;")
         self._db.row_factory = sqlite3.Row
         if self._about("version") != VERSION or self._about("identity") not in (None, identity):
             self.clear()

@@ -22,7 +22,7 @@ from cambist.ops.history_shell import History
 from cambist.ops.oversight import Held, Latch, held_shown, latches
 from cambist.ops.story import Find, Question, Read, Record, Reference, Row, Story, Subject, Window, tell
 
-RECORDS_MOST = 4_096                            # commands kept as read; they never change
+RECORDS_MOST = 1_024                            # commands kept as read; they never change
 TRADES_MOST = 200                               # measured for the page of latencies
 WATCHED_NS = 15 * 60 * 10**9                    # how long a trade's later stages are waited for
 MEASURE_SECONDS, SETTLE_NS = 1.0, 2 * 10**9     # how often trades are measured, and how long after a trade for the first time
