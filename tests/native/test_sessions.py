@@ -8,7 +8,7 @@ import pytest
 
 from cambist.door.client import StreamKind
 from cambist.door.protocol import (
-    HEAD, MAX_FRAME, MAX_STRANGER, Admitted, Bye, Challenge, Code, End, Events, Hello, Logon, Ping, Pull, Read, Received, Refused, Role, Session, Submit,
+    HEAD, MAX_FRAME, MAX_STRANGER, Admitted, Bye, Challenge, Code, End, Events, Hello, Logon, Ping, Read, Received, Refused, Role, Session, Submit,
     Subscribe, Verb, View, encode, logon_text,
 )
 from cambist.door.server_shell import Door
@@ -289,9 +289,11 @@ test_a_node_that_goes_away_ends_every_session = at_a_house(_a_node_that_goes_awa
 
 
 @pytest.mark.parametrize("view, argument, asked", [
-    ("account", b"", {"account": ME.account}), ("numbers", b"", {"actor": ME.actor}), ("answer", b'{"number": 3}', {"number": 3, "actor": ME.actor, "account": ME.account}),
+    ("account", b"", {"account": ME.account}), ("numbers", b"", {"actor": ME.actor}),
+    ("answer", b'{"number": 3}', {"number": 3, "actor": ME.actor, "account": ME.account}),
     ("answer", b'{"id_hi": 1, "id_lo": 2}', {"id_hi": 1, "id_lo": 2, "account": ME.account}), ("answer", b'{"sequence": 1}', None), ("answer", b"[[", None),
-    ("answer", b'{"number": 3, "actor": 1}', None), ("book", b'{"instrument": 1}', {"instrument": 1}), ("book", b"", None), ("record", b'{"sequence": 1}', None),
+    ("answer", b'{"number": 3, "actor": 1}', None), ("book", b'{"instrument": 1}', {"instrument": 1}), ("book", b"", None),
+    ("record", b'{"sequence": 1}', None),
     ("account", b"\xff", None), ("account", b'{"account": 1}', None), ("instruments", b"", {}), ("held", b"", None)])
 def test_only_these_questions_are_asked_for_a_session(view, argument, asked):
     assert own_argument(Read(1, view, 0, argument), ME) == asked

@@ -65,7 +65,8 @@ class Listener:
 def funded(door):
     """Money for acme, and a price of each source."""
     with Client(door) as client:
-        client.submit(command(Kind.DEPOSIT, actor=KEY["custodian"], account=ACCOUNT["acme"], custody=ACCOUNT["usd-bank"], asset=ASSET["USD"], amount=10**15, id_lo=1))
+        client.submit(command(Kind.DEPOSIT, actor=KEY["custodian"], account=ACCOUNT["acme"], custody=ACCOUNT["usd-bank"], asset=ASSET["USD"],
+                              amount=10**15, id_lo=1))
         for source, number in SOURCE.items():
             client.submit(command(Kind.SOURCE_PRICE, actor=KEY[f"feed-{source}"], instrument=INSTRUMENT["BTC/USD-PF"], source=number, price=460_000))
 
