@@ -132,7 +132,8 @@ LOGON carries an Ed25519 signature by its key over the text `cambist-native-1`, 
 line feed. ADMITTED names the account and the actor that every record of the session must name; `highest` is the highest number of this key's numbered requests
 that was applied, so the next one is one more; `events` the number of the account's newest event. Until then no frame may have more than 1,024 bytes, and five
 seconds are given. What follows is as above, but for this: streams are ACCOUNT (account 0 or its own) and PUBLIC, the position in EVENTS and VIEW is 0, there
-are no attachments, and views are `account`, `numbers`, `instruments` without an argument, `book` by `instrument`, `answer` by `number` or by `id_hi` and `id_lo`.
+are no attachments, and views are `account`, `numbers`, `instruments` without an argument, `book` by `instrument`,
+`answer` by `number` or by `id_hi` and `id_lo`.
 A session whose answers may be lost is ended; it logs on again and goes on behind `highest`. [native.md](native.md) has an example.
 """
 
