@@ -74,8 +74,8 @@ function connect() {
         }
         more();
         if (Object.keys(told.answers).length >= Number(count)) {
-            console.log(JSON.stringify(told));
-            process.exit(0);
+            process.stdout.write(JSON.stringify(told), () => process.exit(0));
+            socket.removeAllListeners("data");
         }
     };
     socket.on("data", data => {
