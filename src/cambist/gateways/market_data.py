@@ -42,6 +42,7 @@ class _Side:
     def __init__(self, side: Side, levels: Sequence[Sequence[int]] = ()):
         self.best_last, self.prices, self.edge = side is Side.BUY, list[int](), levels[SHOWN - 1][0] if len(levels) > SHOWN else None
         self.quantity: dict[int, tuple[int, int]] = {}  # price -> quantity, orders
+        self.words: dict[int, Pair] = {}                # price -> what is sent of it: a snapshot spells only what changed since the last
         for price, quantity, orders in levels:
             self.put(price, quantity, orders)
 
@@ -53,6 +54,7 @@ class _Side:
         """Whether that changed anything that is shown."""
         if self.edge is not None and (price < self.edge if self.best_last else price > self.edge):
             return False
+        self.words.pop(price, None)
         if quantity == 0:
             if self.quantity.pop(price, None) is None:
                 return False
@@ -150,8 +152,14 @@ class Book:
         return checksum(*self.levels(CHECKED))
 
     def _pair(self, side: Side, price: int) -> Pair:
-        quantity = self._sides[side].quantity.get(price, (0, 0))[0]
-        return self._dictionary.price_out(price, self.listed), self._dictionary.quantity_out(quantity, self.listed)
+        levels = self._sides[side]
+        pair = levels.words.get(price)
+        if pair is None:
+            quantity = levels.quantity.get(price, (0, 0))[0]
+            pair = self._dictionary.price_out(price, self.listed), self._dictionary.quantity_out(quantity, self.listed)
+            if quantity:
+                levels.words[price] = pair
+        return pair
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {"op": "book", "type": kind, "instrument": self.listed.symbol, "epoch": self.epoch}
