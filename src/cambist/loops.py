@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numba import config, njit, types
 
-COMPILED = not config.DISABLE_JIT
+COMPILED = not config.DISABLE_JIT                       # type: ignore[attr-defined]
 HOW = {"boundscheck": False, "error_model": "numpy", "nogil": True}
 LOOPS: list[tuple[Any, tuple[Any, ...]]] = []           # each with its signature, in the order of declaration
 Function = TypeVar("Function", bound=Callable)
@@ -22,7 +22,7 @@ def loop(*parameters: Any) -> Callable[[Function], Function]:
         if not COMPILED:
             return function
         from numba.np.numpy_support import from_dtype
-        made = njit(**HOW)(function)
+        made: Any = njit(**HOW)(function)
         LOOPS.append((made, tuple(types.int64 if each is int else types.Array(from_dtype(np.dtype(each)), 1, "C") for each in parameters)))
         return made
     return declared

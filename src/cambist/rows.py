@@ -26,4 +26,3 @@ def joined(parts: Iterable[np.ndarray], dtype: np.dtype) -> np.ndarray:
     for part in parts:
         whole += raw(part)
     return np.frombuffer(whole, dtype) if whole else np.empty(0, dtype)
-
