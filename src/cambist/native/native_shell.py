@@ -253,6 +253,7 @@ class Native(Door):
         self._grown: set[tuple[StreamKind, int]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._design = -1
+        self.deaf: asyncio.Future[None] = asyncio.get_running_loop().create_future()        # fails when nothing more can be heard
         self.link.on_change.append(self._changed)
 
     async def start(self) -> None:
@@ -261,7 +262,7 @@ class Native(Door):
         await self.look_at_design()
         self.streams = await asyncio.to_thread(self._numbered)
         self._blocks = Blocks(self.streams.position)
-        following = self.link.follow(StreamKind.ALL, 0, self.streams.last_number(ALL) + 1, self._heard, credit=MAX_CREDIT)
+        following = self.link.follow(StreamKind.ALL, 0, self.streams.last_number(ALL) + 1, self._heard, self._deaf, credit=MAX_CREDIT)
         await following.started()
         self.open_for_business = self.link.connected
 
@@ -318,7 +319,7 @@ class Native(Door):
 
     def _push(self) -> None:
         self._pushing = False
-        if not self._on_way and self.open_for_business and (frame := self.gathering.frame()) is not None:
+        if not self._on_way and self.open_for_business and self.link.connected and (frame := self.gathering.frame()) is not None:
             self._on_way = True
             self.link.post(frame, b"", self._answered)
             self._stir()
@@ -360,6 +361,10 @@ class Native(Door):
             self._telling = True
             asyncio.get_running_loop().call_soon(self._tell)
 
+    def _deaf(self, code: Code) -> None:
+        """The house cannot be followed any more: whoever is outside would wait for events that never come, so the part ends and is started anew."""
+        self.deaf.set_exception(RefusedByDoor(Refused(0, code, 0, "the stream of the house")))
+
     def _tell(self) -> None:
         self._telling, grown = False, self._grown
         self._grown = set()
@@ -396,15 +401,26 @@ async def serve_native(native: Native) -> None:
         starting.result()
         server = await native.listen()
         part.ready(part.url("native", "tcp"))
-        while not part.stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(stopping), LOOK_SECONDS)
-                break
-            with contextlib.suppress(OSError):          # asked again later
-                await native.look_at_design()
+        await until_stopped(native)
         server.close()
         await native.leave()
     finally:
         for task in (starting, stopping):
             task.cancel()
         await native.link.close()
+
+
+async def until_stopped(native: Native) -> None:
+    """Looks at the running design now and then. Raises RefusedByDoor when the house cannot be heard any more, after every session was told."""
+    stopping = asyncio.create_task(native.part.stop.wait())
+    try:
+        while not native.part.stop.is_set():
+            await asyncio.wait((stopping, native.deaf), timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if native.deaf.done():
+                await native.leave(Code.STOPPED, "log on again and go on behind the highest number")
+                native.deaf.result()
+            if not native.part.stop.is_set():
+                with contextlib.suppress(OSError):      # asked again later
+                    await native.look_at_design()
+    finally:
+        stopping.cancel()
