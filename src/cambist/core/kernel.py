@@ -34,7 +34,7 @@ from cambist.core.control import approve, change_control, check_control, deny, h
 from cambist.core.emit import begin, echo, put, refuse
 from cambist.core.layout import COMMAND, MIN_EVENTS, PLACES, STATE, as_command, seen_as
 from cambist.core.ledger import check_transfer, deposit, move_custody, post_transfer, reverse_deposit, tell_transfer, wants_approval
-from cambist.core.memory import COMPILED, HOT, address, cold, hot, prefetch
+from cambist.core.memory import COMPILED, HOT, address, cold, entry, hot, prefetch
 from cambist.core.orders import amend_order, cancel_all, cancel_order, new_order, work_taker
 from cambist.core.pools import ORDER_TAG, POSITION_TAG, home
 from cambist.core.rfq import accept_quote, cancel_request, quote, request_quote, withdraw_quote
@@ -366,7 +366,7 @@ if COMPILED:
     _group = njit(**HOT)(_group)
     _refuse_group_record = njit(**HOT)(_refuse_group_record)
     SIGNATURE = (types.Array(from_dtype(STATE), 1, "C"), types.Array(from_dtype(COMMAND), 1, "C"), types.int64, types.int64, types.int64)
-    apply = njit(**HOT)(_apply)
+    apply = entry(_apply)
 else:
     SIGNATURE = ()
     apply = _apply

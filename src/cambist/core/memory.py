@@ -87,6 +87,36 @@ if COMPILED:
         dispatcher.get_call_template = template
         return dispatcher
 
+    @contextlib.contextmanager
+    def _closed(name: str):
+        """What is linked into an entry point is called by nothing else: told so, the optimizer inlines what is called once and passes values in registers."""
+        optimize = JITCodeLibrary._optimize_final_module
+
+        def closed(library) -> None:
+            if library.name == name:
+                for function in library._final_module.functions:
+                    if not function.is_declaration and name not in function.name:
+                        function.linkage = "internal"
+            optimize(library)
+
+        JITCodeLibrary._optimize_final_module = closed
+        try:
+            yield
+        finally:
+            JITCodeLibrary._optimize_final_module = optimize
+
+    def entry(function: Callable):
+        """What Python calls: everything it uses is compiled with it, as one program."""
+        dispatcher = njit(**HOT)(function)
+        found = dispatcher.compile
+
+        def compile(signature):
+            with _closed(function.__name__):
+                return found(signature)
+
+        dispatcher.compile = compile
+        return dispatcher
+
     def hot(function: Callable):
         """On the match path: inlined into its caller."""
         return _declare(function, forceinline=True)
