@@ -1,18 +1,17 @@
 """Who owns what: balances, positions, credit rows, ids, and the sums that profit and loss is made of. Knows no instrument's rules."""
 from cambist.core import layout as at
-from cambist.core.layout import BALANCE, CAUSES, PLACES, STATE
+from cambist.core.layout import BALANCE, CAUSES, ORDER, POSITION, STATE, asset_rows
 from cambist.core.memory import cold, hot, wrap
 from cambist.core.pools import CREDIT_TAG, POSITION_TAG, find, remember, room_position, take_position
 from cambist.messages import ACCOUNT_BITS, ORDINAL_BITS, AccountKind
 
-ASSETS = PLACES["assets"]
-ORDINAL_MASK = (1 << ORDINAL_BITS) - 1
+ORDINAL_MASK, ACCOUNT_MASK = (1 << ORDINAL_BITS) - 1, (1 << ACCOUNT_BITS) - 1
 
 
 @hot
 def balance(state: STATE, account: int, asset: int) -> BALANCE:
     """The balance row of (account, asset); rows are dense."""
-    return at.balance_row(state, account * state.capacity[ASSETS] + asset)
+    return at.balance_row(state, account * asset_rows(state) + asset)
 
 
 @hot
@@ -37,14 +36,29 @@ def position_of(state: STATE, account: int, instrument: int):
         p.limit = 0
         p.account = account
         p.instrument = instrument
+        p.line = 0
         remember(state, POSITION_TAG, key, i)
     return i
 
 
-@hot
+@cold
 def credit_of(state: STATE, account: int, asset: int):
     """Row of the house's line to an account in an asset; 0 when there is none."""
     return find(state, CREDIT_TAG, (account << 32) | asset)
+
+
+@hot
+def line_of(state: STATE, p: POSITION, asset: int):
+    """Row of the line to a position's account in its instrument's quote asset; a line is never taken away, so it is looked up once."""
+    if p.line == 0:
+        p.line = credit_of(state, p.account, asset)
+    return p.line + 0
+
+
+@hot
+def account_of(o: ORDER):
+    """Whose order it is: its id says."""
+    return (o.id >> ORDINAL_BITS) & ACCOUNT_MASK
 
 
 @hot

@@ -5,7 +5,7 @@ Any price in the instrument's range costs memory only where something rests: a w
 which is taken when the first order comes and given back when the last goes. Best prices are tick numbers: bid -1 and ask `ticks` mean none.
 """
 from cambist.core import layout as at
-from cambist.core.emit import put
+from cambist.core.emit import of, say
 from cambist.core.layout import INSTRUMENT, ORDER, STATE
 from cambist.core.memory import clz, cold, ctz, hot, wrap
 from cambist.core.pools import give_page, room_page, take_page
@@ -170,8 +170,4 @@ def leave(state: STATE, b: INSTRUMENT, o: ORDER):
 def tell_level(state: STATE, b: INSTRUMENT, instrument: int, side: int, row: int):
     """What a level is now, for everyone; the row of one that is gone still holds its tick, and nothing else."""
     l = at.level(state, row)
-    e = at.event(state, put(state, Event.LEVEL, 0, instrument, 0, 0))
-    e.side = side
-    e.price = price_of(b, l.tick)
-    e.quantity = l.quantity
-    e.leaves = l.orders
+    say(state, of(Event.LEVEL, 0, side, 0), 0, instrument, 0, price_of(b, l.tick), l.quantity, l.orders)

@@ -310,6 +310,7 @@ def _change_cell(state: STATE, c: CELL):
     state.rfq_window = c.rfq_window
     state.approval_window = c.approval_window
     state.max_ttl = c.max_ttl
+    state.dropped_at = -1
     at.account(state, 0).answer_quota = HOUSE_QUOTA
     return c.cell + 0
 
@@ -409,6 +410,7 @@ def open_book(state: STATE, number: int):
     state.word_count = b.l3 + 1
     b.bid = -1
     b.ask = b.ticks
+    b.highest_ppm = max(b.maker_ppm, b.taker_ppm)
     b.reference_until = -1
 
 
@@ -431,6 +433,7 @@ def _change_fees(state: STATE, c: FEES):
     b.maker_ppm = c.maker_ppm
     b.taker_ppm = c.taker_ppm
     b.rfq_ppm = c.rfq_ppm
+    b.highest_ppm = max(b.maker_ppm, b.taker_ppm)
     return c.instrument + 0
 
 

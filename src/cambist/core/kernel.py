@@ -2,7 +2,7 @@
 
 Compiled once for all deployments: sizes are in the state, never in a type. Uncompiled, the same source runs over checked rows.
 """
-from numba import njit, types
+from numba import types
 
 from cambist.core import (
     accounts,
@@ -28,13 +28,13 @@ from cambist.core import (
     work,
 )
 from cambist.core import layout as at
-from cambist.core.authority import DUPLICATE, admit, belongs, check_actor, check_latches, drop_old, needs_second_person
+from cambist.core.authority import DUPLICATE, admit, check_actor, check_latches, needs_second_person, pass_time
 from cambist.core.configuration import change_configure, check_configure
 from cambist.core.control import approve, change_control, check_control, deny, hold_command
 from cambist.core.emit import begin, echo, put, refuse
-from cambist.core.layout import COMMAND, MIN_EVENTS, PLACES, STATE, as_command, seen_as
+from cambist.core.layout import COMMAND, MIN_EVENTS, PLACES, STATE, as_command, asset_rows, seen_as
 from cambist.core.ledger import check_transfer, deposit, move_custody, post_transfer, reverse_deposit, tell_transfer, wants_approval
-from cambist.core.memory import COMPILED, HOT, address, cold, entry, hot, prefetch
+from cambist.core.memory import COMPILED, Several, address, cold, element, entry, hot, prefetch
 from cambist.core.orders import amend_order, cancel_all, cancel_order, new_order, work_taker
 from cambist.core.pools import ORDER_TAG, POSITION_TAG, home
 from cambist.core.rfq import accept_quote, cancel_request, quote, request_quote, withdraw_quote
@@ -48,9 +48,10 @@ from cambist.messages import GROUP_MORE, MAX_GROUP, NUMBER_WINDOW, Event, Kind, 
      Kind.NEW_ORDER, Kind.CANCEL_ORDER, Kind.AMEND_ORDER, Kind.REQUEST_QUOTE, Kind.CANCEL_REQUEST, Kind.QUOTE, Kind.WITHDRAW_QUOTE, Kind.ACCEPT_QUOTE,
      Kind.DEPOSIT, Kind.REVERSE_DEPOSIT, Kind.MOVE_CUSTODY, Kind.TRANSFER, Kind.SOURCE_PRICE, Kind.NEW_CHILD, Kind.CANCEL_CHILD, Kind.CHILD_ACKED,
      Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN, Kind.SETTLE, Kind.HALT, Kind.APPROVE, Kind.DENY))
-EVENTS = PLACES["events"]
-SLOTS, ACCOUNTS, BALANCES, ASSETS, NUMBERS, ORDERS, POSITIONS = (
-    PLACES[name] for name in ("slots", "accounts", "balances", "assets", "numbers", "orders", "positions"))
+COMMANDS = Several(COMMAND)
+record = element(COMMAND)
+SLOTS, ACCOUNTS, BALANCES, NUMBERS, ORDERS, POSITIONS = (
+    PLACES[name] for name in ("slots", "accounts", "balances", "numbers", "orders", "positions"))
 SLOT_BYTES, ACCOUNT_BYTES, BALANCE_BYTES, NUMBER_BYTES, ORDER_BYTES, POSITION_BYTES = (
     dtype.itemsize for dtype in (layout.SLOT, layout.ACCOUNT, layout.BALANCE, layout.NUMBER, layout.ORDER, layout.POSITION))
 FAR, NEAR = 8, 4                                # how many commands ahead lines are asked for: first the index, then the rows it names
@@ -163,7 +164,7 @@ def _business(state: STATE, c: COMMAND, account: int):
         _fact(state, c, account)
 
 
-@hot
+@cold
 def _named(c: COMMAND):
     """What a refusal of the preamble says the command named."""
     kind = c.kind
@@ -184,13 +185,12 @@ def _release(state: STATE, c: COMMAND, account: int):
     state.told = 0
     reason = check_actor(state, held)
     if not reason:
-        state.told = belongs(state, held)
         reason = check_latches(state, held)
     if reason:
         refuse(state, state.told, reason, _named(held))
         return
     state.releasing = at.held(state, i).lapse
-    _business(state, held, belongs(state, held))
+    _business(state, held, state.told)
     state.releasing = 0
 
 
@@ -200,26 +200,31 @@ def _duplicate(state: STATE, account: int, first: int):
 
 
 @cold
+def _turn_away(state: STATE, c: COMMAND, reason: int):
+    if reason == DUPLICATE:
+        _duplicate(state, state.told, state.told_other)
+    else:
+        refuse(state, state.told, reason, _named(c))
+
+
+@hot
 def _one(state: STATE, c: COMMAND):
     """One command outside a group."""
     begin(state, c)
     reason = admit(state, c)
-    if reason == DUPLICATE:
-        _duplicate(state, state.told, state.told_other)
-    elif reason:
-        refuse(state, state.told, reason, _named(c))
+    if reason:
+        _turn_away(state, c, reason)
+    elif c.kind == Kind.APPROVE:
+        _release(state, c, state.told)
+    elif c.kind == Kind.DENY:
+        deny(state, as_deny(c), state.told)
     else:
-        account = belongs(state, c) if state.started else 0
-        if c.kind == Kind.APPROVE:
-            _release(state, c, account)
-        elif c.kind == Kind.DENY:
-            deny(state, as_deny(c), account)
-        else:
-            _business(state, c, account)
+        _business(state, c, state.told)
 
 
 # --------------------------------------------------------------------------------------------------------------- groups
-def _group_length(commands, first, total):
+@cold
+def _group_length(commands: COMMANDS, first: int, total: int):
     """Records of the group that begins here; negative when it is broken: too long, cut off by the entry's end, or of a kind that may not be grouped."""
     i = first
     good = True
@@ -235,7 +240,8 @@ def _group_length(commands, first, total):
     return length if good and length <= MAX_GROUP else -length
 
 
-def _group(state, commands, first, length):
+@cold
+def _group(state: STATE, commands: COMMANDS, first: int, length: int):
     """All or none: preambles, then postings one by one, taken back at the first refusal."""
     sequence = state.sequence + 0
     failed = False
@@ -275,7 +281,8 @@ def _group(state, commands, first, length):
             refuse(state, state.group_account[k], state.group_reason[k] if state.group_reason[k] else Reason.BAD_GROUP, 0)
 
 
-def _refuse_group_record(state, c):
+@cold
+def _refuse_group_record(state: STATE, c: COMMAND):
     begin(state, c)
     account = 0
     if state.started and 1 <= c.actor <= state.actor_count:
@@ -301,7 +308,7 @@ def _look_ahead(state: STATE, far: COMMAND, near: COMMAND):
         row = block + state.at[ACCOUNTS] + ACCOUNT_BYTES * far.account
         prefetch(row)
         prefetch(row + 64)
-        prefetch(block + state.at[BALANCES] + BALANCE_BYTES * (far.account * state.capacity[ASSETS]))
+        prefetch(block + state.at[BALANCES] + BALANCE_BYTES * (far.account * asset_rows(state)))
     if far.actor <= state.actor_count:
         prefetch(block + state.at[NUMBERS] + NUMBER_BYTES * (far.actor * NUMBER_WINDOW + far.id_lo % NUMBER_WINDOW))
     s = at.slot(state, _aimed_at(state, near))
@@ -321,25 +328,25 @@ def _apply(states, commands, first, limit, now):
     state = states[0]
     state.written = 0
     total = commands.shape[0]
+    end, room = min(total, first + limit), at.event_room(state) - MIN_EVENTS
     i = first
     while True:
         if at.taker(state, 0).active:
             work_taker(state)
             if at.taker(state, 0).active:
                 return i - first
-        if i >= total or i - first >= limit or state.written + MIN_EVENTS > state.capacity[EVENTS]:
+        if i >= end or state.written > room:
             return i - first
         if COMPILED and i + FAR < total:
-            _look_ahead(state, commands[i + FAR], commands[i + NEAR])
-        state.time = max(state.time, now)
+            _look_ahead(state, record(commands, i + FAR), record(commands, i + NEAR))
+        pass_time(state, now)
         state.sequence = state.sequence + 1
-        c = commands[i]
+        c = record(commands, i)
         if state.bad_group:
             state.bad_group = state.bad_group - 1
             _refuse_group_record(state, c)
             i += 1
             continue
-        drop_old(state)
         if is_work(state):
             do_work(state)
         if not c.flags & GROUP_MORE:
@@ -362,11 +369,7 @@ FINGERPRINT = memory.fingerprint((memory, layout, accounts, arithmetic, authorit
 if COMPILED:
     from numba.np.numpy_support import from_dtype
 
-    _group_length = njit(**HOT)(_group_length)
-    _group = njit(**HOT)(_group)
-    _refuse_group_record = njit(**HOT)(_refuse_group_record)
     SIGNATURE = (types.Array(from_dtype(STATE), 1, "C"), types.Array(from_dtype(COMMAND), 1, "C"), types.int64, types.int64, types.int64)
-    apply = entry(_apply)
 else:
     SIGNATURE = ()
-    apply = _apply
+apply = entry(_apply)

@@ -12,6 +12,7 @@ import mmap
 import struct
 import sys
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import llvmlite
 import numba
@@ -23,6 +24,11 @@ HOT = dict(boundscheck=False, error_model="numpy", nogil=True)
 LEAN = dict(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
+class Several(NamedTuple):
+    """The annotation of a parameter that is an array of records."""
+    dtype: np.dtype
+
+
 if COMPILED:
     from llvmlite import ir
     from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
@@ -32,6 +38,8 @@ if COMPILED:
     def _type_of(annotation) -> types.Type:
         if isinstance(annotation, np.dtype):
             return from_dtype(annotation)
+        if isinstance(annotation, Several):
+            return types.Array(from_dtype(annotation.dtype), 1, "C")
         if annotation is int:
             return types.int64
         raise TypeError(f"a kernel parameter is annotated with a dtype or int, not {annotation!r}")
@@ -163,6 +171,28 @@ if COMPILED:
     def wrap(x):
         return x
 
+    @intrinsic
+    def quotient(typingctx, a, b):
+        """a // b of a non-negative and a positive int64, without the questions a signed division asks."""
+        def codegen(context, builder, signature, args):
+            return builder.udiv(*args)
+        return types.int64(types.int64, types.int64), codegen
+
+    @intrinsic
+    def remainder(typingctx, a, b):
+        """a % b of a non-negative and a positive int64."""
+        def codegen(context, builder, signature, args):
+            return builder.urem(*args)
+        return types.int64(types.int64, types.int64), codegen
+
+    def _word_at(builder, state, offset: int):
+        """A word of the state that is set once, before anything is compiled against it: it need not be read again after a store."""
+        i64, i8 = ir.IntType(64), ir.IntType(8)
+        block = builder.bitcast(state, i8.as_pointer())
+        word = builder.load(builder.bitcast(builder.gep(block, [i64(offset)]), i64.as_pointer()))
+        word.set_metadata("invariant.load", builder.module.add_metadata([]))
+        return block, word
+
     def table(place: int, dtype: np.dtype, state_dtype: np.dtype):
         """The accessor of one table: row(state, i) is record i, unchecked."""
         record, state_type, size = from_dtype(dtype), from_dtype(state_dtype), dtype.itemsize
@@ -171,13 +201,34 @@ if COMPILED:
         @intrinsic
         def row(typingctx, state, i):
             def codegen(context, builder, signature, args):
-                i64 = ir.IntType(64)
-                block = builder.ptrtoint(args[0], i64)
-                start = builder.load(builder.inttoptr(builder.add(block, i64(start_at)), i64.as_pointer()))
-                place_of_row = builder.add(builder.add(block, start), builder.mul(args[1], i64(size)))
-                return builder.inttoptr(place_of_row, context.get_value_type(record))
+                block, start = _word_at(builder, args[0], start_at)
+                row_at = builder.gep(block, [builder.add(start, builder.mul(args[1], ir.IntType(64)(size)))])
+                return builder.bitcast(row_at, context.get_value_type(record))
             return record(state_type, types.int64), codegen
         return row
+
+    def rows(place: int, state_dtype: np.dtype):
+        """How many rows a table has."""
+        state_type, capacity_at = from_dtype(state_dtype), state_dtype.fields["capacity"][1] + 8 * place
+
+        @intrinsic
+        def count(typingctx, state):
+            def codegen(context, builder, signature, args):
+                return _word_at(builder, args[0], capacity_at)[1]
+            return types.int64(state_type), codegen
+        return count
+
+    def element(dtype: np.dtype):
+        """records[i] of an array whose place is known to be inside it."""
+        record = from_dtype(dtype)
+
+        @intrinsic
+        def take(typingctx, records, i):
+            def codegen(context, builder, signature, args):
+                data = context.make_array(signature.args[0])(context, builder, args[0]).data
+                return builder.gep(data, [args[1]])
+            return record(types.Array(record, 1, "C"), types.int64), codegen
+        return take
 
     def reinterpret(dtype: np.dtype, source: np.dtype):
         """See a record of one layout as another of the same bytes."""
@@ -186,7 +237,7 @@ if COMPILED:
         @intrinsic
         def see(typingctx, row):
             def codegen(context, builder, signature, args):
-                return builder.inttoptr(builder.ptrtoint(args[0], ir.IntType(64)), context.get_value_type(record))
+                return builder.bitcast(args[0], context.get_value_type(record))
             return record(source_type), codegen
         return see
 
@@ -196,7 +247,7 @@ else:
     def hot(function: Callable):
         return function
 
-    cold = hot
+    cold = entry = hot
 
     def address(record) -> int:
         return record._offset
@@ -213,6 +264,18 @@ else:
 
     def prefetch(address: int) -> None:
         return None
+
+    def quotient(a: int, b: int) -> int:
+        return a // b
+
+    def remainder(a: int, b: int) -> int:
+        return a % b
+
+    def rows(place: int, state_dtype: np.dtype):
+        return lambda state: state.capacity[place]
+
+    def element(dtype: np.dtype):
+        return lambda records, i: records[i]
 
     def table(place: int, dtype: np.dtype, state_dtype: np.dtype):
         layout, size = plan(dtype), dtype.itemsize

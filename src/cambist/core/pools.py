@@ -4,7 +4,7 @@ Decides nothing about meaning. Index: open addressing, linear probing, backward-
 """
 from cambist.core import layout as at
 from cambist.core.layout import PLACES, STATE
-from cambist.core.memory import cold, hot, wrap
+from cambist.core.memory import cold, hot, rows, wrap
 
 ORDER_TAG, REQUEST_TAG, QUOTE_TAG, CHILD_TAG, OBLIGATION_TAG, HELD_TAG, POSITION_TAG, CREDIT_TAG, ANSWER_TAG, FACT_TAG = range(1, 11)
 OBLIGATIONS, ANSWERS, FACTS = PLACES["obligations"], PLACES["answers"], PLACES["facts"]
@@ -13,7 +13,7 @@ SPREAD, TAGGED = -7046029254386353131, 0x2545F4914F6CDD1D    # odd multipliers (
 
 def pool(name: str, row):
     """take(state) -> row number or 0 when full; give(state, i); room(state)."""
-    place = PLACES[name]
+    place, count = PLACES[name], rows(PLACES[name], STATE)
 
     def take(state: STATE):                     # type: ignore[valid-type]
         i = state.free[place]
@@ -21,7 +21,7 @@ def pool(name: str, row):
             state.free[place] = row(state, i).next
             return i
         i = state.used[place] + 1
-        if i >= state.capacity[place]:
+        if i >= count(state):
             return 0
         state.used[place] = i
         return i
@@ -31,7 +31,7 @@ def pool(name: str, row):
         state.free[place] = i
 
     def room(state: STATE):                     # type: ignore[valid-type]
-        return 1 if state.free[place] or state.used[place] + 1 < state.capacity[place] else 0
+        return 1 if state.free[place] or state.used[place] + 1 < count(state) else 0
     return hot(take), hot(give), hot(room)
 
 

@@ -8,6 +8,8 @@ from numba import njit, types
 from cambist.core import layout as at
 from cambist.core.configuration import HOUSE_QUOTA, open_book
 from cambist.core.layout import CAUSES, KINDS, MAX_SOURCES, PLACES, REGISTERS_HASHED, STATE
+from cambist.core.accounts import account_of, position_of
+from cambist.core.authority import SECOND
 from cambist.core.matching import list_order
 from cambist.core.book import rest
 from cambist.core.memory import COMPILED, HOT
@@ -16,7 +18,6 @@ from cambist.core.pools import (
     CREDIT_TAG,
     HELD_TAG,
     OBLIGATION_TAG,
-    ORDER_TAG,
     POSITION_TAG,
     QUOTE_TAG,
     REQUEST_TAG,
@@ -41,8 +42,8 @@ def _relink_book(state, ticks, instruments, by_id):
         open_book(state, number)
     for i in range(1, state.used[ORDERS] + 1):
         o = at.order(state, i)
+        o.position = position_of(state, account_of(o), instruments[i])
         rest(state, at.instrument(state, instruments[i]), instruments[i], i, o, ticks[i])
-        remember(state, ORDER_TAG, o.id, i)
     for k in range(len(by_id)):
         list_order(state, by_id[k], at.order(state, by_id[k]))
 
@@ -102,9 +103,10 @@ def _relink_rest(state):
 
 def _relink(states, ticks, instruments, by_id):
     state = states[0]
+    state.second = state.time // SECOND
+    _relink_rest(state)
     _relink_book(state, ticks, instruments, by_id)
     _relink_quotes(state)
-    _relink_rest(state)
 
 
 if COMPILED:
@@ -188,7 +190,7 @@ def _fill_configuration(cell: "Cell", rows: Mapping[str, np.ndarray]) -> None:
     _columns(cell, "actors", m[:, 0], m, ("account", "person", "role", "enabled", "highest"), 1)
     m = rows["numbers"]
     place = m[:, 0] * NUMBER_WINDOW + m[:, 1] % NUMBER_WINDOW
-    _columns(cell, "numbers", place, m, ("number", "sequence"), 1)
+    _columns(cell, "numbers", place, m[:, 2:], ("sequence",), 0)
     m = rows["authority"]
     _columns(cell, "authority", m[:, 0] * KINDS + m[:, 1], m, ("scope", "second_person"), 2)
     m = rows["instruments"]
@@ -248,6 +250,6 @@ def _fill_orders(cell: "Cell", m: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     ticks, instruments = np.zeros(len(m) + 1, np.int64), np.zeros(len(m) + 1, np.int64)
     ticks[1:] = (m[:, 2] - b["min_price"]) // np.maximum(b["book_tick"], 1)
     instruments[1:] = m[:, 0]
-    cell.table["orders"]["side"][part] = m[:, 1]
-    _columns(cell, "orders", part, m, ("id", "account", "quantity", "leaves", "held", "fee_ppm", "self_trade", "post_only"), 4)
+    cell.table["orders"]["side"][part], cell.table["orders"]["id"][part] = m[:, 1], m[:, 4]
+    _columns(cell, "orders", part, m, ("quantity", "leaves", "held", "fee_ppm", "self_trade", "post_only"), 6)
     return ticks, instruments, 1 + np.argsort(m[:, 4], kind="stable")
