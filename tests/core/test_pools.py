@@ -16,7 +16,7 @@ if COMPILED:
     pytest.skip("These call the kernel's functions by themselves, uncompiled.", allow_module_level=True)
 SIZES = {"assets": 2, "accounts": 2, "actors": 2, "instruments": 1, "venues": 1, "positions": 4, "credit": 2, "orders": 6, "pages": 1, "words": 16,
          "requests": 2, "quotes": 2, "children": 2, "obligations": 5, "held": 2, "answers": 12, "facts": 5, "events": 2_048}
-TAGS = (pools.ORDER_TAG, pools.QUOTE_TAG, pools.POSITION_TAG)
+TAGS = (pools.REQUEST_TAG, pools.QUOTE_TAG, pools.POSITION_TAG)
 
 
 @pytest.fixture

@@ -15,17 +15,29 @@ def balance(state: STATE, account: int, asset: int) -> BALANCE:
 
 
 @hot
+def following_id(state: STATE, account: int):
+    """The id that the account's next thing will have: cell | account | ordinal."""
+    return wrap(state.cell << (ORDINAL_BITS + ACCOUNT_BITS)) | (account << ORDINAL_BITS) | (at.account(state, account).ordinal + 1)
+
+
+@hot
 def next_id(state: STATE, account: int):
-    """A new id: cell | account | the account's next ordinal."""
+    """A new id."""
+    id = following_id(state, account)
     owner = at.account(state, account)
     owner.ordinal = owner.ordinal + 1
-    return wrap(state.cell << (ORDINAL_BITS + ACCOUNT_BITS)) | (account << ORDINAL_BITS) | owner.ordinal
+    return id
+
+
+@hot
+def position_key(account: int, instrument: int):
+    return (account << 32) | instrument
 
 
 @cold
 def position_of(state: STATE, account: int, instrument: int):
     """Row of the position, made when it is first asked for; 0 when the table is full. An empty row is no state."""
-    key = (account << 32) | instrument
+    key = position_key(account, instrument)
     i = find(state, POSITION_TAG, key)
     if i == 0 and room_position(state):
         i = take_position(state)

@@ -129,17 +129,17 @@ def _check_number(state: STATE, c: COMMAND):
             return Reason.NUMBER_GAP
         if c.id_lo <= a.highest - NUMBER_WINDOW:
             return Reason.NUMBER_OLD
-        state.told_other = at.number(state, _place_of_number(c)).sequence
+        state.told_other = at.number(state, place_of_number(c)).sequence
         return DUPLICATE
     if c.expires and c.expires <= state.time:
         return Reason.EXPIRED
     a.highest = c.id_lo
-    at.number(state, _place_of_number(c)).sequence = state.sequence
+    at.number(state, place_of_number(c)).sequence = state.sequence
     return Reason.NONE
 
 
 @hot
-def _place_of_number(c: COMMAND):
+def place_of_number(c: COMMAND):
     return c.actor * NUMBER_WINDOW + (c.id_lo & NUMBER_WINDOW - 1)
 
 

@@ -28,20 +28,21 @@ from cambist.core import (
     work,
 )
 from cambist.core import layout as at
-from cambist.core.authority import DUPLICATE, admit, check_actor, check_latches, needs_second_person, pass_time
+from cambist.core.authority import DUPLICATE, admit, check_actor, check_latches, needs_second_person, pass_time, place_of_number
 from cambist.core.configuration import change_configure, check_configure
 from cambist.core.control import approve, change_control, check_control, deny, hold_command
 from cambist.core.emit import begin, echo, put, refuse
-from cambist.core.layout import COMMAND, MIN_EVENTS, PLACES, STATE, as_command, asset_rows, seen_as
+from cambist.core.layout import COMMAND, MIN_EVENTS, STATE, as_command, seen_as
 from cambist.core.ledger import check_transfer, deposit, move_custody, post_transfer, reverse_deposit, tell_transfer, wants_approval
 from cambist.core.memory import COMPILED, Several, address, cold, element, entry, hot, prefetch
 from cambist.core.orders import amend_order, cancel_all, cancel_order, new_order, work_taker
-from cambist.core.pools import ORDER_TAG, POSITION_TAG, home
+from cambist.core.accounts import balance, following_id, position_key
+from cambist.core.pools import POSITION_TAG, ROW_MASK, home, mark_of, order_home
 from cambist.core.rfq import accept_quote, cancel_request, quote, request_quote, withdraw_quote
 from cambist.core.routing import cancel_child, child_acked, child_closed, child_filled, child_unknown, new_child, source_price
 from cambist.core.settlement import begin_cut_off, check_settle, settle
 from cambist.core.work import do_work, is_work
-from cambist.messages import GROUP_MORE, MAX_GROUP, NUMBER_WINDOW, Event, Kind, Reason
+from cambist.messages import GROUP_MORE, MAX_GROUP, Event, Kind, Reason
 
 (as_new_order, as_cancel_order, as_amend, as_ask, as_cancel_request, as_quote, as_withdraw, as_accept, as_deposit, as_reverse, as_move, as_transfer,
  as_price, as_new_child, as_cancel_child, as_acked, as_filled, as_closed, as_unknown, as_settle, as_halt, as_approve, as_deny) = (seen_as(k) for k in (
@@ -50,11 +51,8 @@ from cambist.messages import GROUP_MORE, MAX_GROUP, NUMBER_WINDOW, Event, Kind, 
      Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN, Kind.SETTLE, Kind.HALT, Kind.APPROVE, Kind.DENY))
 COMMANDS = Several(COMMAND)
 record = element(COMMAND)
-SLOTS, ACCOUNTS, BALANCES, NUMBERS, ORDERS, POSITIONS = (
-    PLACES[name] for name in ("slots", "accounts", "balances", "numbers", "orders", "positions"))
-SLOT_BYTES, ACCOUNT_BYTES, BALANCE_BYTES, NUMBER_BYTES, ORDER_BYTES, POSITION_BYTES = (
-    dtype.itemsize for dtype in (layout.SLOT, layout.ACCOUNT, layout.BALANCE, layout.NUMBER, layout.ORDER, layout.POSITION))
-FAR, NEAR = 8, 4                                # how many commands ahead lines are asked for: first the index, then the rows it names
+BALANCE_BYTES = layout.BALANCE.itemsize
+FAR, NEAR, HERE = 12, 8, 4                      # how many commands ahead lines are asked for: the index, the rows it names, their neighbours
 
 
 # ------------------------------------------------------------------------------------------------------------- dispatch
@@ -291,31 +289,48 @@ def _refuse_group_record(state: STATE, c: COMMAND):
 
 
 # --------------------------------------------------------------------------------------------------------------- ahead
+# No branch asks what kind of command is to come, since nobody could guess it: a kind's lines are asked for of every kind, and are the same few for others.
 @hot
-def _aimed_at(state: STATE, c: COMMAND):
-    """The index slot a command will look up first: its order, or its account's position."""
-    if c.kind == Kind.NEW_ORDER:
-        return home(state, POSITION_TAG, (c.account << 32) | c.instrument)
-    return home(state, ORDER_TAG, c.a0)
+def _look_far(state: STATE, c: COMMAND):
+    """Who sends a command, and where the indexes have what it names."""
+    if c.account <= state.account_count:
+        prefetch(address(at.account(state, c.account)))
+        prefetch(address(balance(state, c.account, 0)) + BALANCE_BYTES)
+        prefetch(address(balance(state, c.account, 0)) + 2 * BALANCE_BYTES)
+    if c.actor <= state.actor_count:
+        prefetch(address(at.actor(state, c.actor)))
+        prefetch(address(at.number(state, place_of_number(c))))
+    prefetch(address(at.slot(state, home(state, POSITION_TAG, position_key(c.account, c.instrument)))))
+    prefetch(address(at.order_slot(state, order_home(state, mark_of(c.a0)))))
 
 
 @hot
-def _look_ahead(state: STATE, far: COMMAND, near: COMMAND):
+def _look_near(state: STATE, c: COMMAND):
+    """What the indexes say; for a new order also where its id will be put, and which order its account's list will be joined to."""
+    prefetch(address(at.position_row(state, at.slot(state, home(state, POSITION_TAG, position_key(c.account, c.instrument))).row)))
+    prefetch(address(at.order(state, at.order_slot(state, order_home(state, mark_of(c.a0))).word & ROW_MASK)))
+    if c.account <= state.account_count:
+        prefetch(address(at.order_slot(state, order_home(state, mark_of(following_id(state, c.account))))))
+        prefetch(address(at.order(state, at.account(state, c.account).last_order)))
+
+
+@hot
+def _look_here(state: STATE, c: COMMAND):
+    """The neighbours of an order that is about to leave: in its level, and in its account's list."""
+    o = at.order(state, at.order_slot(state, order_home(state, mark_of(c.a0))).word & ROW_MASK)
+    prefetch(address(at.level(state, o.level)))
+    prefetch(address(at.order(state, o.next)))
+    prefetch(address(at.order(state, o.prev)))
+    prefetch(address(at.order(state, o.after)))
+    prefetch(address(at.order(state, o.before)))
+
+
+@hot
+def _look_ahead(state: STATE, far: COMMAND, near: COMMAND, here: COMMAND):
     """Ask for the cache lines that the commands to come will read; what they hold decides nothing here."""
-    block = address(state)
-    prefetch(block + state.at[SLOTS] + SLOT_BYTES * _aimed_at(state, far))
-    if far.account <= state.account_count:
-        row = block + state.at[ACCOUNTS] + ACCOUNT_BYTES * far.account
-        prefetch(row)
-        prefetch(row + 64)
-        prefetch(block + state.at[BALANCES] + BALANCE_BYTES * (far.account * asset_rows(state)))
-    if far.actor <= state.actor_count:
-        prefetch(block + state.at[NUMBERS] + NUMBER_BYTES * (far.actor * NUMBER_WINDOW + far.id_lo % NUMBER_WINDOW))
-    s = at.slot(state, _aimed_at(state, near))
-    if near.kind == Kind.NEW_ORDER:
-        prefetch(block + state.at[POSITIONS] + POSITION_BYTES * s.row)
-    else:
-        prefetch(block + state.at[ORDERS] + ORDER_BYTES * s.row)
+    _look_far(state, far)
+    _look_near(state, near)
+    _look_here(state, here)
 
 
 # ---------------------------------------------------------------------------------------------------------------- apply
@@ -338,7 +353,7 @@ def _apply(states, commands, first, limit, now):
         if i >= end or state.written > room:
             return i - first
         if COMPILED and i + FAR < total:
-            _look_ahead(state, record(commands, i + FAR), record(commands, i + NEAR))
+            _look_ahead(state, record(commands, i + FAR), record(commands, i + NEAR), record(commands, i + HERE))
         pass_time(state, now)
         state.sequence = state.sequence + 1
         c = record(commands, i)

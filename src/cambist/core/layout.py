@@ -58,13 +58,14 @@ ANSWER = np.dtype([("id_hi", I), ("id_lo", I), ("sequence", I), ("accepted_at", 
 NUMBER = np.dtype([("sequence", I)])             # a key's numbers have no gap: the place says which of the last ones it is
 FLOW = np.dtype([("amount", I)])
 SLOT = np.dtype([("key", I), ("row", H), ("tag", H)])
+ORDER_SLOT = np.dtype([("word", I)])              # an order's mark (31 bits of its id, mixed) and its row
 TIMER = np.dtype([("time", I), ("id", I), ("kind", H), ("row", H), ("place", H), ("next", H)])
 PLACE = np.dtype([("timer", H)])
 
 TABLES = {"assets": ASSET, "accounts": ACCOUNT, "actors": ACTOR, "dealers": DEALER, "authority": AUTHORITY, "instruments": INSTRUMENT, "sources": SOURCE,
           "venues": VENUE, "stops": STOP, "balances": BALANCE, "positions": POSITION, "credit": CREDIT, "orders": ORDER, "levels": LEVEL, "words": WORD,
           "pages": PAGE, "taker": TAKER, "requests": REQUEST, "quotes": QUOTE, "children": CHILD, "obligations": OBLIGATION, "held": HELD,
-          "answers": ANSWER, "facts": ANSWER, "numbers": NUMBER, "flows": FLOW, "slots": SLOT, "timers": TIMER, "heap": PLACE, "events": EVENT}
+          "answers": ANSWER, "facts": ANSWER, "numbers": NUMBER, "flows": FLOW, "slots": SLOT, "order_slots": ORDER_SLOT, "timers": TIMER, "heap": PLACE, "events": EVENT}
 PLACES = {name: i for i, name in enumerate(TABLES)}
 
 STATE = np.dtype([
@@ -74,7 +75,7 @@ STATE = np.dtype([
     ("asset_count", I), ("account_count", I), ("actor_count", I), ("instrument_count", I), ("venue_count", I), ("dealer_count", I), ("word_count", I),
     ("quota_sum", I), ("house", I), ("fees", I), ("suspense", I), ("deficit", I),
     ("sweep_first", I), ("sweep_last", I), ("book_sweep_first", I), ("book_sweep_last", I),
-    ("answers_first", I), ("answers_next", I), ("facts_first", I), ("facts_next", I), ("slot_mask", I), ("slot_shift", I), ("timer_count", I),
+    ("answers_first", I), ("answers_next", I), ("facts_first", I), ("facts_next", I), ("slot_mask", I), ("slot_shift", I), ("order_mask", I), ("mark_shift", I), ("timer_count", I),
     ("second", I), ("dropped_at", I),                        # the time in seconds; when what was past its window was last dropped
     ("scratch", I, MAX_SOURCES),
     ("schedule", I, 64), ("chain", I, 8), ("bad_group", I), ("group_reason", I, MAX_GROUP), ("group_account", I, MAX_GROUP), ("group_other", I, MAX_GROUP),
@@ -85,7 +86,7 @@ REGISTERS_HASHED = ("time", "sequence", "started", "cell", "answer_window", "fac
                     "killed_all", "kill_sweep", "cut_off", "matches")
 
 (asset, account, actor, dealer, authority, instrument, source, venue, stop, balance_row, position_row, credit_row, order, level, word, page, taker, request,
- quote, child, obligation, held, answer, fact, number, flow, slot, timer, heap, event) = (table(PLACES[n], d, STATE) for n, d in TABLES.items())
+ quote, child, obligation, held, answer, fact, number, flow, slot, order_slot, timer, heap, event) = (table(PLACES[n], d, STATE) for n, d in TABLES.items())
 
 event_room = rows(PLACES["events"], STATE)
 asset_rows = rows(PLACES["assets"], STATE)
@@ -132,6 +133,7 @@ def sizes(**wanted: int) -> dict[str, int]:
     rows["numbers"] = rows["actors"] * NUMBER_WINDOW
     rows["flows"] = rows["assets"] * CAUSES
     rows["timers"] = rows["heap"] = rows["requests"] + rows["quotes"] + rows["held"] + rows["children"]
-    keys = sum(rows[n] for n in ("positions", "credit", "orders", "requests", "quotes", "children", "obligations", "held", "answers", "facts"))
+    keys = sum(rows[n] for n in ("positions", "credit", "requests", "quotes", "children", "obligations", "held", "answers", "facts"))
     rows["slots"] = 1 << (2 * keys - 1).bit_length()
+    rows["order_slots"] = 1 << (2 * rows["orders"] - 1).bit_length()
     return rows

@@ -9,7 +9,7 @@ from cambist.core.book import highest_below, leave, level_at, lowest_above, pric
 from cambist.core.emit import of, say, write
 from cambist.core.layout import INSTRUMENT, ORDER, POSITION, ROOM, STATE, TAKER
 from cambist.core.memory import cold, hot
-from cambist.core.pools import ORDER_TAG, forget, give_order, remember
+from cambist.core.pools import forget_order, give_order, remember_order
 from cambist.core.risk import amount, change_hold, hold_of
 from cambist.core.trades import post_trade
 from cambist.messages import Event, Liquidity, Reason, SelfTrade, Side
@@ -45,7 +45,7 @@ def list_order(state: STATE, i: int, o: ORDER):
     owner.last_order = i
     owner.open_orders = owner.open_orders + 1
     o.known = 1
-    remember(state, ORDER_TAG, o.id, i)
+    remember_order(state, o.id, i)
 
 
 @cold
@@ -63,7 +63,7 @@ def drop_order(state: STATE, i: int):
         else:
             owner.last_order = o.before
         owner.open_orders = owner.open_orders - 1
-        forget(state, ORDER_TAG, o.id, i)
+        forget_order(state, o.id, i)
     give_order(state, i)
 
 

@@ -7,7 +7,7 @@ from cambist.core.emit import done, echo, of, refuse, say
 from cambist.core.layout import INSTRUMENT, ORDER, STATE, TAKER, L
 from cambist.core.matching import change_open, crosses, fillable, is_dying, rest_order, withdraw_order, work_taker
 from cambist.core.memory import cold, hot
-from cambist.core.pools import ORDER_TAG, find, room_order, take_order
+from cambist.core.pools import find_order, room_order, take_order
 from cambist.core.risk import (
     amount_up,
     change_hold,
@@ -154,7 +154,7 @@ def new_order(state: STATE, c: NEW):
 @hot
 def _own_order(state: STATE, account: int, id: int):
     """Row of an order that is there and belongs to the account, or 0."""
-    i = find(state, ORDER_TAG, id)
+    i = find_order(state, id)
     return i if i and account_of(at.order(state, i)) == account else 0
 
 
