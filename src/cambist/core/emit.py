@@ -26,6 +26,26 @@ def write(state: STATE, what: int, account: int, instrument: int, id: int, other
 
 
 @hot
+def answer(state: STATE, what: int, account: int, instrument: int, id: int, price: int, quantity: int, leaves: int):
+    """The event that answers the command at work: what became of an order."""
+    i = state.written + 0
+    e = as_wide(event(state, i))
+    e.what = what | (state.e_command << 48)
+    e.who = account | wrap(instrument << 32)
+    e.sequence = state.sequence
+    e.id = id
+    e.other = 0
+    e.price = price
+    e.quantity = quantity
+    e.leaves = leaves
+    e.amount = 0
+    e.fee = 0
+    e.id_hi = state.e_id_hi
+    e.id_lo = state.e_id_lo
+    state.written = i + 1
+
+
+@hot
 def of(kind: int, reason: int, side: int, liquidity: int):
     """The first word of an event."""
     return kind | (reason << 16) | (side << 32) | (liquidity << 40)

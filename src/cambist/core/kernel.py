@@ -51,7 +51,7 @@ from cambist.messages import GROUP_MORE, MAX_GROUP, Event, Kind, Reason
      Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN, Kind.SETTLE, Kind.HALT, Kind.APPROVE, Kind.DENY))
 COMMANDS = Several(COMMAND)
 record = element(COMMAND)
-BALANCE_BYTES = layout.BALANCE.itemsize
+AIMS = layout.AIMS - 1
 FAR, NEAR, HERE = 12, 8, 4                      # how many commands ahead lines are asked for: the index, the rows it names, their neighbours
 
 
@@ -291,33 +291,37 @@ def _refuse_group_record(state: STATE, c: COMMAND):
 # --------------------------------------------------------------------------------------------------------------- ahead
 # No branch asks what kind of command is to come, since nobody could guess it: a kind's lines are asked for of every kind, and are the same few for others.
 @hot
-def _look_far(state: STATE, c: COMMAND):
+def _look_far(state: STATE, c: COMMAND, k: int):
     """Who sends a command, and where the indexes have what it names."""
     if c.account <= state.account_count:
         prefetch(address(at.account(state, c.account)))
-        prefetch(address(balance(state, c.account, 0)) + BALANCE_BYTES)
-        prefetch(address(balance(state, c.account, 0)) + 2 * BALANCE_BYTES)
+        prefetch(address(balance(state, c.account, 1)))
     if c.actor <= state.actor_count:
         prefetch(address(at.actor(state, c.actor)))
         prefetch(address(at.number(state, place_of_number(c))))
-    prefetch(address(at.slot(state, home(state, POSITION_TAG, position_key(c.account, c.instrument)))))
-    prefetch(address(at.order_slot(state, order_home(state, mark_of(c.a0)))))
+    x = at.aim(state, k)
+    x.position = home(state, POSITION_TAG, position_key(c.account, c.instrument))
+    x.order = order_home(state, mark_of(c.a0))
+    prefetch(address(at.slot(state, x.position)))
+    prefetch(address(at.order_slot(state, x.order)))
 
 
 @hot
-def _look_near(state: STATE, c: COMMAND):
-    """What the indexes say; for a new order also where its id will be put, and which order its account's list will be joined to."""
-    prefetch(address(at.position_row(state, at.slot(state, home(state, POSITION_TAG, position_key(c.account, c.instrument))).row)))
-    prefetch(address(at.order(state, at.order_slot(state, order_home(state, mark_of(c.a0))).word & ROW_MASK)))
+def _look_near(state: STATE, c: COMMAND, k: int):
+    """What the indexes say; of a new order also where its id will be put, and which order its account's list will be joined to."""
+    x = at.aim(state, k)
+    prefetch(address(at.position_row(state, at.slot(state, x.position).row)))
+    x.row = at.order_slot(state, x.order).word & ROW_MASK
+    prefetch(address(at.order(state, x.row)))
     if c.account <= state.account_count:
         prefetch(address(at.order_slot(state, order_home(state, mark_of(following_id(state, c.account))))))
         prefetch(address(at.order(state, at.account(state, c.account).last_order)))
 
 
 @hot
-def _look_here(state: STATE, c: COMMAND):
+def _look_here(state: STATE, k: int):
     """The neighbours of an order that is about to leave: in its level, and in its account's list."""
-    o = at.order(state, at.order_slot(state, order_home(state, mark_of(c.a0))).word & ROW_MASK)
+    o = at.order(state, at.aim(state, k).row)
     prefetch(address(at.level(state, o.level)))
     prefetch(address(at.order(state, o.next)))
     prefetch(address(at.order(state, o.prev)))
@@ -326,11 +330,11 @@ def _look_here(state: STATE, c: COMMAND):
 
 
 @hot
-def _look_ahead(state: STATE, far: COMMAND, near: COMMAND, here: COMMAND):
+def _look_ahead(state: STATE, commands: COMMANDS, i: int):
     """Ask for the cache lines that the commands to come will read; what they hold decides nothing here."""
-    _look_far(state, far)
-    _look_near(state, near)
-    _look_here(state, here)
+    _look_far(state, record(commands, i + FAR), (i + FAR) & AIMS)
+    _look_near(state, record(commands, i + NEAR), (i + NEAR) & AIMS)
+    _look_here(state, (i + HERE) & AIMS)
 
 
 # ---------------------------------------------------------------------------------------------------------------- apply
@@ -353,7 +357,7 @@ def _apply(states, commands, first, limit, now):
         if i >= end or state.written > room:
             return i - first
         if COMPILED and i + FAR < total:
-            _look_ahead(state, record(commands, i + FAR), record(commands, i + NEAR), record(commands, i + HERE))
+            _look_ahead(state, commands, i)
         pass_time(state, now)
         state.sequence = state.sequence + 1
         c = record(commands, i)

@@ -6,13 +6,14 @@ asset, prices in price increments, times in nanoseconds. Knows no behaviour.
 """
 import numpy as np
 
-from cambist.core.memory import reinterpret, rows, table
+from cambist.core.memory import reinterpret, rows, table, told_apart
 from cambist.messages import COMMAND as WIRE
 from cambist.messages import EVENT, LAYOUT, MAX_GROUP, NUMBER_WINDOW, Kind
 
 I, H, S, B = "<i8", "<i4", "<i2", "i1"
 MAX_ASSETS, MAX_DEALERS, MAX_SOURCES, KINDS, ROLES, CAUSES = 64, 16, 8, 128, 16, 8
 MIN_EVENTS = 2048                               # the smallest legal event buffer
+AIMS = 16                                       # commands that are looked at ahead: a power of two
 ROOM = 256                                      # a sweep goes on only with this much of it left
 
 ASSET = np.dtype([("digits", I), ("approval_above", I), ("quote_approval_above", I), ("enabled", I)])
@@ -62,10 +63,13 @@ ORDER_SLOT = np.dtype([("word", I)])              # an order's mark (31 bits of 
 TIMER = np.dtype([("time", I), ("id", I), ("kind", H), ("row", H), ("place", H), ("next", H)])
 PLACE = np.dtype([("timer", H)])
 
+AIM = np.dtype([("position", I), ("order", I), ("row", I), ("spare", I)])     # where the rows of a command to come will be: a guess, never the state
+
 TABLES = {"assets": ASSET, "accounts": ACCOUNT, "actors": ACTOR, "dealers": DEALER, "authority": AUTHORITY, "instruments": INSTRUMENT, "sources": SOURCE,
           "venues": VENUE, "stops": STOP, "balances": BALANCE, "positions": POSITION, "credit": CREDIT, "orders": ORDER, "levels": LEVEL, "words": WORD,
           "pages": PAGE, "taker": TAKER, "requests": REQUEST, "quotes": QUOTE, "children": CHILD, "obligations": OBLIGATION, "held": HELD,
-          "answers": ANSWER, "facts": ANSWER, "numbers": NUMBER, "flows": FLOW, "slots": SLOT, "order_slots": ORDER_SLOT, "timers": TIMER, "heap": PLACE, "events": EVENT}
+          "answers": ANSWER, "facts": ANSWER, "numbers": NUMBER, "flows": FLOW, "slots": SLOT, "order_slots": ORDER_SLOT, "timers": TIMER, "heap": PLACE, "events": EVENT,
+          "aims": AIM}
 PLACES = {name: i for i, name in enumerate(TABLES)}
 
 STATE = np.dtype([
@@ -85,25 +89,27 @@ STATE = np.dtype([
 REGISTERS_HASHED = ("time", "sequence", "started", "cell", "answer_window", "fact_window", "rfq_window", "approval_window", "max_ttl", "cycle",
                     "killed_all", "kill_sweep", "cut_off", "matches")
 
+SEEN = {"events": "event"}                       # rows that are seen in more than one layout
 (asset, account, actor, dealer, authority, instrument, source, venue, stop, balance_row, position_row, credit_row, order, level, word, page, taker, request,
- quote, child, obligation, held, answer, fact, number, flow, slot, order_slot, timer, heap, event) = (table(PLACES[n], d, STATE) for n, d in TABLES.items())
+ quote, child, obligation, held, answer, fact, number, flow, slot, order_slot, timer, heap, event, aim) = (table(PLACES[n], d, STATE, SEEN.get(n, "")) for n, d in TABLES.items())
 
 event_room = rows(PLACES["events"], STATE)
 asset_rows = rows(PLACES["assets"], STATE)
 
+told_apart(STATE, "state")
 COMMAND = WIRE
 WORDS = np.dtype([("words", I, 16)])
-as_words = reinterpret(WORDS, COMMAND)
+as_words = reinterpret(WORDS, COMMAND, "command")
 WIDE = np.dtype([("what", I), ("who", I), *((name, I) for name in EVENT.names[7:])])       # an event in whole words
-as_wide = reinterpret(WIDE, EVENT)
-as_command = reinterpret(COMMAND, HELD)         # a held command's record is the first field of its row
+as_wide = reinterpret(WIDE, EVENT, "event")
+as_command = reinterpret(COMMAND, HELD, "command")         # a held command's record is the first field of its row
 L = LAYOUT
 K = Kind
 
 
 def seen_as(kind: Kind):
     """The command record with its kind's named arguments."""
-    return reinterpret(LAYOUT[kind], COMMAND)
+    return reinterpret(LAYOUT[kind], COMMAND, "command")
 
 
 CAPACITY = {"assets": 16, "accounts": 256, "actors": 256, "dealers": MAX_DEALERS, "instruments": 16, "venues": 16, "positions": 4096, "credit": 1024,
@@ -124,7 +130,7 @@ def sizes(**wanted: int) -> dict[str, int]:
     if chosen["assets"] > MAX_ASSETS or chosen["dealers"] > MAX_DEALERS:
         raise ValueError(f"at most {MAX_ASSETS} assets and {MAX_DEALERS} dealers")
     rows = {name: chosen.get(name, 0) + 1 for name in TABLES}           # row 0 means none
-    rows.update(events=chosen["events"], taker=1, words=chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
+    rows.update(events=chosen["events"], taker=1, aims=AIMS, words=chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
     rows["authority"] = ROLES * KINDS
     rows["sources"] = rows["instruments"] * (MAX_SOURCES + 1)
     rows["stops"] = rows["venues"] * rows["instruments"]

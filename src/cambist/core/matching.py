@@ -6,7 +6,7 @@ from cambist.core import layout as at
 from cambist.core.accounts import ORDINAL_MASK, account_of
 from cambist.core.arithmetic import fee
 from cambist.core.book import highest_below, leave, level_at, lowest_above, price_of, rest, tell_level
-from cambist.core.emit import of, say, write
+from cambist.core.emit import answer, of, say, write
 from cambist.core.layout import INSTRUMENT, ORDER, POSITION, ROOM, STATE, TAKER
 from cambist.core.memory import cold, hot
 from cambist.core.pools import forget_order, give_order, remember_order
@@ -48,59 +48,78 @@ def list_order(state: STATE, i: int, o: ORDER):
     remember_order(state, o.id, i)
 
 
+@hot
+def _unlist(state: STATE, i: int, o: ORDER):
+    """The reverse of `list_order`."""
+    owner = at.account(state, account_of(o))
+    before, after = o.before + 0, o.after + 0
+    if before:
+        at.order(state, before).after = after
+    else:
+        owner.first_order = after
+    if after:
+        at.order(state, after).before = before
+    else:
+        owner.last_order = before
+    owner.open_orders = owner.open_orders - 1
+    forget_order(state, o.id, i)
+
+
 @cold
 def drop_order(state: STATE, i: int):
     """Forget an order that has left its queue, or that never stood in one."""
     o = at.order(state, i)
     if o.known:
-        owner = at.account(state, account_of(o))
-        if o.before:
-            at.order(state, o.before).after = o.after
-        else:
-            owner.first_order = o.after
-        if o.after:
-            at.order(state, o.after).before = o.before
-        else:
-            owner.last_order = o.before
-        owner.open_orders = owner.open_orders - 1
-        forget_order(state, o.id, i)
+        _unlist(state, i, o)
+    give_order(state, i)
+
+
+@hot
+def _take_out(state: STATE, b: INSTRUMENT, i: int, o: ORDER):
+    """A resting order goes for good: its hold, its queue, its account's list, its id, its row."""
+    p = at.position_row(state, o.position)
+    change_hold(state, b, p, o.side, -o.held)
+    change_open(p, o.side, -o.leaves)
+    leave(state, b, o)
+    _unlist(state, i, o)
     give_order(state, i)
 
 
 @cold
 def remove_order(state: STATE, b: INSTRUMENT, instrument: int, i: int, reason: int):
-    """Take a resting order out for good: its queue, its hold, its account's list, its id; say so. The place of the event."""
+    """Cancel a maker that a taker has met; its level is told later."""
     o = at.order(state, i)
     price = price_of(b, at.level(state, o.level).tick)
-    p = at.position_row(state, o.position)
-    side, leaves, id = o.side + 0, o.leaves + 0, o.id + 0
-    change_hold(state, b, p, side, -o.held)
-    change_open(p, side, -leaves)
-    leave(state, b, o)
-    drop_order(state, i)
-    return say(state, of(Event.ORDER_CANCELLED, reason, side, 0), p.account, instrument, id, price, leaves, 0)
+    _take_out(state, b, i, o)
+    say(state, of(Event.ORDER_CANCELLED, reason, o.side, 0), account_of(o), instrument, o.id, price, o.leaves, 0)
 
 
 @cold
-def withdraw_order(state: STATE, b: INSTRUMENT, instrument: int, i: int, reason: int):
-    """Take out an order that nobody is trading with now, and tell its level. The place of ORDER_CANCELLED."""
+def withdraw_order(state: STATE, i: int, reason: int, answers: int):
+    """Cancel an order that nobody is trading with now, and tell its level."""
     o = at.order(state, i)
-    side, row = o.side + 0, o.level + 0
-    n = remove_order(state, b, instrument, i, reason)
+    row = o.level + 0
+    l = at.level(state, row)
+    instrument = l.instrument + 0
+    b = at.instrument(state, instrument)
+    price, side, leaves, id = price_of(b, l.tick), o.side + 0, o.leaves + 0, o.id + 0
+    _take_out(state, b, i, o)
+    if answers:
+        answer(state, of(Event.ORDER_CANCELLED, reason, side, 0), account_of(o), instrument, id, price, leaves, 0)
+    else:
+        say(state, of(Event.ORDER_CANCELLED, reason, side, 0), account_of(o), instrument, id, price, leaves, 0)
     tell_level(state, b, instrument, side, row)
-    return n
 
 
 @cold
-def rest_order(state: STATE, b: INSTRUMENT, t: TAKER):
+def rest_order(state: STATE, b: INSTRUMENT, instrument: int, i: int, tick: int):
     """What is left of an order at work joins the book."""
-    i = t.order + 0
     o = at.order(state, i)
-    rest(state, b, t.instrument, i, o, t.tick)
+    rest(state, b, instrument, i, o, tick)
     change_open(at.position_row(state, o.position), o.side, o.leaves)
     if not o.known:
         list_order(state, i, o)
-    tell_level(state, b, t.instrument, o.side, o.level)
+    tell_level(state, b, instrument, o.side, o.level)
 
 
 # ------------------------------------------------------------------------------------------------------------ one match
@@ -245,7 +264,7 @@ def work_taker(state: STATE):
         _cancel_taker(state, t, o, Reason.IMMEDIATE)
     release_taker(state, b, t, o)
     if o.leaves:
-        rest_order(state, b, t)
+        rest_order(state, b, t.instrument, t.order, t.tick)
     else:
         drop_order(state, t.order)
 

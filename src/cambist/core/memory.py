@@ -31,8 +31,11 @@ class Several(NamedTuple):
 
 if COMPILED:
     from llvmlite import ir
+    from numba.core import cgutils
     from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
+    from numba.core.imputils import lower_getattr_generic, lower_setattr_generic
     from numba.extending import intrinsic
+    from numba.np import arrayobj
     from numba.np.numpy_support import from_dtype
 
     def _type_of(annotation) -> types.Type:
@@ -105,6 +108,8 @@ if COMPILED:
                 for function in library._final_module.functions:
                     if not function.is_declaration and name not in function.name:
                         function.linkage = "internal"
+                        if not any(b"alwaysinline" in attribute for attribute in function.attributes):
+                            function.add_function_attribute("noinline")
             optimize(library)
 
         JITCodeLibrary._optimize_final_module = closed
@@ -193,8 +198,42 @@ if COMPILED:
         word.set_metadata("invariant.load", builder.module.add_metadata([]))
         return block, word
 
-    def table(place: int, dtype: np.dtype, state_dtype: np.dtype):
-        """The accessor of one table: row(state, i) is record i, unchecked."""
+    def told_apart(dtype: np.dtype, name: str, whole: bool = False) -> None:
+        """Tell the optimizer what only we know: a row of one table is never a row of another, nor one field of it another field (unless `whole`: seen in more
+        than one layout). What was read stays known when something else is written."""
+        record = from_dtype(dtype)
+        if record in _TOLD:
+            return
+        _TOLD.add(record)
+
+        def mark(builder, access, attr):
+            module = builder.module
+            root = module.add_metadata([ir.MetaDataString(module, "cambist")])
+            kind = module.add_metadata([ir.MetaDataString(module, name if whole else f"{name}.{attr}"), root, ir.IntType(64)(0)])
+            access.set_metadata("tbaa", module.add_metadata([kind, kind, ir.IntType(64)(0)]))
+
+        def place(context, builder, value, attr):
+            return cgutils.get_record_member(builder, value, record.offset(attr), context.get_data_type(record.typeof(attr)))
+
+        @lower_getattr_generic(record)
+        def read(context, builder, typ, value, attr):
+            if isinstance(typ.typeof(attr), types.NestedArray):
+                return arrayobj.record_getattr(context, builder, typ, value, attr)
+            found = builder.load(place(context, builder, value, attr), align=1)
+            mark(builder, found, attr)
+            return found
+
+        @lower_setattr_generic(record)
+        def write(context, builder, signature, args, attr):
+            kind = record.typeof(attr)
+            value = context.cast(builder, args[1], signature.args[1], kind)
+            mark(builder, builder.store(value, place(context, builder, args[0], attr), align=1), attr)
+
+    _TOLD: set = set()
+
+    def table(place: int, dtype: np.dtype, state_dtype: np.dtype, whole: str = ""):
+        """The accessor of one table: row(state, i) is record i, unchecked. `whole`: the name of what its rows are seen as in other layouts too."""
+        told_apart(dtype, whole or f"table {place}", bool(whole))
         record, state_type, size = from_dtype(dtype), from_dtype(state_dtype), dtype.itemsize
         start_at = state_dtype.fields["at"][1] + 8 * place
 
@@ -230,8 +269,9 @@ if COMPILED:
             return record(types.Array(record, 1, "C"), types.int64), codegen
         return take
 
-    def reinterpret(dtype: np.dtype, source: np.dtype):
-        """See a record of one layout as another of the same bytes."""
+    def reinterpret(dtype: np.dtype, source: np.dtype, whole: str):
+        """See a record of one layout as another of the same bytes. `whole`: the name of what is seen."""
+        told_apart(dtype, whole, True)
         record, source_type = from_dtype(dtype), from_dtype(source)
 
         @intrinsic
@@ -265,6 +305,9 @@ else:
     def prefetch(address: int) -> None:
         return None
 
+    def told_apart(dtype: np.dtype, name: str, whole: bool = False) -> None:
+        return None
+
     def quotient(a: int, b: int) -> int:
         return a // b
 
@@ -277,7 +320,7 @@ else:
     def element(dtype: np.dtype):
         return lambda records, i: records[i]
 
-    def table(place: int, dtype: np.dtype, state_dtype: np.dtype):
+    def table(place: int, dtype: np.dtype, state_dtype: np.dtype, whole: str = ""):
         layout, size = plan(dtype), dtype.itemsize
 
         def row(state, i):
@@ -287,7 +330,7 @@ else:
             return Row(state._buffer, state.at[place] + int(i) * size, layout)
         return row
 
-    def reinterpret(dtype: np.dtype, source: np.dtype):
+    def reinterpret(dtype: np.dtype, source: np.dtype, whole: str):
         layout = plan(dtype)
         return lambda record: Row(record._buffer, record._offset, layout)
 

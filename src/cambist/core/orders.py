@@ -3,8 +3,8 @@ from cambist.core import layout as at
 from cambist.core.accounts import account_of, may_trade, next_id, position_of
 from cambist.core.book import leave, may_rest, price_of, tell_level
 from cambist.core.control import begin_sweep
-from cambist.core.emit import done, echo, of, refuse, say
-from cambist.core.layout import INSTRUMENT, ORDER, STATE, TAKER, L
+from cambist.core.emit import answer, done, of, refuse
+from cambist.core.layout import ACCOUNT, INSTRUMENT, ORDER, STATE, TAKER, L
 from cambist.core.matching import change_open, crosses, fillable, is_dying, rest_order, withdraw_order, work_taker
 from cambist.core.memory import cold, hot
 from cambist.core.pools import find_order, room_order, take_order
@@ -52,103 +52,109 @@ def _check_words(c: NEW):
 
 
 @hot
-def _check_price(state: STATE, c: NEW, b: INSTRUMENT, t: TAKER):
-    """Its limit and its size: kept as the taker's price and tick. A market order's limit is the band's edge."""
-    t.price = c.price
-    t.tick = 0
+def _limit_of(state: STATE, c: NEW, b: INSTRUMENT):
+    """An order's limit: its own, or of a market order the band's edge (0: there is none)."""
+    return c.price + 0 if c.order_type == OrderType.LIMIT else market_limit(state, b, c.instrument, c.side)
+
+
+@hot
+def _check_size(state: STATE, c: NEW, b: INSTRUMENT, price: int, quantity: int, tick: int):
+    """Limit and size by themselves. `tick` of the limit, or the negative of what is wrong with it."""
     if c.order_type == OrderType.LIMIT:
-        tick = tick_of(b, c.price)
         if tick < 0:
             return -tick
-        t.tick = tick
-    reason = check_quantity(b, c.quantity)
-    if reason:
-        return reason
-    if c.order_type == OrderType.LIMIT:
-        return check_side_collar(state, b, c.instrument, c.side, c.price)
-    t.price = market_limit(state, b, c.instrument, c.side)
-    if t.price == 0:
-        return Reason.NO_REFERENCE
-    t.tick = tick_of(b, t.price)
+        reason = check_quantity(b, quantity)
+        return reason if reason else check_side_collar(state, b, c.instrument, c.side, price)
+    reason = check_quantity(b, quantity)
+    return Reason.NO_REFERENCE if not reason and price == 0 else reason
+
+
+@hot
+def _check_place(state: STATE, c: NEW, b: INSTRUMENT, tick: int):
+    """What the book says to an order that may be afforded."""
+    if c.post_only and crosses(b, c.side, tick):
+        return Reason.POST_ONLY
+    if c.time_in_force == TimeInForce.FOK and not fillable(state, b, c.side, tick, c.account, c.self_trade, c.quantity):
+        return Reason.UNFILLABLE
     return Reason.NONE
 
 
 @hot
-def _check_new(state: STATE, c: NEW, b: INSTRUMENT, t: TAKER):
-    """What may be risked, then what the book allows: price, tick, hold and position are then the taker's."""
-    if b.halted:
-        return Reason.HALTED
-    reason = 0 if _is_plain(c) else _check_words(c)
-    if not reason:
-        reason = _check_price(state, c, b, t)
-    if reason:
-        return reason
-    worth = amount_up(b, c.quantity, t.price)
+def _check_risk(state: STATE, b: INSTRUMENT, owner: ACCOUNT, position: int, side: int, quantity: int, worth: int, tick: int):
+    """What may be risked; `worth`, rounded up, of the whole order."""
     reason = check_worth(b, worth)
     if reason:
         return reason
-    owner = at.account(state, c.account)
     if owner.open_orders >= owner.max_open:
         return Reason.OPEN_ORDERS
-    t.position = position_of(state, c.account, c.instrument)
-    if t.position == 0:
+    if position == 0:
         return Reason.CAPACITY
-    p = at.position_row(state, t.position)
-    reason = check_open(b, p, c.side, c.quantity, 0)
+    p = at.position_row(state, position)
+    reason = check_open(b, p, side, quantity, 0)
     if reason:
         return reason
-    if not room_order(state) or not may_rest(state, b, t.tick):
+    if not room_order(state) or not may_rest(state, b, tick):
         return Reason.CAPACITY
-    t.hold = hold_of_worth(b, c.side, c.quantity, worth)
-    reason = check_funds(state, b, p, c.side, t.hold)
-    if reason:
-        return reason
-    if c.post_only and crosses(b, c.side, t.tick):
-        return Reason.POST_ONLY
-    if c.time_in_force == TimeInForce.FOK and not fillable(state, b, c.side, t.tick, c.account, c.self_trade, c.quantity):
-        return Reason.UNFILLABLE
-    return Reason.NONE
+    return check_funds(state, b, p, side, hold_of_worth(b, side, quantity, worth))
 
 
 @cold
 def new_order(state: STATE, c: NEW):
     # check
-    if not may_trade(at.account(state, c.account).kind):
-        refuse(state, c.account, Reason.NOT_ALLOWED, 0)
-        return
-    if c.instrument < 1 or c.instrument > state.instrument_count:
-        refuse(state, c.account, Reason.UNKNOWN_INSTRUMENT, 0)
-        return
-    b = at.instrument(state, c.instrument)
-    t = at.taker(state, 0)
-    reason = _check_new(state, c, b, t)
+    account, instrument, side, quantity = c.account + 0, c.instrument + 0, c.side + 0, c.quantity + 0
+    owner = at.account(state, account)
+    reason = Reason.NONE + 0
+    if not may_trade(owner.kind):
+        reason = Reason.NOT_ALLOWED + 0
+    elif instrument < 1 or instrument > state.instrument_count:
+        reason = Reason.UNKNOWN_INSTRUMENT + 0
+    b = at.instrument(state, 0 if reason else instrument)
+    plain = _is_plain(c)
+    price, tick, worth, position = 0, 0, 0, 0
+    if not reason:
+        reason = Reason.HALTED + 0 if b.halted else 0 if plain else _check_words(c)
+    if not reason:
+        price = _limit_of(state, c, b)
+        tick = tick_of(b, price)
+        reason = _check_size(state, c, b, price, quantity, tick)
+    if not reason:
+        worth = amount_up(b, quantity, price)
+        position = position_of(state, account, instrument) if owner.open_orders < owner.max_open else 0
+        reason = _check_risk(state, b, owner, position, side, quantity, worth, tick)
+    if not reason and not plain:
+        reason = _check_place(state, c, b, tick)
     if reason:
-        refuse(state, c.account, reason, 0)
+        refuse(state, account, reason, 0)
         return
     # hold
+    hold = hold_of_worth(b, side, quantity, worth)
     i = take_order(state)
     o = at.order(state, i)
-    o.id = next_id(state, c.account)
-    o.leaves = c.quantity
-    o.quantity = c.quantity
-    o.held = t.hold
-    o.position = t.position
+    id = next_id(state, account)
+    o.id = id
+    o.leaves = quantity
+    o.quantity = quantity
+    o.held = hold
+    o.position = position
     o.fee_ppm = b.highest_ppm
-    o.side = c.side
+    o.side = side
     o.self_trade = c.self_trade
     o.post_only = c.post_only
     o.known = 0
-    change_hold(state, b, at.position_row(state, t.position), c.side, t.hold)
-    t.order = i
-    t.instrument = c.instrument
-    t.immediate = 1 if c.order_type == OrderType.MARKET or c.time_in_force != TimeInForce.GTC else 0
+    change_hold(state, b, at.position_row(state, position), side, hold)
     # emit
-    echo(state, say(state, of(Event.ORDER_ACCEPTED, 0, c.side, 0), c.account, c.instrument, o.id, t.price, c.quantity, c.quantity))
+    answer(state, of(Event.ORDER_ACCEPTED, 0, side, 0), account, instrument, id, price, quantity, quantity)
     # match
-    if t.immediate or crosses(b, c.side, t.tick):
+    if not plain or crosses(b, side, tick):
+        t = at.taker(state, 0)
+        t.order = i
+        t.instrument = instrument
+        t.price = price
+        t.tick = tick
+        t.immediate = 1 if c.order_type == OrderType.MARKET or c.time_in_force != TimeInForce.GTC else 0
         work_taker(state)
     else:
-        rest_order(state, b, t)
+        rest_order(state, b, instrument, i, tick)
 
 
 @hot
@@ -164,8 +170,7 @@ def cancel_order(state: STATE, c: CANCEL):
     if i == 0:
         refuse(state, c.account, Reason.UNKNOWN_ORDER, c.order)
         return
-    instrument = at.level(state, at.order(state, i).level).instrument + 0
-    echo(state, withdraw_order(state, at.instrument(state, instrument), instrument, i, Reason.USER))
+    withdraw_order(state, i, Reason.USER, 1)
 
 
 @hot
@@ -237,7 +242,7 @@ def amend_order(state: STATE, c: AMEND):
     o.held = t.hold
     o.fee_ppm = b.highest_ppm
     # emit
-    echo(state, say(state, of(Event.ORDER_AMENDED, 0, o.side, 0), c.account, t.instrument, c.order, c.price, c.quantity, leaves))
+    answer(state, of(Event.ORDER_AMENDED, 0, o.side, 0), c.account, t.instrument, c.order, c.price, c.quantity, leaves)
     if changes:
         tell_level(state, b, t.instrument, o.side, row)
     # match
@@ -247,7 +252,7 @@ def amend_order(state: STATE, c: AMEND):
         if crosses(b, o.side, t.tick):
             work_taker(state)
         else:
-            rest_order(state, b, t)
+            rest_order(state, b, t.instrument, i, t.tick)
 
 
 @cold

@@ -151,7 +151,7 @@ def remember_order(state: STATE, id: int, row: int):
     at.order_slot(state, h).word = mark << 32 | row
 
 
-@cold
+@hot
 def forget_order(state: STATE, id: int, row: int):
     """Take out an order that is there, closing the gap."""
     mark = mark_of(id)
