@@ -2,7 +2,7 @@
 from cambist.core import layout as at
 from cambist.core.layout import BALANCE, CAUSES, ORDER, POSITION, STATE, asset_rows
 from cambist.core.memory import cold, hot, wrap
-from cambist.core.pools import CREDIT_TAG, POSITION_TAG, find, remember, room_position, take_position
+from cambist.core.pools import CREDIT_TAG, POSITION_TAG, find, home, remember, room_position, take_position
 from cambist.messages import ACCOUNT_BITS, ORDINAL_BITS, AccountKind
 
 ORDINAL_MASK, ACCOUNT_MASK = (1 << ORDINAL_BITS) - 1, (1 << ACCOUNT_BITS) - 1
@@ -34,9 +34,17 @@ def position_key(account: int, instrument: int):
     return (account << 32) | instrument
 
 
-@cold
+@hot
 def position_of(state: STATE, account: int, instrument: int):
     """Row of the position, made when it is first asked for; 0 when the table is full. An empty row is no state."""
+    key = position_key(account, instrument)
+    s = at.slot(state, home(state, POSITION_TAG, key))
+    return s.row + 0 if s.key == key and s.tag == POSITION_TAG and s.row else _position_of(state, account, instrument)
+
+
+@cold
+def _position_of(state: STATE, account: int, instrument: int):
+    """The same where it is not the first that is looked at."""
     key = position_key(account, instrument)
     i = find(state, POSITION_TAG, key)
     if i == 0 and room_position(state):

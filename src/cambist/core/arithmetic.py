@@ -36,8 +36,6 @@ def _long_product(a: int, b: int, c: int, up: int):
 @hot
 def multiply_divide(a: int, b: int, c: int, up: int):
     """a*b/c of non-negative a, b and positive c, rounded down (up=0) or up (up=1); TOO_LARGE beyond MAX_AMOUNT."""
-    if a == 0 or b == 0:
-        return 0
     if clz(a) + clz(b) > 65:                    # a*b < 2**62: the product fits
         return quotient(a * b + (c - 1 if up else 0), c)
     return _long_product(a, b, c, up)

@@ -5,11 +5,10 @@ Answers with a reason; `state.told` is then the account to tell, and `state.told
 import numpy as np
 
 from cambist.core import layout as at
-from cambist.core.layout import COMMAND, KINDS, STATE, WORDS, as_words
+from cambist.core.layout import COMMAND, KINDS, STATE, strays
 from cambist.core.memory import cold, hot
 from cambist.core.pools import drop_old_answers, drop_old_facts, find_answer, keep_answer
 from cambist.messages import (
-    ARGUMENT_WORDS,
     CONFIGURE,
     COUNTED_ONCE,
     FACTS,
@@ -31,14 +30,14 @@ from cambist.messages import (
 DUPLICATE = -1                                  # not a refusal: this was answered before
 SECOND = 1_000_000_000
 FIRST_ARGUMENT = HEAD_BYTES // 8
-KNOWN, FACT, ONCE, CONFIGURES, WITH_ACCOUNT, WITH_INSTRUMENT, COUNTED_RATE, RISKS, WIND_DOWN, TOLD = (1 << i for i in range(10))
+KNOWN, FACT, ONCE, CONFIGURES, WITH_ACCOUNT, WITH_INSTRUMENT, COUNTED_RATE, RISKS, WIND_DOWN, TOLD, STARTS = (1 << i for i in range(11))
 
 
 def _traits() -> np.ndarray:
     """One word of bits per kind, from the sets in messages.py."""
     winding_down = {Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.CANCEL_REQUEST, Kind.WITHDRAW_QUOTE, Kind.CANCEL_CHILD, Kind.KILL, Kind.REVIVE}
     sets = ((frozenset(Kind), KNOWN), (FACTS, FACT), (COUNTED_ONCE, ONCE), (CONFIGURE, CONFIGURES), (NAMES_ACCOUNT, WITH_ACCOUNT),
-            (NAMES_INSTRUMENT, WITH_INSTRUMENT), (RATED, COUNTED_RATE), (RISKY, RISKS), (winding_down, WIND_DOWN), (FACTS | {Kind.TICK}, TOLD))
+            (NAMES_INSTRUMENT, WITH_INSTRUMENT), (RATED, COUNTED_RATE), (RISKY, RISKS), (winding_down, WIND_DOWN), (FACTS | {Kind.TICK}, TOLD), ({Kind.START}, STARTS))
     words = np.zeros(MAX_KIND + 1, np.int64)
     for kinds, bit in sets:
         for kind in sorted(kinds):
@@ -47,41 +46,38 @@ def _traits() -> np.ndarray:
 
 
 TRAITS = _traits()
-STRAY = ~MASKS                                  # the argument bits a kind leaves zero
+
+
+def shapes() -> np.ndarray:
+    """Line 2, all of it but one: the bits each kind leaves zero, in the head as in the arguments."""
+    every = np.zeros(KINDS, COMMAND)
+    every["flags"] = ~np.uint16(NUMBERED | GROUP_MORE)
+    for kind in range(KINDS):
+        traits = int(TRAITS[kind])
+        if not traits & WITH_ACCOUNT:
+            every["account"][kind] = ~np.uint32(0)
+        if not traits & WITH_INSTRUMENT:
+            every["instrument"][kind] = ~np.uint32(0)
+        if traits & TOLD:
+            every["flags"][kind] |= NUMBERED
+            every["expires"][kind] = -1
+            if not traits & ONCE:
+                every["id_hi"][kind] = every["id_lo"][kind] = -1
+    words = every.view(np.int64).reshape(KINDS, -1)
+    words[:, FIRST_ARGUMENT:] = ~MASKS
+    return words
 
 
 @hot
-def trait(kind: int, bit: int):
-    return TRAITS[kind] & bit
-
-
-@hot
-def _stray_bits(w: WORDS, kind: int):
-    """Argument bits outside the kind's layout."""
-    stray = 0
-    for i in range(ARGUMENT_WORDS):
-        stray |= w.words[FIRST_ARGUMENT + i] & STRAY[kind, i]
-    return stray
-
-
-@hot
-def check_shape(state: STATE, c: COMMAND, traits: int):
+def _check_shape(state: STATE, c: COMMAND, traits: int):
     """Lines 1 to 3."""
     if not traits & KNOWN:
         return Reason.UNKNOWN_KIND
-    if c.flags & ~(NUMBERED | GROUP_MORE) or _stray_bits(as_words(c), c.kind):
+    if strays(c, at.shape(state, c.kind)) or (traits & ONCE and c.id_hi == 0 and c.id_lo == 0):
         return Reason.UNDEFINED_BITS
-    if (c.account and not traits & WITH_ACCOUNT) or (c.instrument and not traits & WITH_INSTRUMENT):
-        return Reason.UNDEFINED_BITS
-    if traits & TOLD:
-        if c.flags & NUMBERED or c.expires:
-            return Reason.UNDEFINED_BITS
-        has_id = c.id_hi != 0 or c.id_lo != 0
-        if has_id != (traits & ONCE != 0):
-            return Reason.UNDEFINED_BITS
     if not state.started:
-        return Reason.NONE if traits & CONFIGURES or c.kind == Kind.START else Reason.NOT_STARTED
-    return Reason.ALREADY_STARTED if c.kind == Kind.START else Reason.NONE
+        return Reason.NONE if traits & (CONFIGURES | STARTS) else Reason.NOT_STARTED
+    return Reason.ALREADY_STARTED if traits & STARTS else Reason.NONE
 
 
 @hot
@@ -94,28 +90,21 @@ def _check_actor(state: STATE, c: COMMAND, traits: int):
     state.told = own
     if not a.enabled:
         return Reason.ACTOR_DISABLED
-    if c.kind == Kind.TICK:
-        return Reason.NONE
     scope = at.authority(state, a.role * KINDS + c.kind).scope + 0
-    if scope == Scope.NONE or (scope != Scope.ALL and traits & CONFIGURES):
-        return Reason.NOT_ALLOWED
     if traits & (WITH_ACCOUNT | CONFIGURES) != WITH_ACCOUNT:
-        return Reason.NONE
+        if c.kind == Kind.TICK:
+            return Reason.NONE
+        return Reason.NOT_ALLOWED if scope == Scope.NONE or (scope != Scope.ALL and traits & CONFIGURES) else Reason.NONE
+    if scope == Scope.NONE:
+        return Reason.NOT_ALLOWED
     if c.account < 1 or c.account > state.account_count:
         return Reason.UNKNOWN_ACCOUNT
     named = at.account(state, c.account)
-    if scope == Scope.OWN and c.account != own:
-        return Reason.FOREIGN_ACCOUNT
-    if scope == Scope.ENTITY and (own == 0 or at.account(state, own).entity != named.entity):
-        return Reason.FOREIGN_ACCOUNT
+    if c.account != own and scope != Scope.ALL:
+        if scope == Scope.OWN or own == 0 or at.account(state, own).entity != named.entity:
+            return Reason.FOREIGN_ACCOUNT
     state.told = c.account
     return Reason.NONE if named.enabled or traits & (FACT | WIND_DOWN) else Reason.ACCOUNT_DISABLED
-
-
-@cold
-def check_actor(state: STATE, c: COMMAND):
-    """The same of a held command."""
-    return _check_actor(state, c, TRAITS[c.kind] + 0)
 
 
 @hot
@@ -179,21 +168,21 @@ def _check_rate(state: STATE, account: int):
 
 
 @hot
-def check_latches(state: STATE, c: COMMAND):
+def _check_latches(state: STATE, c: COMMAND, traits: int):
     """Line 12: the kill switches."""
-    if not trait(c.kind, RISKS):
+    if not traits & RISKS:
         return Reason.NONE
     if state.killed_all:
         return Reason.KILLED_ALL
     return Reason.KILLED if at.account(state, c.account).killed else Reason.NONE
 
 
-@cold
+@hot
 def admit(state: STATE, c: COMMAND):
     """The whole preamble. NONE: go on for `told`, the account it belongs to. DUPLICATE or a reason: tell `told`; nothing else happens."""
     state.told = 0
     traits = TRAITS[c.kind] if c.kind <= MAX_KIND else 0
-    reason = check_shape(state, c, traits)
+    reason = _check_shape(state, c, traits)
     if not state.started:
         return reason
     if reason:
@@ -207,7 +196,15 @@ def admit(state: STATE, c: COMMAND):
     reason = _check_number(state, c) if c.flags & NUMBERED else _check_id(state, c, account)
     if not reason and traits & COUNTED_RATE:
         reason = _check_rate(state, account)
-    return reason if reason else check_latches(state, c)
+    return reason if reason else _check_latches(state, c, traits)
+
+
+@cold
+def check_again(state: STATE, c: COMMAND):
+    """What is asked of a held command once more before it is run: lines 4 to 8 and 12."""
+    traits = TRAITS[c.kind] + 0
+    reason = _check_actor(state, c, traits)
+    return reason if reason else _check_latches(state, c, traits)
 
 
 @hot

@@ -28,11 +28,11 @@ from cambist.core import (
     work,
 )
 from cambist.core import layout as at
-from cambist.core.authority import DUPLICATE, admit, check_actor, check_latches, needs_second_person, pass_time, place_of_number
+from cambist.core.authority import DUPLICATE, admit, check_again, needs_second_person, pass_time, place_of_number
 from cambist.core.configuration import change_configure, check_configure
 from cambist.core.control import approve, change_control, check_control, deny, hold_command
 from cambist.core.emit import begin, echo, put, refuse
-from cambist.core.layout import COMMAND, MIN_EVENTS, STATE, as_command, seen_as
+from cambist.core.layout import COMMAND, MIN_EVENTS, PLACES, STATE, as_command, seen_as
 from cambist.core.ledger import check_transfer, deposit, move_custody, post_transfer, reverse_deposit, tell_transfer, wants_approval
 from cambist.core.memory import COMPILED, Several, address, cold, element, entry, hot, prefetch
 from cambist.core.orders import amend_order, cancel_all, cancel_order, new_order, work_taker
@@ -52,6 +52,7 @@ from cambist.messages import GROUP_MORE, MAX_GROUP, Event, Kind, Reason
 COMMANDS = Several(COMMAND)
 record = element(COMMAND)
 AIMS = layout.AIMS - 1
+POSITIONS, MANY = PLACES["positions"], 256     # so few rows of a table stay in the nearest caches by themselves
 FAR, NEAR, HERE = 12, 8, 4                      # how many commands ahead lines are asked for: the index, the rows it names, their neighbours
 
 
@@ -129,13 +130,9 @@ def _fact(state: STATE, c: COMMAND, account: int):
 
 @cold
 def _business(state: STATE, c: COMMAND, account: int):
-    """Everything but approvals; most frequent first."""
+    """Everything but approvals and what no one holds for approval; most frequent first."""
     kind = c.kind + 0
-    if kind == Kind.NEW_ORDER:
-        new_order(state, as_new_order(c))
-    elif kind == Kind.CANCEL_ORDER:
-        cancel_order(state, as_cancel_order(c))
-    elif kind == Kind.AMEND_ORDER:
+    if kind == Kind.AMEND_ORDER:
         amend_order(state, as_amend(c))
     elif kind == Kind.QUOTE:
         _quote(state, c)
@@ -181,9 +178,7 @@ def _release(state: STATE, c: COMMAND, account: int):
         return
     held = as_command(at.held(state, i))
     state.told = 0
-    reason = check_actor(state, held)
-    if not reason:
-        reason = check_latches(state, held)
+    reason = check_again(state, held)
     if reason:
         refuse(state, state.told, reason, _named(held))
         return
@@ -212,7 +207,17 @@ def _one(state: STATE, c: COMMAND):
     reason = admit(state, c)
     if reason:
         _turn_away(state, c, reason)
-    elif c.kind == Kind.APPROVE:
+    elif c.kind == Kind.NEW_ORDER:
+        new_order(state, as_new_order(c))
+    elif c.kind == Kind.CANCEL_ORDER:
+        cancel_order(state, as_cancel_order(c))
+    else:
+        _other(state, c)
+
+
+@cold
+def _other(state: STATE, c: COMMAND):
+    if c.kind == Kind.APPROVE:
         _release(state, c, state.told)
     elif c.kind == Kind.DENY:
         deny(state, as_deny(c), state.told)
@@ -293,16 +298,17 @@ def _refuse_group_record(state: STATE, c: COMMAND):
 @hot
 def _look_far(state: STATE, c: COMMAND, k: int):
     """Who sends a command, and where the indexes have what it names."""
-    if c.account <= state.account_count:
+    if MANY < c.account <= state.account_count:
         prefetch(address(at.account(state, c.account)))
         prefetch(address(balance(state, c.account, 1)))
-    if c.actor <= state.actor_count:
+    if MANY < c.actor <= state.actor_count:
         prefetch(address(at.actor(state, c.actor)))
         prefetch(address(at.number(state, place_of_number(c))))
     x = at.aim(state, k)
-    x.position = home(state, POSITION_TAG, position_key(c.account, c.instrument))
+    if state.used[POSITIONS] > MANY:
+        x.position = home(state, POSITION_TAG, position_key(c.account, c.instrument))
+        prefetch(address(at.slot(state, x.position)))
     x.order = order_home(state, mark_of(c.a0))
-    prefetch(address(at.slot(state, x.position)))
     prefetch(address(at.order_slot(state, x.order)))
 
 
@@ -310,7 +316,8 @@ def _look_far(state: STATE, c: COMMAND, k: int):
 def _look_near(state: STATE, c: COMMAND, k: int):
     """What the indexes say; of a new order also where its id will be put, and which order its account's list will be joined to."""
     x = at.aim(state, k)
-    prefetch(address(at.position_row(state, at.slot(state, x.position).row)))
+    if state.used[POSITIONS] > MANY:
+        prefetch(address(at.position_row(state, at.slot(state, x.position).row)))
     x.row = at.order_slot(state, x.order).word & ROW_MASK
     prefetch(address(at.order(state, x.row)))
     if c.account <= state.account_count:

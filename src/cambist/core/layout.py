@@ -6,7 +6,7 @@ asset, prices in price increments, times in nanoseconds. Knows no behaviour.
 """
 import numpy as np
 
-from cambist.core.memory import reinterpret, rows, table, told_apart
+from cambist.core.memory import any_bits, reinterpret, rows, table, told_apart
 from cambist.messages import COMMAND as WIRE
 from cambist.messages import EVENT, LAYOUT, MAX_GROUP, NUMBER_WINDOW, Kind
 
@@ -65,11 +65,13 @@ PLACE = np.dtype([("timer", H)])
 
 AIM = np.dtype([("position", I), ("order", I), ("row", I), ("spare", I)])     # where the rows of a command to come will be: a guess, never the state
 
+SHAPE = np.dtype([("words", I, 16)])              # of a kind: the bits of a record that are not its own
+
 TABLES = {"assets": ASSET, "accounts": ACCOUNT, "actors": ACTOR, "dealers": DEALER, "authority": AUTHORITY, "instruments": INSTRUMENT, "sources": SOURCE,
           "venues": VENUE, "stops": STOP, "balances": BALANCE, "positions": POSITION, "credit": CREDIT, "orders": ORDER, "levels": LEVEL, "words": WORD,
           "pages": PAGE, "taker": TAKER, "requests": REQUEST, "quotes": QUOTE, "children": CHILD, "obligations": OBLIGATION, "held": HELD,
           "answers": ANSWER, "facts": ANSWER, "numbers": NUMBER, "flows": FLOW, "slots": SLOT, "order_slots": ORDER_SLOT, "timers": TIMER, "heap": PLACE, "events": EVENT,
-          "aims": AIM}
+          "aims": AIM, "shapes": SHAPE}
 PLACES = {name: i for i, name in enumerate(TABLES)}
 
 STATE = np.dtype([
@@ -91,7 +93,7 @@ REGISTERS_HASHED = ("time", "sequence", "started", "cell", "answer_window", "fac
 
 SEEN = {"events": "event"}                       # rows that are seen in more than one layout
 (asset, account, actor, dealer, authority, instrument, source, venue, stop, balance_row, position_row, credit_row, order, level, word, page, taker, request,
- quote, child, obligation, held, answer, fact, number, flow, slot, order_slot, timer, heap, event, aim) = (table(PLACES[n], d, STATE, SEEN.get(n, "")) for n, d in TABLES.items())
+ quote, child, obligation, held, answer, fact, number, flow, slot, order_slot, timer, heap, event, aim, shape) = (table(PLACES[n], d, STATE, SEEN.get(n, "")) for n, d in TABLES.items())
 
 event_room = rows(PLACES["events"], STATE)
 asset_rows = rows(PLACES["assets"], STATE)
@@ -100,6 +102,7 @@ told_apart(STATE, "state")
 COMMAND = WIRE
 WORDS = np.dtype([("words", I, 16)])
 as_words = reinterpret(WORDS, COMMAND, "command")
+strays = any_bits(COMMAND, SHAPE, 16)           # whether a record has bits that are not its kind's
 WIDE = np.dtype([("what", I), ("who", I), *((name, I) for name in EVENT.names[7:])])       # an event in whole words
 as_wide = reinterpret(WIDE, EVENT, "event")
 as_command = reinterpret(COMMAND, HELD, "command")         # a held command's record is the first field of its row
@@ -132,6 +135,7 @@ def sizes(**wanted: int) -> dict[str, int]:
     rows = {name: chosen.get(name, 0) + 1 for name in TABLES}           # row 0 means none
     rows.update(events=chosen["events"], taker=1, aims=AIMS, words=chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
     rows["authority"] = ROLES * KINDS
+    rows["shapes"] = KINDS
     rows["sources"] = rows["instruments"] * (MAX_SOURCES + 1)
     rows["stops"] = rows["venues"] * rows["instruments"]
     rows["balances"] = rows["accounts"] * rows["assets"]

@@ -113,6 +113,11 @@ def withdraw_order(state: STATE, i: int, reason: int, answers: int):
 
 @cold
 def rest_order(state: STATE, b: INSTRUMENT, instrument: int, i: int, tick: int):
+    join_book(state, b, instrument, i, tick)
+
+
+@hot
+def join_book(state: STATE, b: INSTRUMENT, instrument: int, i: int, tick: int):
     """What is left of an order at work joins the book."""
     o = at.order(state, i)
     rest(state, b, instrument, i, o, tick)

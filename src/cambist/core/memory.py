@@ -135,8 +135,8 @@ if COMPILED:
         return _declare(function, forceinline=True)
 
     def cold(function: Callable):
-        """Called: keeps compile time in line with the size of the source."""
-        return _declare(function)
+        """Called: keeps compile time in line with the size of the source. (Left out, `forceinline` would be inherited from whoever asks for it first.)"""
+        return _declare(function, forceinline=False)
 
     @intrinsic
     def address(typingctx, record):
@@ -189,6 +189,18 @@ if COMPILED:
         def codegen(context, builder, signature, args):
             return builder.urem(*args)
         return types.int64(types.int64, types.int64), codegen
+
+    def any_bits(one: np.dtype, other: np.dtype, words: int):
+        """Whether the first `words` words of a row of each layout have a bit in common: asked of all of them at once."""
+        @intrinsic
+        def common(typingctx, x, y):
+            def codegen(context, builder, signature, args):
+                several = ir.VectorType(ir.IntType(64), words)
+                a, b = (builder.load(builder.bitcast(place, several.as_pointer()), align=1) for place in args)
+                both = builder.bitcast(builder.and_(a, b), ir.IntType(64 * words))
+                return builder.zext(builder.icmp_unsigned("!=", both, ir.IntType(64 * words)(0)), ir.IntType(64))
+            return types.int64(from_dtype(one), from_dtype(other)), codegen
+        return common
 
     def _word_at(builder, state, offset: int):
         """A word of the state that is set once, before anything is compiled against it: it need not be read again after a store."""
@@ -307,6 +319,12 @@ else:
 
     def told_apart(dtype: np.dtype, name: str, whole: bool = False) -> None:
         return None
+
+    def any_bits(one: np.dtype, other: np.dtype, words: int):
+        def common(x, y):
+            bits = (int.from_bytes(row._buffer[row._offset:row._offset + 8 * words], "little") for row in (x, y))
+            return 1 if next(bits) & next(bits) else 0
+        return common
 
     def quotient(a: int, b: int) -> int:
         return a // b

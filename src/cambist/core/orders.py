@@ -5,7 +5,7 @@ from cambist.core.book import leave, may_rest, price_of, tell_level
 from cambist.core.control import begin_sweep
 from cambist.core.emit import answer, done, of, refuse
 from cambist.core.layout import ACCOUNT, INSTRUMENT, ORDER, STATE, TAKER, L
-from cambist.core.matching import change_open, crosses, fillable, is_dying, rest_order, withdraw_order, work_taker
+from cambist.core.matching import change_open, crosses, fillable, is_dying, join_book, rest_order, withdraw_order, work_taker
 from cambist.core.memory import cold, hot
 from cambist.core.pools import find_order, room_order, take_order
 from cambist.core.risk import (
@@ -80,8 +80,8 @@ def _check_place(state: STATE, c: NEW, b: INSTRUMENT, tick: int):
 
 
 @hot
-def _check_risk(state: STATE, b: INSTRUMENT, owner: ACCOUNT, position: int, side: int, quantity: int, worth: int, tick: int):
-    """What may be risked; `worth`, rounded up, of the whole order."""
+def _check_risk(state: STATE, b: INSTRUMENT, owner: ACCOUNT, position: int, side: int, quantity: int, worth: int, hold: int, tick: int):
+    """What may be risked; `worth` of the whole order, rounded up, and what it would hold."""
     reason = check_worth(b, worth)
     if reason:
         return reason
@@ -95,7 +95,7 @@ def _check_risk(state: STATE, b: INSTRUMENT, owner: ACCOUNT, position: int, side
         return reason
     if not room_order(state) or not may_rest(state, b, tick):
         return Reason.CAPACITY
-    return check_funds(state, b, p, side, hold_of_worth(b, side, quantity, worth))
+    return check_funds(state, b, p, side, hold)
 
 
 @cold
@@ -110,7 +110,7 @@ def new_order(state: STATE, c: NEW):
         reason = Reason.UNKNOWN_INSTRUMENT + 0
     b = at.instrument(state, 0 if reason else instrument)
     plain = _is_plain(c)
-    price, tick, worth, position = 0, 0, 0, 0
+    price, tick, hold, position = 0, 0, 0, 0
     if not reason:
         reason = Reason.HALTED + 0 if b.halted else 0 if plain else _check_words(c)
     if not reason:
@@ -120,14 +120,14 @@ def new_order(state: STATE, c: NEW):
     if not reason:
         worth = amount_up(b, quantity, price)
         position = position_of(state, account, instrument) if owner.open_orders < owner.max_open else 0
-        reason = _check_risk(state, b, owner, position, side, quantity, worth, tick)
+        hold = hold_of_worth(b, side, quantity, worth)
+        reason = _check_risk(state, b, owner, position, side, quantity, worth, hold, tick)
     if not reason and not plain:
         reason = _check_place(state, c, b, tick)
     if reason:
         refuse(state, account, reason, 0)
         return
     # hold
-    hold = hold_of_worth(b, side, quantity, worth)
     i = take_order(state)
     o = at.order(state, i)
     id = next_id(state, account)
@@ -154,7 +154,7 @@ def new_order(state: STATE, c: NEW):
         t.immediate = 1 if c.order_type == OrderType.MARKET or c.time_in_force != TimeInForce.GTC else 0
         work_taker(state)
     else:
-        rest_order(state, b, instrument, i, tick)
+        join_book(state, b, instrument, i, tick)
 
 
 @hot
