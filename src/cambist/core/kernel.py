@@ -36,7 +36,7 @@ from cambist.core.layout import COMMAND, MIN_EVENTS, PLACES, STATE, as_command, 
 from cambist.core.ledger import check_transfer, deposit, move_custody, post_transfer, reverse_deposit, tell_transfer, wants_approval
 from cambist.core.memory import COMPILED, Several, address, cold, element, entry, hot, prefetch
 from cambist.core.orders import amend_order, cancel_all, cancel_order, new_order, work_taker
-from cambist.core.accounts import balance, following_id, position_key
+from cambist.core.accounts import account_of, balance, following_id, position_key
 from cambist.core.pools import POSITION_TAG, ROW_MASK, home, mark_of, order_home
 from cambist.core.rfq import accept_quote, cancel_request, quote, request_quote, withdraw_quote
 from cambist.core.routing import cancel_child, child_acked, child_closed, child_filled, child_unknown, new_child, source_price
@@ -52,7 +52,7 @@ from cambist.messages import GROUP_MORE, MAX_GROUP, Event, Kind, Reason
 COMMANDS = Several(COMMAND)
 record = element(COMMAND)
 AIMS = layout.AIMS - 1
-POSITIONS, MANY = PLACES["positions"], 256     # so few rows of a table stay in the nearest caches by themselves
+POSITIONS, MANY = PLACES["positions"], 256     # the rows of so few positions, and of who has them, stay in the nearest caches by themselves
 FAR, NEAR, HERE = 12, 8, 4                      # how many commands ahead lines are asked for: the index, the rows it names, their neighbours
 
 
@@ -298,14 +298,16 @@ def _refuse_group_record(state: STATE, c: COMMAND):
 @hot
 def _look_far(state: STATE, c: COMMAND, k: int):
     """Who sends a command, and where the indexes have what it names."""
-    if MANY < c.account <= state.account_count:
-        prefetch(address(at.account(state, c.account)))
-        prefetch(address(balance(state, c.account, 1)))
-    if MANY < c.actor <= state.actor_count:
-        prefetch(address(at.actor(state, c.actor)))
-        prefetch(address(at.number(state, place_of_number(c))))
     x = at.aim(state, k)
     if state.used[POSITIONS] > MANY:
+        b = at.instrument(state, c.instrument if c.instrument <= state.instrument_count else 0)
+        if c.account <= state.account_count:
+            prefetch(address(at.account(state, c.account)))
+            prefetch(address(balance(state, c.account, b.base)))
+            prefetch(address(balance(state, c.account, b.quote)))
+        if c.actor <= state.actor_count:
+            prefetch(address(at.actor(state, c.actor)))
+            prefetch(address(at.number(state, place_of_number(c))))
         x.position = home(state, POSITION_TAG, position_key(c.account, c.instrument))
         prefetch(address(at.slot(state, x.position)))
     x.order = order_home(state, mark_of(c.a0))
@@ -327,9 +329,12 @@ def _look_near(state: STATE, c: COMMAND, k: int):
 
 @hot
 def _look_here(state: STATE, k: int):
-    """The neighbours of an order that is about to leave: in its level, and in its account's list."""
+    """What an order that is about to leave touches: its level, its hold, and its neighbours in its level and in its account's list."""
     o = at.order(state, at.aim(state, k).row)
     prefetch(address(at.level(state, o.level)))
+    if state.used[POSITIONS] > MANY:
+        prefetch(address(at.position_row(state, o.position)))
+        prefetch(address(balance(state, account_of(o), o.asset)))
     prefetch(address(at.order(state, o.next)))
     prefetch(address(at.order(state, o.prev)))
     prefetch(address(at.order(state, o.after)))

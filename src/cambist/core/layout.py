@@ -41,12 +41,12 @@ POSITION = np.dtype([("net", I), ("open_buy", I), ("open_sell", I), ("limit", I)
 CREDIT = np.dtype([("limit", I), ("quoting_limit", I), ("reserved", I), ("traded", I), ("netted", I), ("quoted", I), ("giver", H), ("taker", H),
                    ("asset", H), ("next", H)])
 ORDER = np.dtype([("id", I), ("leaves", I), ("quantity", I), ("held", I), ("level", H), ("next", H), ("prev", H), ("after", H), ("before", H),
-                  ("position", H), ("fee_ppm", H), ("side", B), ("self_trade", B), ("post_only", B), ("known", B)])     # known: by its id and to its account
+                  ("position", H), ("fee_ppm", H), ("side", B), ("self_trade", B), ("post_only", B), ("asset", B)])     # asset: what it holds of, or on whose line
 LEVEL = np.dtype([("head", H), ("tail", H), ("quantity", I), ("tick", H), ("instrument", H), ("orders", H), ("spare", H)])
 WORD = np.dtype([("bits", I), ("page", H), ("spare", H)])    # 64 ticks: which have orders, and the page of their levels
 PAGE = np.dtype([("next", H)])
-TAKER = np.dtype([("active", I), ("order", I), ("instrument", I), ("price", I), ("tick", I), ("immediate", I), ("touched", I), ("hold", I),
-                  ("position", I)])                     # what an order at work is besides its row; touched: the level it met is to be told
+TAKER = np.dtype([("active", I), ("order", I), ("instrument", I), ("price", I), ("tick", I), ("immediate", I), ("touched", I), ("known", I), ("hold", I),
+                  ("spare", I, 7)])         # what an order at work is besides its row; touched: the level it met is to be told; known: it rested before
 REQUEST = np.dtype([("id", I), ("quantity", I), ("expires", I), ("account", H), ("instrument", H), ("side", B), ("state", B), ("spare", S), ("first", H),
                     ("last", H), ("timer", H), ("next", H), ("spare2", H)])
 QUOTE = np.dtype([("id", I), ("bid", I), ("ask", I), ("expires", I), ("reserve", I), ("account", H), ("request", H), ("next", H), ("prev", H),
@@ -63,7 +63,7 @@ ORDER_SLOT = np.dtype([("word", I)])              # an order's mark (31 bits of 
 TIMER = np.dtype([("time", I), ("id", I), ("kind", H), ("row", H), ("place", H), ("next", H)])
 PLACE = np.dtype([("timer", H)])
 
-AIM = np.dtype([("position", I), ("order", I), ("row", I), ("spare", I)])     # where the rows of a command to come will be: a guess, never the state
+AIM = np.dtype([("position", I), ("order", I), ("row", I), ("level", I)])     # where the rows of a command to come will be: a guess, never the state
 
 SHAPE = np.dtype([("words", I, 16)])              # of a kind: the bits of a record that are not its own
 

@@ -44,7 +44,6 @@ def list_order(state: STATE, i: int, o: ORDER):
         owner.first_order = i
     owner.last_order = i
     owner.open_orders = owner.open_orders + 1
-    o.known = 1
     remember_order(state, o.id, i)
 
 
@@ -67,10 +66,8 @@ def _unlist(state: STATE, i: int, o: ORDER):
 
 @cold
 def drop_order(state: STATE, i: int):
-    """Forget an order that has left its queue, or that never stood in one."""
-    o = at.order(state, i)
-    if o.known:
-        _unlist(state, i, o)
+    """Forget an order that has left its queue."""
+    _unlist(state, i, at.order(state, i))
     give_order(state, i)
 
 
@@ -112,17 +109,17 @@ def withdraw_order(state: STATE, i: int, reason: int, answers: int):
 
 
 @cold
-def rest_order(state: STATE, b: INSTRUMENT, instrument: int, i: int, tick: int):
-    join_book(state, b, instrument, i, tick)
+def rest_order(state: STATE, b: INSTRUMENT, instrument: int, i: int, tick: int, known: int):
+    join_book(state, b, instrument, i, tick, known)
 
 
 @hot
-def join_book(state: STATE, b: INSTRUMENT, instrument: int, i: int, tick: int):
-    """What is left of an order at work joins the book."""
+def join_book(state: STATE, b: INSTRUMENT, instrument: int, i: int, tick: int, known: int):
+    """What is left of an order at work joins the book; `known`: it stood there before."""
     o = at.order(state, i)
     rest(state, b, instrument, i, o, tick)
     change_open(at.position_row(state, o.position), o.side, o.leaves)
-    if not o.known:
+    if not known:
         list_order(state, i, o)
     tell_level(state, b, instrument, o.side, o.level)
 
@@ -269,9 +266,11 @@ def work_taker(state: STATE):
         _cancel_taker(state, t, o, Reason.IMMEDIATE)
     release_taker(state, b, t, o)
     if o.leaves:
-        rest_order(state, b, t.instrument, t.order, t.tick)
-    else:
+        rest_order(state, b, t.instrument, t.order, t.tick, t.known)
+    elif t.known:
         drop_order(state, t.order)
+    else:
+        give_order(state, t.order)
 
 
 @cold

@@ -25,7 +25,7 @@ LEAN = dict(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 class Several(NamedTuple):
-    """The annotation of a parameter that is an array of records."""
+    """The annotation of a parameter that is an array, of records or of numbers."""
     dtype: np.dtype
 
 
@@ -108,6 +108,7 @@ if COMPILED:
                 for function in library._final_module.functions:
                     if not function.is_declaration and name not in function.name:
                         function.linkage = "internal"
+                        function.name = f"{function.name}.{name}"           # the linker of the compiler tells local names of two programs not apart
                         if not any(b"alwaysinline" in attribute for attribute in function.attributes):
                             function.add_function_attribute("noinline")
             optimize(library)

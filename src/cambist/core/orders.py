@@ -10,6 +10,7 @@ from cambist.core.memory import cold, hot
 from cambist.core.pools import find_order, room_order, take_order
 from cambist.core.risk import (
     amount_up,
+    asset_of,
     change_hold,
     check_funds,
     check_open,
@@ -140,7 +141,7 @@ def new_order(state: STATE, c: NEW):
     o.side = side
     o.self_trade = c.self_trade
     o.post_only = c.post_only
-    o.known = 0
+    o.asset = asset_of(b, side)
     change_hold(state, b, at.position_row(state, position), side, hold)
     # emit
     answer(state, of(Event.ORDER_ACCEPTED, 0, side, 0), account, instrument, id, price, quantity, quantity)
@@ -149,12 +150,13 @@ def new_order(state: STATE, c: NEW):
         t = at.taker(state, 0)
         t.order = i
         t.instrument = instrument
+        t.known = 0
         t.price = price
         t.tick = tick
         t.immediate = 1 if c.order_type == OrderType.MARKET or c.time_in_force != TimeInForce.GTC else 0
         work_taker(state)
     else:
-        join_book(state, b, instrument, i, tick)
+        join_book(state, b, instrument, i, tick, 0)
 
 
 @hot
@@ -249,10 +251,11 @@ def amend_order(state: STATE, c: AMEND):
     if not stays:
         t.order = i
         t.immediate = 0
+        t.known = 1
         if crosses(b, o.side, t.tick):
             work_taker(state)
         else:
-            rest_order(state, b, t.instrument, i, t.tick)
+            rest_order(state, b, t.instrument, i, t.tick, 1)
 
 
 @cold

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from cambist.core import layout as at
 from cambist.core.configuration import HOUSE_QUOTA, open_book
@@ -11,8 +11,9 @@ from cambist.core.layout import CAUSES, KINDS, MAX_SOURCES, PLACES, REGISTERS_HA
 from cambist.core.accounts import account_of, position_of
 from cambist.core.authority import SECOND
 from cambist.core.matching import list_order
+from cambist.core.risk import asset_of
 from cambist.core.book import rest
-from cambist.core.memory import COMPILED, HOT
+from cambist.core.memory import COMPILED, Several, cold, entry
 from cambist.core.pools import (
     CHILD_TAG,
     CREDIT_TAG,
@@ -33,22 +34,26 @@ if TYPE_CHECKING:
 
 USED = {name: PLACES[name] for name in ("positions", "credit", "orders", "requests", "quotes", "children", "obligations", "held")}
 POSITIONS, CREDIT, ORDERS, REQUESTS, QUOTES, CHILDREN, OBLIGATIONS, HELD = USED.values()
+INTS = Several(np.dtype(np.int64))
 SINGLE = {AccountKind.HOUSE: "house", AccountKind.FEES: "fees", AccountKind.SUSPENSE: "suspense", AccountKind.DEFICIT: "deficit"}
 
 
 # ------------------------------------------------------------------------------------------------------------- derived
-def _relink_book(state, ticks, instruments, by_id):
+@cold
+def _relink_book(state: STATE, ticks: INTS, instruments: INTS, by_id: INTS):
     for number in range(1, state.instrument_count + 1):
         open_book(state, number)
     for i in range(1, state.used[ORDERS] + 1):
         o = at.order(state, i)
         o.position = position_of(state, account_of(o), instruments[i])
+        o.asset = asset_of(at.instrument(state, instruments[i]), o.side)
         rest(state, at.instrument(state, instruments[i]), instruments[i], i, o, ticks[i])
     for k in range(len(by_id)):
         list_order(state, by_id[k], at.order(state, by_id[k]))
 
 
-def _relink_quotes(state):
+@cold
+def _relink_quotes(state: STATE):
     for i in range(1, state.used[REQUESTS] + 1):
         r = at.request(state, i)
         remember(state, REQUEST_TAG, r.id, i)
@@ -70,7 +75,8 @@ def _relink_quotes(state):
         r.last = i
 
 
-def _relink_rest(state):
+@cold
+def _relink_rest(state: STATE):
     for i in range(1, state.used[POSITIONS] + 1):
         p = at.position_row(state, i)
         remember(state, POSITION_TAG, (p.account << 32) | p.instrument, i)
@@ -112,13 +118,10 @@ def _relink(states, ticks, instruments, by_id):
 if COMPILED:
     from numba.np.numpy_support import from_dtype
 
-    _relink_book, _relink_quotes, _relink_rest = (njit(**HOT)(f) for f in (_relink_book, _relink_quotes, _relink_rest))
-    INTS = types.Array(types.int64, 1, "C")
-    SIGNATURE = (types.Array(from_dtype(STATE), 1, "C"), INTS, INTS, INTS)
-    relink = njit(**HOT)(_relink)
+    SIGNATURE = (types.Array(from_dtype(STATE), 1, "C"), *[types.Array(types.int64, 1, "C")] * 3)
 else:
     SIGNATURE = ()
-    relink = _relink
+relink = entry(_relink)
 
 
 # ---------------------------------------------------------------------------------------------------------------- rows

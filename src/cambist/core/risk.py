@@ -41,6 +41,12 @@ def hold_of_worth(b: INSTRUMENT, side: int, leaves: int, worth: int):
 
 
 @hot
+def asset_of(b: INSTRUMENT, side: int):
+    """What an order holds: the asset it pays with, or the quote asset's line."""
+    return b.quote + 0 if side == Side.BUY or b.settlement == Settlement.ON_CREDIT else b.base + 0
+
+
+@hot
 def change_hold(state: STATE, b: INSTRUMENT, p: POSITION, side: int, more: int):
     """Move between free and held (prefunded), or in the credit row's reserve."""
     if b.settlement == Settlement.ON_CREDIT:
@@ -179,9 +185,9 @@ def market_limit(state: STATE, b: INSTRUMENT, instrument: int, side: int):
 @hot
 def tick_of(b: INSTRUMENT, price: int):
     """The book tick of a price, or the negative of what is wrong with it."""
-    above = price - b.min_price
-    if above < 0 or price > b.max_price:
+    if price < b.min_price or price > b.max_price:
         return -Reason.BAD_PRICE
+    above = price - b.min_price
     tick = quotient(above, b.book_tick)
     return tick if tick * b.book_tick == above else -Reason.OFF_TICK
 
