@@ -21,6 +21,7 @@ from numba import config, njit, types
 
 COMPILED = not config.DISABLE_JIT
 HOT = dict(boundscheck=False, error_model="numpy", nogil=True)
+LARGE = 32 << 20                                # bytes of a state from which the processor's table of pages is too short for small ones
 LEAN = dict(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
@@ -355,8 +356,11 @@ else:
 
 
 def block(size: int) -> mmap.mmap:
-    """Zeroed memory for one state: private, so that a fork is a snapshot, and mapped page by page as it is touched."""
-    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    """Zeroed memory for one state: private, so that a fork is a snapshot, and mapped page by page as it is touched; in large pages where it is large."""
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if size >= LARGE:
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
 
 def fingerprint(parts: Iterable) -> bytes:

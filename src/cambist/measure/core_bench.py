@@ -97,6 +97,8 @@ def _mixed(size: Size, count: int, runs: int) -> dict[str, Any]:
         rates.append(len(flow) / seconds / 1e6)
         done = len(flow)
     row = TABLES["orders"].itemsize
+    if outcome.get("refused"):
+        raise RuntimeError(f"the mixed flow is not what it says: {outcome['refused']} of {done} commands were refused")
     return {"instruments": size.instruments, "accounts": size.accounts, "resting": size.resting, "bytes_of_an_order_row": row,
             "bytes_per_resting_order": round(grown / size.resting), **_figures("mixed", done, rates, outcome)}
 

@@ -61,7 +61,7 @@ class House:
         own = [AccountKind.HOUSE, AccountKind.FEES, AccountKind.SUSPENSE, AccountKind.DEFICIT, AccountKind.CUSTODY, *[AccountKind.DEALER] * DEALERS]
         instrument = np.arange(1, n + 1)
         parts = [
-            rows(K.CONFIGURE_CELL, 1, cell=1, answer_window=1, fact_window=1, rfq_window=10**9, approval_window=1, max_ttl=10**11),
+            rows(K.CONFIGURE_CELL, 1, cell=1, answer_window=1, fact_window=1, rfq_window=1, approval_window=1, max_ttl=10**11),
             rows(K.CONFIGURE_ASSET, ASSETS, asset=np.arange(1, ASSETS + 1), approval_above=-1, quote_approval_above=-1, enabled=1),
             rows(K.CONFIGURE_ACCOUNT, len(own), account=np.arange(1, len(own) + 1), account_kind=own, dealer=np.equal(own, AccountKind.DEALER), **account),
             rows(K.CONFIGURE_ACCOUNT, s.accounts, account=clients, account_kind=AccountKind.CLIENT, entity=clients, **account),

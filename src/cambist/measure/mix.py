@@ -66,8 +66,8 @@ class Mix:
 
     def _trades(self, count: int) -> list[np.ndarray]:
         h, noise = self.house, self.noise
-        maker, taker = (FIRST_CLIENT + noise.integers(0, h.size.accounts, count) for _ in range(2))
-        taker = np.where(taker == maker, FIRST_CLIENT + (maker - FIRST_CLIENT + 1) % h.size.accounts, taker)
+        maker = FIRST_CLIENT + noise.integers(0, h.size.accounts, count)
+        taker = FIRST_CLIENT + (maker - FIRST_CLIENT + h.size.instruments) % h.size.accounts         # one that trades the same instruments
         side, quantity = noise.integers(0, 2, count), LOT * noise.integers(1, 101, count)
         common = {"instrument": h.home(maker, noise.integers(0, HOMES, count)), "price": REFERENCE, "quantity": quantity,
                   "self_trade": SelfTrade.CANCEL_OLDEST}
