@@ -8,7 +8,7 @@ from cambist.core.arithmetic import MILLION, fee_up, multiply_divide
 from cambist.core.authority import KNOWN, TRAITS
 from cambist.core.emit import done
 from cambist.core.layout import COMMAND, KINDS, MAX_DEALERS, MAX_SOURCES, PLACES, STATE, L, seen_as
-from cambist.core.memory import cold, hot
+from cambist.core.memory import cold, hot, inverse
 from cambist.core.pools import CREDIT_TAG, find, remember, room_credit, take_credit
 from cambist.core.routing import stop_row
 from cambist.messages import MAX_AMOUNT, MAX_KIND, MAX_ROLE, AccountKind, Kind, Reason, Scope, Settlement
@@ -410,6 +410,7 @@ def open_book(state: STATE, number: int):
     state.word_count = b.l3 + 1
     b.bid = -1
     b.ask = b.ticks
+    b.tick_inverse, b.lot_inverse, b.den_inverse = inverse(max(b.book_tick, 1)), inverse(max(b.lot, 1)), inverse(max(b.amount_den, 1))
     b.highest_ppm = max(b.maker_ppm, b.taker_ppm)
     b.reference_until = -1
 

@@ -30,8 +30,9 @@ INSTRUMENT = np.dtype([
     ("amount_num", I), ("amount_den", I), ("max_notional", I), ("max_position", I), ("highest_buy", I), ("lowest_sell", I), ("reference_until", I),
     ("base", H), ("quote", H),
     ("settlement", B), ("halted", B), ("sweeping", B), ("spare", B), ("highest_ppm", H), ("maker_ppm", H), ("taker_ppm", H), ("last", I),
-    ("ticks", I), ("l1", I), ("l2", I), ("l3", I), ("reference", I),                        # l0..l3: where the bitmap tree starts in `words`
-    ("quote_tick", I), ("collar_ppm", I), ("min_sources", I), ("max_age", I), ("emitted", I), ("rfq_ppm", H), ("sweep_next", H), ("spare2", I, 2)])
+    ("tick_inverse", I), ("lot_inverse", I), ("den_inverse", I), ("ticks", I), ("reference", I),
+    ("l1", I), ("l2", I), ("l3", I),                                                        # l0..l3: where the bitmap tree starts in `words`
+    ("quote_tick", I), ("collar_ppm", I), ("min_sources", I), ("max_age", I), ("emitted", I), ("rfq_ppm", H), ("sweep_next", H), ("spare2", I, 7)])
 SOURCE = np.dtype([("enabled", I), ("known", I), ("price", I), ("posted_at", I)])
 VENUE = np.dtype([("account", H), ("enabled", H)])
 STOP = np.dtype([("stopped", B)])

@@ -192,6 +192,22 @@ if COMPILED:
             return builder.urem(*args)
         return types.int64(types.int64, types.int64), codegen
 
+    @intrinsic
+    def high_product(typingctx, a, b):
+        """The upper 64 bits of a product of two words, read unsigned."""
+        def codegen(context, builder, signature, args):
+            i128 = ir.IntType(128)
+            whole = builder.mul(*(builder.zext(x, i128) for x in args))
+            return builder.trunc(builder.lshr(whole, i128(64)), ir.IntType(64))
+        return types.int64(types.int64, types.int64), codegen
+
+    @intrinsic
+    def inverse(typingctx, d):
+        """(2**64 - 1) // d of a positive int64, read unsigned."""
+        def codegen(context, builder, signature, args):
+            return builder.udiv(ir.IntType(64)(-1), args[0])
+        return types.int64(types.int64), codegen
+
     def any_bits(one: np.dtype, other: np.dtype, words: int):
         """Whether the first `words` words of a row of each layout have a bit in common: asked of all of them at once."""
         @intrinsic
@@ -321,6 +337,12 @@ else:
 
     def told_apart(dtype: np.dtype, name: str, whole: bool = False) -> None:
         return None
+
+    def high_product(a: int, b: int) -> int:
+        return wrap((a & MASK) * (b & MASK) >> 64)
+
+    def inverse(d: int) -> int:
+        return wrap(MASK // d)
 
     def any_bits(one: np.dtype, other: np.dtype, words: int):
         def common(x, y):

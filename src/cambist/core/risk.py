@@ -4,21 +4,21 @@ Rules: SEC 15c3-5(c)(1)(i) credit thresholds, (ii) price and size; RTS 6 article
 """
 from cambist.core import layout as at
 from cambist.core.accounts import balance, credit_of, line_of, position_of
-from cambist.core.arithmetic import MILLION, fee_up, multiply_divide
+from cambist.core.arithmetic import MILLION, divide, fee_up, multiply_divide, multiply_divide_by
 from cambist.core.layout import INSTRUMENT, MAX_SOURCES, POSITION, STATE
-from cambist.core.memory import cold, hot, quotient, remainder
+from cambist.core.memory import cold, hot, remainder
 from cambist.messages import MAX_AMOUNT, AccountKind, Reason, Settlement, Side
 
 
 @hot
 def amount(b: INSTRUMENT, quantity: int, price: int):
     """What a trade is worth in the quote asset, rounded down: one figure for both sides."""
-    return multiply_divide(quantity, price * b.amount_num, b.amount_den, 0)
+    return multiply_divide_by(quantity, price * b.amount_num, b.amount_den, b.den_inverse, 0)
 
 
 @hot
 def amount_up(b: INSTRUMENT, quantity: int, price: int):
-    return multiply_divide(quantity, price * b.amount_num, b.amount_den, 1)
+    return multiply_divide_by(quantity, price * b.amount_num, b.amount_den, b.den_inverse, 1)
 
 
 @hot
@@ -188,7 +188,7 @@ def tick_of(b: INSTRUMENT, price: int):
     if price < b.min_price or price > b.max_price:
         return -Reason.BAD_PRICE
     above = price - b.min_price
-    tick = quotient(above, b.book_tick)
+    tick = divide(above, b.book_tick, b.tick_inverse)
     return tick if tick * b.book_tick == above else -Reason.OFF_TICK
 
 
@@ -203,7 +203,7 @@ def check_price(b: INSTRUMENT, price: int, tick: int):
 def check_quantity(b: INSTRUMENT, quantity: int):
     if quantity < 1:
         return Reason.BAD_QUANTITY
-    if remainder(quantity, b.lot):
+    if divide(quantity, b.lot, b.lot_inverse) * b.lot != quantity:
         return Reason.OFF_LOT
     return Reason.MAX_QUANTITY if quantity > b.max_quantity else Reason.NONE
 
