@@ -37,7 +37,8 @@ def _traits() -> np.ndarray:
     """One word of bits per kind, from the sets in messages.py."""
     winding_down = {Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.CANCEL_REQUEST, Kind.WITHDRAW_QUOTE, Kind.CANCEL_CHILD, Kind.KILL, Kind.REVIVE}
     sets = ((frozenset(Kind), KNOWN), (FACTS, FACT), (COUNTED_ONCE, ONCE), (CONFIGURE, CONFIGURES), (NAMES_ACCOUNT, WITH_ACCOUNT),
-            (NAMES_INSTRUMENT, WITH_INSTRUMENT), (RATED, COUNTED_RATE), (RISKY, RISKS), (winding_down, WIND_DOWN), (FACTS | {Kind.TICK}, TOLD), ({Kind.START}, STARTS))
+            (NAMES_INSTRUMENT, WITH_INSTRUMENT), (RATED, COUNTED_RATE), (RISKY, RISKS), (winding_down, WIND_DOWN), (FACTS | {Kind.TICK}, TOLD),
+            ({Kind.START}, STARTS))
     words = np.zeros(MAX_KIND + 1, np.int64)
     for kinds, bit in sets:
         for kind in sorted(kinds):

@@ -6,7 +6,7 @@ asset, prices in price increments, times in nanoseconds. Knows no behaviour.
 """
 import numpy as np
 
-from cambist.core.memory import any_bits, reinterpret, rows, table, told_apart
+from cambist.core.memory import any_bits, reinterpret, row_count, table, told_apart
 from cambist.messages import COMMAND as WIRE
 from cambist.messages import EVENT, LAYOUT, MAX_GROUP, NUMBER_WINDOW, Kind
 
@@ -42,7 +42,8 @@ POSITION = np.dtype([("net", I), ("open_buy", I), ("open_sell", I), ("limit", I)
 CREDIT = np.dtype([("limit", I), ("quoting_limit", I), ("reserved", I), ("traded", I), ("netted", I), ("quoted", I), ("giver", H), ("taker", H),
                    ("asset", H), ("next", H)])
 ORDER = np.dtype([("id", I), ("leaves", I), ("quantity", I), ("held", I), ("level", H), ("next", H), ("prev", H), ("after", H), ("before", H),
-                  ("position", H), ("fee_ppm", H), ("side", B), ("self_trade", B), ("post_only", B), ("asset", B)])     # asset: what it holds of, or on whose line
+                  ("position", H), ("fee_ppm", H), ("side", B), ("self_trade", B), ("post_only", B),
+                  ("asset", B)])                # asset: what it holds of, or on whose line
 LEVEL = np.dtype([("head", H), ("tail", H), ("quantity", I), ("tick", H), ("instrument", H), ("orders", H), ("spare", H)])
 WORD = np.dtype([("bits", I), ("page", H), ("spare", H)])    # 64 ticks: which have orders, and the page of their levels
 PAGE = np.dtype([("next", H)])
@@ -71,8 +72,8 @@ SHAPE = np.dtype([("words", I, 16)])              # of a kind: the bits of a rec
 TABLES = {"assets": ASSET, "accounts": ACCOUNT, "actors": ACTOR, "dealers": DEALER, "authority": AUTHORITY, "instruments": INSTRUMENT, "sources": SOURCE,
           "venues": VENUE, "stops": STOP, "balances": BALANCE, "positions": POSITION, "credit": CREDIT, "orders": ORDER, "levels": LEVEL, "words": WORD,
           "pages": PAGE, "taker": TAKER, "requests": REQUEST, "quotes": QUOTE, "children": CHILD, "obligations": OBLIGATION, "held": HELD,
-          "answers": ANSWER, "facts": ANSWER, "numbers": NUMBER, "flows": FLOW, "slots": SLOT, "order_slots": ORDER_SLOT, "timers": TIMER, "heap": PLACE, "events": EVENT,
-          "aims": AIM, "shapes": SHAPE}
+          "answers": ANSWER, "facts": ANSWER, "numbers": NUMBER, "flows": FLOW, "slots": SLOT, "order_slots": ORDER_SLOT, "timers": TIMER, "heap": PLACE,
+          "events": EVENT, "aims": AIM, "shapes": SHAPE}
 PLACES = {name: i for i, name in enumerate(TABLES)}
 
 STATE = np.dtype([
@@ -82,7 +83,8 @@ STATE = np.dtype([
     ("asset_count", I), ("account_count", I), ("actor_count", I), ("instrument_count", I), ("venue_count", I), ("dealer_count", I), ("word_count", I),
     ("quota_sum", I), ("house", I), ("fees", I), ("suspense", I), ("deficit", I),
     ("sweep_first", I), ("sweep_last", I), ("book_sweep_first", I), ("book_sweep_last", I),
-    ("answers_first", I), ("answers_next", I), ("facts_first", I), ("facts_next", I), ("slot_mask", I), ("slot_shift", I), ("order_mask", I), ("mark_shift", I), ("timer_count", I),
+    ("answers_first", I), ("answers_next", I), ("facts_first", I), ("facts_next", I), ("slot_mask", I), ("slot_shift", I), ("order_mask", I), ("mark_shift", I),
+    ("timer_count", I),
     ("second", I), ("dropped_at", I),                        # the time in seconds; when what was past its window was last dropped
     ("scratch", I, MAX_SOURCES),
     ("schedule", I, 64), ("chain", I, 8), ("bad_group", I), ("group_reason", I, MAX_GROUP), ("group_account", I, MAX_GROUP), ("group_other", I, MAX_GROUP),
@@ -94,10 +96,11 @@ REGISTERS_HASHED = ("time", "sequence", "started", "cell", "answer_window", "fac
 
 SEEN = {"events": "event"}                       # rows that are seen in more than one layout
 (asset, account, actor, dealer, authority, instrument, source, venue, stop, balance_row, position_row, credit_row, order, level, word, page, taker, request,
- quote, child, obligation, held, answer, fact, number, flow, slot, order_slot, timer, heap, event, aim, shape) = (table(PLACES[n], d, STATE, SEEN.get(n, "")) for n, d in TABLES.items())
+ quote, child, obligation, held, answer, fact, number, flow, slot, order_slot, timer, heap, event, aim,
+ shape) = (table(PLACES[n], d, STATE, SEEN.get(n, "")) for n, d in TABLES.items())
 
-event_room = rows(PLACES["events"], STATE)
-asset_rows = rows(PLACES["assets"], STATE)
+event_room = row_count(PLACES["events"], STATE)
+asset_rows = row_count(PLACES["assets"], STATE)
 
 told_apart(STATE, "state")
 COMMAND = WIRE

@@ -276,7 +276,7 @@ if COMPILED:
             return record(state_type, types.int64), codegen
         return row
 
-    def rows(place: int, state_dtype: np.dtype):
+    def row_count(place: int, state_dtype: np.dtype):
         """How many rows a table has."""
         state_type, capacity_at = from_dtype(state_dtype), state_dtype.fields["capacity"][1] + 8 * place
 
@@ -356,7 +356,7 @@ else:
     def remainder(a: int, b: int) -> int:
         return a % b
 
-    def rows(place: int, state_dtype: np.dtype):
+    def row_count(place: int, state_dtype: np.dtype):
         return lambda state: state.capacity[place]
 
     def element(dtype: np.dtype):

@@ -4,7 +4,7 @@ Decides nothing about meaning. Index: open addressing, linear probing, backward-
 """
 from cambist.core import layout as at
 from cambist.core.layout import PLACES, STATE
-from cambist.core.memory import cold, hot, rows, wrap
+from cambist.core.memory import cold, hot, row_count, wrap
 
 REQUEST_TAG, QUOTE_TAG, CHILD_TAG, OBLIGATION_TAG, HELD_TAG, POSITION_TAG, CREDIT_TAG, ANSWER_TAG, FACT_TAG = range(1, 10)
 ROW_MASK = (1 << 32) - 1
@@ -14,7 +14,7 @@ SPREAD, TAGGED = -7046029254386353131, 0x2545F4914F6CDD1D    # odd multipliers (
 
 def pool(name: str, row):
     """take(state) -> row number or 0 when full; give(state, i); room(state)."""
-    place, count = PLACES[name], rows(PLACES[name], STATE)
+    place, count = PLACES[name], row_count(PLACES[name], STATE)
 
     def take(state: STATE):                     # type: ignore[valid-type]
         i = state.free[place]

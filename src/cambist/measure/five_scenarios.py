@@ -6,20 +6,23 @@ chance. Every message becomes a numbered command of one of many accounts, with e
 """
 import numpy as np
 
-from cambist.measure.house import FIRST_CLIENT, LOT, MOST_TICKS, TICK, House, rows
+from cambist.measure.bench_house import FIRST_CLIENT, LOT, MOST_TICKS, TICK, BenchHouse, rows
 from cambist.messages import Kind, SelfTrade, Side, TimeInForce
 
-SCENARIOS = {"static": (0.0, 0.0), "normal": (0.15, 0.02), "swing-25": (0.50, 0.25), "swing-40": (0.50, 0.40), "flash-crash": (0.50, 0.60)}   # volatility, swing
+# volatility, swing
+SCENARIOS = {"static": (0.0, 0.0), "normal": (0.15, 0.02), "swing-25": (0.50, 0.25), "swing-40": (0.50, 0.40), "flash-crash": (0.50, 0.60)}
 START_TICKS, ALPHA, HUMP, HUMP_AT, HUMP_WIDTH, DEEPEST = 33_504, 2.23, 5.0, 8.0, 3.0, 200
 IOC, MODIFIED, REPRICED, CANCELLED, TWICE = 0.15, 0.20, 0.80, 0.95, 0.02
+STEPS = 10_000                                          # of the path, so that a seed has one shape whatever the count
 SPACING, MEDIAN_LIFE = 23_400.0, 431.0                  # microseconds between new orders (a million in a day of 6.5 hours), and that half of them live
 
 
 def _mid(noise: np.random.Generator, count: int, volatility: float, swing: float) -> np.ndarray:
     if volatility == 0:
         return np.full(count, START_TICKS, np.int64)
-    step = (swing / volatility) ** 2 / count
-    path = np.cumsum(-0.5 * volatility**2 * step + volatility * np.sqrt(step) * noise.standard_normal(count))
+    step = (swing / volatility) ** 2 / STEPS
+    coarse = np.cumsum(-0.5 * volatility**2 * step + volatility * np.sqrt(step) * noise.standard_normal(STEPS))
+    path = np.interp(np.arange(count) / count, np.arange(STEPS) / STEPS, coarse)
     return np.clip(START_TICKS * np.exp(path), START_TICKS * 0.05, min(START_TICKS * 1.9, MOST_TICKS - DEEPEST - 2)).astype(np.int64)
 
 
@@ -30,7 +33,7 @@ def _distance(noise: np.random.Generator, count: int) -> np.ndarray:
     return 1 + np.searchsorted(np.cumsum(weight / weight.sum()), noise.random(count)).clip(0, DEEPEST - 1)
 
 
-def five_flow(house: House, scenario: str, count: int, seed: int) -> np.ndarray:
+def five_flow(house: BenchHouse, scenario: str, count: int, seed: int) -> np.ndarray:
     """About two messages for each of `count` new orders."""
     noise = np.random.default_rng(seed)
     mid, away = _mid(noise, count, *SCENARIOS[scenario]), _distance(noise, count)

@@ -34,7 +34,7 @@ def rows(kind: Kind, count: int, **fields) -> np.ndarray:
     return out.view(COMMAND)
 
 
-class House:
+class BenchHouse:
     """A started cell of a size, and what its next ids and numbers will be."""
 
     def __init__(self, size: Size, now: int):

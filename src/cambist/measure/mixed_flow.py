@@ -4,7 +4,7 @@ Every id is known when the flow is made: a maker stands alone inside the spread 
 """
 import numpy as np
 
-from cambist.measure.house import DEALERS, FIRST_CLIENT, FIRST_DEALER, HOMES, LOT, REFERENCE, TICK, House, rows
+from cambist.measure.bench_house import DEALERS, FIRST_CLIENT, FIRST_DEALER, HOMES, LOT, REFERENCE, TICK, BenchHouse, rows
 from cambist.messages import LAYOUT, Kind, SelfTrade, Side, TimeInForce
 
 K = Kind
@@ -15,9 +15,9 @@ SHARES = {"rest": 0.42, "leave": 0.42, "amend": 0.06, "trade": 0.025, "rfq": 0.0
 class Mix:
     """What rests, and the commands to come."""
 
-    def __init__(self, house: House, seed: int):
+    def __init__(self, house: BenchHouse, seed: int):
         self.house, self.noise = house, np.random.default_rng(seed)
-        self.ids, self.sides, self.prices = (np.zeros(0, np.int64) for _ in range(3))
+        self.ids, self.prices = np.zeros(0, np.int64), np.zeros(0, np.int64)
         while len(self.ids) < house.size.resting:
             self._fill(min(1 << 19, house.size.resting - len(self.ids)))
 
@@ -32,14 +32,9 @@ class Mix:
 
     def _fill(self, count: int) -> None:
         orders = self._resting(count)
-        self._remember(orders)
-        self.house.send(self.house.numbered(orders))
-
-    def _remember(self, orders: np.ndarray) -> None:
-        seen = orders.view(LAYOUT[K.NEW_ORDER])
         self.ids = np.concatenate([self.ids, self.house.ids(orders["account"])])
-        self.sides = np.concatenate([self.sides, seen["side"].astype(np.int64)])
-        self.prices = np.concatenate([self.prices, seen["price"]])
+        self.prices = np.concatenate([self.prices, orders.view(LAYOUT[K.NEW_ORDER])["price"]])
+        self.house.send(self.house.numbered(orders))
 
     def flow(self, count: int) -> np.ndarray:
         """About `count` commands, in the shares above; so few at a time that what leaves was there when its part began."""
@@ -47,7 +42,7 @@ class Mix:
         return np.concatenate([self._part(part) for _ in range(count // part)])
 
     def _part(self, count: int) -> np.ndarray:
-        h, noise = self.house, self.noise
+        noise = self.noise
         n = {name: int(count * share) for name, share in SHARES.items()}
         n["leave"] = n["rest"] = min(n["rest"], len(self.ids) // 2)
         gone = noise.permutation(len(self.ids))[:n["leave"] + n["amend"]] if len(self.ids) < 1 << 22 else np.unique(
@@ -60,7 +55,7 @@ class Mix:
         units = [[c] for c in (cancels, amends)]
         keep = np.ones(len(self.ids), bool)
         keep[left] = False
-        self.ids, self.sides, self.prices = self.ids[keep], self.sides[keep], self.prices[keep]
+        self.ids, self.prices = self.ids[keep], self.prices[keep]
         units += [[self._resting(n["rest"])], self._trades(n["trade"]), self._requests(n["rfq"]), [self._transfers(n["transfer"])]]
         return self._laid_out(units)
 
@@ -106,10 +101,8 @@ class Mix:
         makes = np.isin(out["kind"], (K.NEW_ORDER, K.REQUEST_QUOTE, K.QUOTE))
         ids = np.zeros(len(out), np.int64)
         ids[makes] = h.ids(out["account"][makes])
-        seen = out.view(LAYOUT[K.NEW_ORDER])
         self.ids = np.concatenate([self.ids, ids[rests]])
-        self.sides = np.concatenate([self.sides, seen["side"][rests].astype(np.int64)])
-        self.prices = np.concatenate([self.prices, seen["price"][rests]])
+        self.prices = np.concatenate([self.prices, out.view(LAYOUT[K.NEW_ORDER])["price"][rests]])
         asked = np.nonzero(out["kind"] == K.REQUEST_QUOTE)[0]
         for d in range(DEALERS):
             out.view(LAYOUT[K.QUOTE])["request"][asked + 1 + d] = ids[asked]
