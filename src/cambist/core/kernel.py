@@ -37,6 +37,7 @@ from cambist.core.ledger import check_transfer, deposit, move_custody, post_tran
 from cambist.core.memory import COMPILED, Several, address, cold, element, entry, hot, prefetch
 from cambist.core.orders import amend_order, cancel_all, cancel_order, new_order, work_taker
 from cambist.core.accounts import account_of, balance, following_id, position_key
+from cambist.core.arithmetic import divide
 from cambist.core.pools import POSITION_TAG, ROW_MASK, home, mark_of, order_home
 from cambist.core.rfq import accept_quote, cancel_request, quote, request_quote, withdraw_quote
 from cambist.core.routing import cancel_child, child_acked, child_closed, child_filled, child_unknown, new_child, source_price
@@ -53,7 +54,8 @@ COMMANDS = Several(COMMAND)
 record = element(COMMAND)
 AIMS = layout.AIMS - 1
 POSITIONS, MANY = PLACES["positions"], 256     # the rows of so few positions, and of who has them, stay in the nearest caches by themselves
-FAR, NEAR, HERE = 12, 8, 4                      # how many commands ahead lines are asked for: the index, the rows it names, their neighbours
+FEW = 8                                         # so few books do
+FAR, NEAR, HERE, NEXT = 12, 8, 4, 2                      # how many commands ahead lines are asked for: the index, the rows it names, their neighbours
 
 
 # ------------------------------------------------------------------------------------------------------------- dispatch
@@ -342,11 +344,40 @@ def _look_here(state: STATE, k: int):
 
 
 @hot
+def _aim_at_level(state: STATE, c: COMMAND, k: int):
+    """Of a new order at a limit: the word of its tick. (Of other commands: the first.)"""
+    x = at.aim(state, k)
+    b = at.instrument(state, c.instrument if c.instrument <= state.instrument_count else 0)
+    tick = divide(as_new_order(c).price - b.min_price, b.book_tick, b.tick_inverse)
+    inside = 0 <= tick < b.ticks
+    x.tick = tick if inside else 0
+    x.word = b.l0 + (tick >> 6) if inside else 0
+    prefetch(address(at.word(state, x.word)))
+
+
+@hot
+def _look_at_books(state: STATE, commands: COMMANDS, i: int):
+    """Over many books a new order's own is far away: its instrument, then the word of its tick, its level, and the order it will stand behind."""
+    c = record(commands, i + FAR)
+    row = address(at.instrument(state, c.instrument if c.instrument <= state.instrument_count else 0))
+    prefetch(row)
+    prefetch(row + 64)
+    prefetch(row + 128)
+    _aim_at_level(state, record(commands, i + NEAR), (i + NEAR) & AIMS)
+    x = at.aim(state, (i + HERE) & AIMS)
+    prefetch(address(at.level(state, at.word(state, x.word).page * 64 + (x.tick & 63))))
+    x = at.aim(state, (i + NEXT) & AIMS)
+    prefetch(address(at.order(state, at.level(state, at.word(state, x.word).page * 64 + (x.tick & 63)).tail)))
+
+
+@hot
 def _look_ahead(state: STATE, commands: COMMANDS, i: int):
     """Ask for the cache lines that the commands to come will read; what they hold decides nothing here."""
     _look_far(state, record(commands, i + FAR), (i + FAR) & AIMS)
     _look_near(state, record(commands, i + NEAR), (i + NEAR) & AIMS)
     _look_here(state, (i + HERE) & AIMS)
+    if state.instrument_count > FEW:
+        _look_at_books(state, commands, i)
 
 
 # ---------------------------------------------------------------------------------------------------------------- apply

@@ -65,7 +65,8 @@ ORDER_SLOT = np.dtype([("word", I)])              # an order's mark (31 bits of 
 TIMER = np.dtype([("time", I), ("id", I), ("kind", H), ("row", H), ("place", H), ("next", H)])
 PLACE = np.dtype([("timer", H)])
 
-AIM = np.dtype([("position", I), ("order", I), ("row", I), ("level", I)])     # where the rows of a command to come will be: a guess, never the state
+# Where the rows of a command to come will be: a guess, never the state.
+AIM = np.dtype([("position", I), ("order", I), ("row", I), ("word", I), ("tick", I), ("spare", I, 3)])
 
 SHAPE = np.dtype([("words", I, 16)])              # of a kind: the bits of a record that are not its own
 
