@@ -218,6 +218,11 @@ class CrashFile:
     def pread(self, length, offset):
         return bytes(self.inode.live[offset:offset + length])
 
+    def pread_into(self, room, offset):
+        data = self.pread(len(room), offset)
+        room[:len(data)] = data
+        return len(data) == len(room)
+
     def pwrite(self, data, offset):
         data = bytes(data)
         self.disk.call(f"pwrite {self.path} {offset} {len(data)}")

@@ -363,7 +363,7 @@ class Following:
     def hear(self, batch: Events) -> None:
         """Called by the link alone."""
         number, position = batch.first + len(batch.events), batch.position
-        if len(batch.events):
+        if len(batch.events) or self.stream is StreamKind.KEPT:
             try:
                 self._tell(batch)
             except Exception as fault:  # noqa: BLE001  the follower's bug: it must not cost all the others their connection

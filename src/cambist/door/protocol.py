@@ -97,6 +97,7 @@ class StreamKind(IntEnum):
     ALL = 1                                             # every event with its log sequence: for the house, never for a client
     ACCOUNT = 2
     PUBLIC = 3
+    KEPT = 4                                            # no events, only positions: up to where results can be read from their files
 
 
 class End(IntEnum):

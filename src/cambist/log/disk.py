@@ -46,6 +46,9 @@ class File(Protocol):
     def pread(self, length: int, offset: int) -> bytes:
         """Fewer bytes than asked only at the end of the file."""
         ...
+    def pread_into(self, room: memoryview, offset: int) -> bool:
+        """Fills the bytes of `room`; False where the file ends before."""
+        ...
     def pwrite(self, data, offset: int) -> None:
         """All of `data` (any contiguous buffer) or an error; extends the file where it must."""
         ...

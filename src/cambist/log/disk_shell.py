@@ -106,6 +106,14 @@ class RealFile:
                 got += len(data)
             return b"".join(parts)
 
+    def pread_into(self, room: memoryview, offset: int) -> bool:
+        with _named("preadv", self._path):
+            while len(room):
+                if not (got := os.preadv(self._fd, [room], offset)):
+                    return False
+                room, offset = room[got:], offset + got
+        return True
+
     def pwrite(self, data, offset: int) -> None:
         try:
             written = os.pwrite(self._fd, data, offset)

@@ -314,6 +314,65 @@ class ResultsWalk:
         return FRAME_BYTES + min(HEADER.unpack_from(header)[3], MAX_EVENTS) * EVENT_BYTES if len(header) == HEADER.size else 0
 
 
+class ResultsTail:
+    """Takes what a writer in another process appends, up to where that writer has said that it is whole: so nothing is hashed again. Whoever checks what was
+    kept reads with `ResultsReader`."""
+    def __init__(self, disk: Disk, directory: str, after: int):
+        self.position = after                          # the sequence up to which everything was given
+        self._disk, self._directory = disk, directory
+        self._file: File | None = None
+        self._path, self._at = "", 0
+
+    def read(self, until: int) -> Iterator[tuple[int, int, int, np.ndarray]]:
+        """(first, last, time, events) of each entry behind `position` to the one that ends at `until`; the events are a copy. Damaged where they are not."""
+        while self.position < until:
+            if self._file is None:
+                self._open()
+            count, first, last, time = self._header() or self._next_file()
+            events = np.empty(count, EVENT)
+            if count and not self._read_into(memoryview(events.view(np.uint8)), self._at + HEADER.size):
+                raise self._damaged()
+            self._at += FRAME_BYTES + count * EVENT_BYTES
+            self.position = last
+            yield first, last, time, events
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> None:
+        """The file that holds the next sequence, and where."""
+        name = max((name for name in results_names(self._disk, self._directory) if int(name[8:28]) <= self.position + 1), default=None)
+        if name is None:
+            raise self._damaged()
+        self._path = f"{self._directory}/{name}"
+        self._file = self._disk.open(self._path)
+        self._at, _ = hop(self._file, HEADER.size, _framed, self.position + 1, ([int(name[8:28])], [SECTOR_BYTES]))
+
+    def _header(self) -> tuple[int, int, int, int] | None:
+        """(events, first, last, time) of the next entry; None where this file has no more."""
+        room = bytearray(HEADER.size)
+        if not self._read_into(memoryview(room), self._at):
+            return None
+        magic, _, _, count, _, first, last, time, _ = HEADER.unpack(room)
+        return (count, first, last, time) if magic == MAGIC and first == self.position + 1 <= last and count <= MAX_EVENTS else None
+
+    def _next_file(self) -> tuple[int, int, int, int]:
+        self.close()
+        self._open()
+        if (found := self._header()) is None:
+            raise self._damaged()
+        return found
+
+    def _read_into(self, room: memoryview, offset: int) -> bool:
+        assert self._file
+        return self._file.pread_into(room, offset)
+
+    def _damaged(self) -> Damaged:
+        return Damaged(self._path or self._directory, self._at, self.position + 1, "there is no results entry where its writer said that there is one")
+
+
 def verify_results(disk: Disk, directory: str, *, cell: int | None = None) -> tuple[int, Position, list[Damaged | TornTail]]:
     """(entries, last position, findings): every file read, the first thing wrong in each told."""
     entries, before, findings = 0, None, []
