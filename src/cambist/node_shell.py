@@ -31,7 +31,6 @@ from cambist.loops import settle
 from cambist.node import Broken, Cell, Node, Told, close_node, open_node
 
 OVERLAP_RECORDS = 2048                                  # so many in one batch, and it is worth two changes of thread to apply another meanwhile
-HOLD_RECORDS = 16                                       # fewer waiting, and who submitted hears RECEIVED together with what came of it
 MAX_WAITING = 256                                       # questions that wait for a position
 WAIT_SECONDS = 2.0                                      # how long they may
 STATUS_SECONDS = 10.0
@@ -47,10 +46,6 @@ monotonic_ns = (lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME)) if hasattr(t
 
 def row_of(stream: StreamKind, account: int) -> int:
     return account_row(account) if stream is StreamKind.ACCOUNT else ALL if stream is StreamKind.ALL else PUBLIC
-
-
-def stream_of(row: int) -> tuple[StreamKind, int]:
-    return (StreamKind.ALL, 0) if row == ALL else (StreamKind.PUBLIC, 0) if row == PUBLIC else (StreamKind.ACCOUNT, row - 1)
 
 
 class Running:
@@ -105,7 +100,7 @@ class Running:
         return code
 
     def turns_at_once(self) -> bool:
-        return self._due and not self._writing and self.node.staged < HOLD_RECORDS
+        return self._due and not self._writing and self.node.staged < OVERLAP_RECORDS
 
     def kept(self) -> int:
         return self.node.results.position.sequence
@@ -201,8 +196,7 @@ class Running:
             done = self.monotonic()
             rows = self.node.tell(Told(entry.first_sequence, entry.last_sequence, entry.time, events))
             if self.door is not None:
-                self.door.told(key for row in rows.tolist() if (key := stream_of(row)) in self.door.listeners)
-                self.door.flush()
+                self.door.grown(row_of, rows)
             self._stamp((entry.first_sequence, entry.count, entry.time, sealed, durable, done, self.monotonic()))
             self.node.keep(entry, events)
             if self.door is not None:

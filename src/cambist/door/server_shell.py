@@ -113,6 +113,11 @@ class Door:
             for listener in tuple(self.listeners.get(key, ())):
                 listener.connection.tell(listener)
 
+    def grown(self, row_of: Callable[[StreamKind, int], int], rows: np.ndarray) -> None:
+        """The streams of these rows have grown. Most of them have no listener, so it is the listeners that are looked through."""
+        grown = set(rows.tolist())
+        self.told([key for key in self.listeners if key[0] is not StreamKind.KEPT and row_of(*key) in grown])
+
     def kept(self) -> None:
         """The results files have grown: whoever reads them is told how far."""
         self.told(((StreamKind.KEPT, 0),))

@@ -252,7 +252,7 @@ class Native(Door):
         self.streams: Streams
         self.open_for_business = False
         self._pushing = self._on_way = self._telling = False
-        self._grown: set[tuple[StreamKind, int]] = set()
+        self._grown: list[np.ndarray] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._design = -1
         self.deaf: asyncio.Future[None] = asyncio.get_running_loop().create_future()        # fails when nothing more can be heard
@@ -336,7 +336,7 @@ class Native(Door):
             if not sender.ended:
                 sender.answer(Refused(request, answer.code, count, answer.text) if isinstance(answer, Refused) else Received(request, count))
                 self.held.add(sender)
-        self.flush()
+        self._tell_soon()
         self._push()
 
     def _stir(self) -> None:
@@ -358,31 +358,37 @@ class Native(Door):
     def _heard(self, batch: Events) -> None:
         """The house has kept so much: it is read where it was kept, so that the node sends nothing of it."""
         for first, last, moment, events in self._tail.read(batch.position):
-            self._grown.update(key for row in self.streams.add(first, last, moment, events).tolist() if (key := _stream(row)) in self.listeners)
-        if self._grown and not self._telling:
-            self._telling = True
-            asyncio.get_running_loop().call_soon(self._tell)
+            self._grown.append(self.streams.add(first, last, moment, events))
+        self._tell_soon()
 
     def _deaf(self, code: Code) -> None:
         """The house cannot be followed any more: whoever is outside would wait for events that never come, so the part ends and is started anew."""
         self.deaf.set_exception(RefusedByDoor(Refused(0, code, 0, "the stream of the house")))
 
+    def _tell_soon(self) -> None:
+        """Once this turn has heard what there is: RECEIVED goes together with what came of it."""
+        if not self._telling:
+            self._telling = True
+            asyncio.get_running_loop().call_soon(self._tell)
+
     def _tell(self) -> None:
         self._telling, grown = False, self._grown
-        self._grown = set()
-        self.told(grown)
+        self._grown = []
+        if grown:
+            self.grown(_row, np.concatenate(grown))
+        self.flush()
 
     # ------------------------------------------------------------------------------------------------------------------ the house, for itself
     def last_number(self, stream: StreamKind, account: int) -> int:
-        return self.streams.last_number(PUBLIC if stream is StreamKind.PUBLIC else account_row(account))
+        return self.streams.last_number(_row(stream, account))
 
     def events(self, stream: StreamKind, account: int, number: int, limit: int) -> Batch:
         """As the node tells them, but for the position, which is the log's."""
-        return self.streams.read(PUBLIC if stream is StreamKind.PUBLIC else account_row(account), number, limit)._replace(position=0)
+        return self.streams.read(_row(stream, account), number, limit)._replace(position=0)
 
 
-def _stream(row: int) -> tuple[StreamKind, int]:
-    return (StreamKind.PUBLIC, 0) if row == PUBLIC else (StreamKind.ACCOUNT, row - 1)
+def _row(stream: StreamKind, account: int) -> int:
+    return PUBLIC if stream is StreamKind.PUBLIC else account_row(account)
 
 
 async def serve(part: Part) -> None:
