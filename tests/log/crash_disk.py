@@ -224,7 +224,7 @@ class CrashFile:
         return len(data) == len(room)
 
     def pwrite(self, data, offset):
-        data = bytes(data)
+        data = b"".join(data) if isinstance(data, list) else bytes(data)
         self.disk.call(f"pwrite {self.path} {offset} {len(data)}")
         end = offset + len(data)
         if end > len(self.inode.live):

@@ -8,6 +8,7 @@ and the credit lasts; a connection that does not read is not read from either, a
 """
 import asyncio
 import os
+import socket
 import stat
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol
@@ -15,7 +16,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from cambist.door.protocol import (
-    MAX_CREDIT, MAX_SUBSCRIPTIONS, Bye, Code, End, Events, Hello, Message, Ping, Pong, ProtocolFault, Pull, Read, Received, Refused, Role,
+    MAX_CREDIT, MAX_SUBSCRIPTIONS, SOCKET_BYTES, Bye, Code, End, Events, Hello, Message, Ping, Pong, ProtocolFault, Pull, Read, Received, Refused, Role,
     Session, StreamKind, Submit, Subscribe, Unsubscribe, View, Welcome, encode,
 )
 from cambist.messages import EVENT
@@ -154,6 +155,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
         self.transport.set_write_buffer_limits(high=OUTGOING_HIGH)
+        if (made := transport.get_extra_info("socket")).family == socket.AF_UNIX:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
         self.heard = asyncio.get_running_loop().time()
         self.door.connections.add(self)
         if len(self.door.connections) > self.door.most:

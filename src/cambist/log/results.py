@@ -51,8 +51,8 @@ class ResultsEntry(msgspec.Struct, frozen=True, gc=False):
     nbytes: int
 
 
-def seal_results(cell: int, first_sequence: int, last_sequence: int, time: int, previous_hash: bytes, events) -> tuple[bytes, bytes]:
-    """(bytes, own hash) of one results entry; `events` any contiguous buffer."""
+def seal_results(cell: int, first_sequence: int, last_sequence: int, time: int, previous_hash: bytes, events) -> tuple[list, bytes]:
+    """(its bytes in three parts, own hash) of one results entry; `events` any contiguous buffer, which is not copied."""
     events = memoryview(events)
     count, rest = divmod(events.nbytes, EVENT_BYTES)
     if rest or count > MAX_EVENTS:
@@ -63,7 +63,7 @@ def seal_results(cell: int, first_sequence: int, last_sequence: int, time: int, 
     digest = sha256(header)
     digest.update(events)
     own_hash = digest.digest()
-    return b"".join((header, events, own_hash)), own_hash
+    return [header, events, own_hash], own_hash
 
 
 def scan_results(view: memoryview, offset: int = 0) -> ResultsEntry | Fault:
@@ -121,17 +121,17 @@ class Results:
         if first_sequence != self.position.sequence + 1 or time < self.position.time:
             raise ResultsError(f"results of sequence {first_sequence} at time {time}; "
                                f"right would be {self.position.sequence + 1} at {self.position.time} or later")
-        data, own_hash = seal_results(self._cell, first_sequence, last_sequence, time, self.position.hash, events)
+        parts, own_hash = seal_results(self._cell, first_sequence, last_sequence, time, self.position.hash, events)
         if self._file is None or self._end >= self._file_bytes:
             self.roll()
         assert self._file
         with self._fatal():
             try:
-                self._file.pwrite(data, self._end)
+                self._file.pwrite(parts, self._end)
             except DiskFull:
                 self._file.truncate(self._end)         # whatever part was written
                 raise
-        self._end += len(data)
+        self._end += sum(memoryview(part).nbytes for part in parts)
         self.position = Position(last_sequence, own_hash, 0, time)
         return own_hash
 
