@@ -218,8 +218,13 @@ class CrashFile:
     def pread(self, length, offset):
         return bytes(self.inode.live[offset:offset + length])
 
+    def pread_into(self, room, offset):
+        data = self.pread(len(room), offset)
+        room[:len(data)] = data
+        return len(data) == len(room)
+
     def pwrite(self, data, offset):
-        data = bytes(data)
+        data = b"".join(data) if isinstance(data, list) else bytes(data)
         self.disk.call(f"pwrite {self.path} {offset} {len(data)}")
         end = offset + len(data)
         if end > len(self.inode.live):

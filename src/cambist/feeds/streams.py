@@ -216,8 +216,6 @@ class Streams:
         for first, last, time, events in self._results(sequence):
             if first > self.position:                   # already in the journal, not yet told
                 return
-            if first < sequence:                        # whoever hears events alone begins a block behind the last one it heard, within an entry
-                events = events[events["sequence"] >= sequence]
             if len(events):
                 yield self._aside.block(first, last, time, events)[0]
 
