@@ -20,7 +20,9 @@ from cambist.units import Nanoseconds, UnitError, decimals, parse_duration, pars
 
 MAX_TICKS = 1 << 24
 HOUSE_ACCOUNTS = ("house", "fees", "suspense", "deficit")       # the single accounts, which every cell has
-SECOND_PERSON = CONFIGURE | {Kind.NET, Kind.SETTLE, Kind.HALT, Kind.RESUME, Kind.KILL, Kind.REVIVE, Kind.KILL_ALL, Kind.REVIVE_ALL}   # rules.md section 2
+SECOND_PERSON = CONFIGURE | {                   # rules.md section 2
+    Kind.NET, Kind.SETTLE, Kind.HALT, Kind.RESUME, Kind.KILL, Kind.REVIVE, Kind.KILL_ALL, Kind.REVIVE_ALL, Kind.SESSION, Kind.KILL_TRADER,
+    Kind.REVIVE_TRADER, Kind.CHANGE_TERMS, Kind.CHANGE_DIGITS, Kind.MANUAL_CREDIT}
 BY_SIZE = {Kind.TRANSFER: "; give the asset transfers_above", Kind.QUOTE: "; name its quote asset in $.oversight.quotes_above"}
 KINDS = {k.name.lower(): k for k in Kind}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")

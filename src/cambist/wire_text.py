@@ -19,7 +19,8 @@ from cambist.messages import (
     NAMES_ACCOUNT, NAMES_INSTRUMENT, NUMBER_WINDOW, NUMBERED, ORDINAL_BITS, RATED, RECORD_BYTES, RISKY, Event, Kind, Reason,
 )
 
-VALUES = (messages.Side, messages.OrderType, messages.TimeInForce, messages.SelfTrade, messages.Scope, messages.AccountKind, messages.Settlement,
+VALUES = (messages.Side, messages.OrderType, messages.TimeInForce, messages.SelfTrade, messages.SelfTradeScope, messages.PostOnly, messages.Trigger,
+          messages.TriggerOn, messages.Link, messages.OrderState, messages.Session, messages.Scope, messages.AccountKind, messages.Settlement,
           messages.Cause, messages.RequestState, messages.ChildState, messages.ObligationState, messages.Liquidity)
 
 HEAD_MEANS = {
