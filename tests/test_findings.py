@@ -219,7 +219,7 @@ def test_the_drawing_has_its_shape():
   dealers --> s0
   gate0{{"second person<br/>client: transfer"}}:::person
   gate1{{"second person<br/>risk: resume"}}:::person
-  gate2{{"second person<br/>engineer: configure_cell, configure_asset, configure_account and 10 more"}}:::person
+  gate2{{"second person<br/>engineer: configure_restriction, configure_cell, configure_asset and 17 more"}}:::person
   classDef person stroke-width:3px
 """
 

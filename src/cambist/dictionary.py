@@ -21,7 +21,7 @@ NAMED: dict[Kind, IdKind] = {                   # what the id of a REFUSED or DO
     Kind.SETTLE: "obligation", Kind.APPROVE: "held", Kind.DENY: "held"}
 IDS = frozenset(NAMED.values()) | {"match"}
 
-# What each event says, in the order it is told: (name outside, field, how it is written). EVENT_FIELDS of messages.py says what the fields mean.
+# What each event says, in the order it is told: (name outside, field, how it is written). event_fields.py says what the fields mean.
 _ORDER = ("order", "id", "order")
 _REQUEST = ("request", "id", "request")
 _CHILD = ("child", "id", "child")

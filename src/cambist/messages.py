@@ -131,7 +131,7 @@ class SelfTrade(IntEnum):
     DECREMENT = 3
 
 
-# (mode of the maker, mode of the taker) -> what happens. The taker decides, whatever the maker asked for.
+# (mode of the maker, mode of the taker) -> what happens: the taker decides
 EFFECTIVE_SELF_TRADE: dict[SelfTrade, dict[SelfTrade, SelfTrade]] = {maker: {taker: taker for taker in SelfTrade} for maker in SelfTrade}
 
 
@@ -190,7 +190,6 @@ class Session(IntEnum):
     CLOSED = 5
 
 
-# (session, command that asks for it) -> allowed; what is not listed is allowed in every session. tests and docs print from here.
 SESSION_MOVES: dict[Session, frozenset[Session]] = {
     Session.CONTINUOUS: frozenset({Session.PRE_OPEN, Session.AUCTION, Session.CANCEL_ONLY, Session.CLOSED}),
     Session.PRE_OPEN: frozenset({Session.AUCTION, Session.CANCEL_ONLY, Session.CLOSED}),
@@ -200,9 +199,6 @@ SESSION_MOVES: dict[Session, frozenset[Session]] = {
     Session.CLOSED: frozenset({Session.PRE_OPEN, Session.AUCTION, Session.CANCEL_ONLY}),
 }
 CALLS = frozenset({Session.PRE_OPEN, Session.AUCTION, Session.VOLATILITY})              # orders gather and nothing matches
-TRADES = CALLS | {Session.CONTINUOUS}
-SESSION_COMMANDS: dict[Kind, frozenset[Session]] = {
-    K.NEW_ORDER: TRADES, K.AMEND_ORDER: TRADES, K.MASS_QUOTE: TRADES, K.REQUEST_QUOTE: TRADES, K.QUOTE: TRADES, K.ACCEPT_QUOTE: TRADES}
 FLOATING = 64                                   # pegged and trailing orders that an instrument has at most
 AUCTION_LEVELS = 4096                           # levels of each side that the price of an auction looks at
 TIERS = 16
@@ -396,7 +392,7 @@ class Reason(IntEnum):
 
 
 class Event(IntEnum):
-    """What happened. EVENT_FIELDS says what each field of each kind holds."""
+    """What happened. `event_fields.py` says what each field of each kind holds."""
     REFUSED = 1
     DUPLICATE = 2
     HELD = 3
@@ -602,58 +598,3 @@ def named(record: np.ndarray) -> dict[str, int]:
 def identifier(cell: int, account: int, ordinal: int) -> int:
     """The id of the ordinal-th thing an account made in a cell."""
     return (cell << (ORDINAL_BITS + ACCOUNT_BITS)) | (account << ORDINAL_BITS) | ordinal
-
-
-EVENT_FIELDS: dict[Event, dict[str, str]] = {
-    Event.REFUSED: {"reason": "why", "id": "what it named, or 0"},
-    Event.DUPLICATE: {"other": "sequence of the first answer"},
-    Event.HELD: {"id": "held command", "other": "time it lapses"},
-    Event.DONE: {"id": "number or id it concerned"},
-    Event.ALERT: {"reason": "why a person is called", "id": "what it is about", "other": "asset, venue or source", "amount": "amount concerned"},
-    Event.ORDER_ACCEPTED: {"id": "order", "price": "limit, or the worst price it can trade at", "quantity": "ordered", "leaves": "open before matching",
-                           "other": "trigger price", "amount": "the first of its OCO, or its parent"},
-    Event.FILLED: {"id": "order or quote", "other": "match", "price": "traded", "quantity": "traded", "leaves": "still open", "amount": "quote asset",
-                   "fee": "quote asset, negative: a rebate", "liquidity": "maker, taker, quote or auction"},
-    Event.ORDER_CANCELLED: {"id": "order", "price": "limit", "quantity": "cancelled", "leaves": "0", "reason": "why"},
-    Event.ORDER_AMENDED: {"id": "order", "price": "new limit", "quantity": "new ordered", "leaves": "new open"},
-    Event.ORDER_REDUCED: {"id": "order", "price": "limit", "quantity": "prevented", "leaves": "still open",
-                          "reason": "SELF_TRADE, LINKED or REDUCE_ONLY"},
-    Event.ORDER_MOVED: {"id": "order", "price": "where it stands now, 0 when it has nothing to be pegged to", "leaves": "still open"},
-    Event.ORDER_TRIGGERED: {"id": "order", "price": "limit, or the worst price it can trade at", "leaves": "still open", "other": "trigger price"},
-    Event.BOOK_QUOTED: {"id": "order of the bid, or 0", "other": "order of the ask, or 0", "price": "bid", "amount": "ask", "quantity": "of the bid",
-                        "leaves": "quantity of the ask"},
-    Event.FEE_CHARGED: {"id": "order or quote", "other": "asset", "amount": "charged"},
-    Event.LEVEL: {"price": "of the level", "quantity": "open there now, 0 when the level is gone", "leaves": "orders there now"},
-    Event.REQUEST_OPENED: {"id": "request", "quantity": "asked", "other": "time it lapses"},
-    Event.REQUEST_INVITED: {"id": "request", "quantity": "asked", "other": "time it lapses"},
-    Event.QUOTED: {"id": "quote", "other": "request", "price": "bid", "amount": "ask", "quantity": "size", "leaves": "time it lapses"},
-    Event.QUOTE_SHOWN: {"id": "quote", "other": "request", "price": "bid", "amount": "ask", "quantity": "size", "leaves": "time it lapses"},
-    Event.QUOTE_ENDED: {"id": "quote", "other": "request", "reason": "why"},
-    Event.REQUEST_ENDED: {"id": "request", "reason": "why"},
-    Event.DEPOSITED: {"id": "custody account", "other": "asset", "amount": "credited"},
-    Event.DEPOSIT_REVERSED: {"id": "custody account", "other": "asset", "amount": "taken back", "fee": "of which became a deficit"},
-    Event.CUSTODY_MOVED: {"id": "to custody account", "other": "asset", "amount": "moved"},
-    Event.TRANSFERRED: {"id": "the other account", "other": "asset", "amount": "signed: what this account received"},
-    Event.REFERENCE: {"price": "new reference, 0 when there is none", "other": "fresh sources"},
-    Event.PROTECTED: {"quantity": "traded in the window", "amount": "signed: bought less sold in the window"},
-    Event.SESSION_CHANGED: {"id": "session", "other": "the session that follows an auction", "price": "anchor of the band, 0 when there is none",
-                            "amount": "time the auction ends, 0 when nobody said", "reason": "BAND when a band did it"},
-    Event.INDICATIVE: {"price": "of the auction as it stands, 0 when nothing would trade", "quantity": "that would trade",
-                       "amount": "signed: bought less sold that would be left at this price"},
-    Event.UNCROSSED: {"price": "of the auction", "quantity": "that can trade at it", "amount": "signed: bought less sold that is left"},
-    Event.TERMS_CHANGED: {"id": "price factor", "quantity": "lot", "price": "book tick", "other": "quote tick"},
-    Event.DIGITS_CHANGED: {"id": "asset", "other": "digits"},
-    Event.CHILD_OPENED: {"id": "child order", "other": "venue", "price": "limit", "quantity": "ordered", "amount": "parent"},
-    Event.CHILD_CHANGED: {"id": "child order", "other": "new state", "leaves": "open", "reason": "why"},
-    Event.CHILD_FILL: {"id": "child order", "other": "venue", "price": "traded", "quantity": "traded", "leaves": "open", "amount": "quote asset",
-                       "fee": "quote asset"},
-    Event.CHILD_CANCEL_ASKED: {"id": "child order", "other": "venue"},
-    Event.CUT_OFF: {"id": "cycle"},
-    Event.OBLIGATION: {"id": "obligation", "other": "asset", "amount": "signed: the house delivers (+) or receives (-)", "quantity": "cycle"},
-    Event.SETTLED: {"id": "obligation", "other": "asset", "amount": "signed as in OBLIGATION", "quantity": "cycle"},
-    Event.SWEPT: {"id": "0 account, 1 instrument, 2 all, 3 session, 4 part of an account, 5 trader: which mass action has ended",
-                  "other": "the trader"},
-    Event.APPROVED: {"id": "held command", "other": "approving person"},
-    Event.DENIED: {"id": "held command", "other": "denying person"},
-    Event.HELD_EXPIRED: {"id": "held command"},
-}

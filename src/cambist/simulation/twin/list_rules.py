@@ -1,5 +1,5 @@
 """Section 12 of the rules, order lists: which groups of orders there are, and how one is accepted whole."""
-from cambist.messages import Kind, Link, OrderType, Reason, TimeInForce
+from cambist.messages import Kind, Link, OrderState, OrderType, Reason, TimeInForce
 from cambist.simulation.twin.model import Command, Order, State
 from cambist.simulation.twin.order_rules import accept_order, begin, check_new_order
 from cambist.simulation.twin.shape_rules import LASTING, is_market
@@ -58,7 +58,8 @@ def check_and_accept(t: State, commands: list[Command]) -> tuple[list[Order], Re
 
 
 def begin_all(t: State, commands: list[Command], orders: list[Order]) -> None:
+    """Each in turn that still stands, and that its parent has not woken already."""
     for c, order in zip(commands, orders, strict=True):
         t.emitting = c.sequence
-        if order.id in t.orders:
+        if order.id in t.orders and order.state == OrderState.ASLEEP:
             begin(t, order)

@@ -1,10 +1,10 @@
 """Section 13 of the rules: sessions, how an auction is called, what its price is, and how it is worked off."""
 from typing import NamedTuple
 
-from cambist.messages import AUCTION_LEVELS, SESSION_MOVES, Event, Kind, Liquidity, OrderState, Reason, Session, Side, TimeInForce
+from cambist.messages import AUCTION_LEVELS, CALLS, SESSION_MOVES, Event, Kind, Liquidity, OrderState, Reason, Session, Side, TimeInForce
 from cambist.simulation.twin.band_rules import edges, keep_anchor, outside, window_now
 from cambist.simulation.twin.model import Command, Instrument, Order, Schedule, State
-from cambist.simulation.twin.standing_rules import CALLS, best, best_first, book, cancel, dying, may_not_trade, rest, tell_level
+from cambist.simulation.twin.standing_rules import best, best_first, book, cancel, dying, may_not_trade, rest, tell_level
 from cambist.simulation.twin.trade_rules import fit, meet_self, too_much, trade
 
 R = Reason

@@ -1,10 +1,9 @@
 """Sections 4 and 12 of the rules: what a standing order holds and counts, the book, its levels, how an order ends, and what is linked to it."""
-from cambist.messages import Event, Link, OrderState, Reason, Session, Side, TimeInForce
+from cambist.messages import CALLS, Event, Link, OrderState, Reason, Session, Side, TimeInForce
 from cambist.simulation.twin.control_rules import rated_value
 from cambist.simulation.twin.model import Command, Instrument, Order, State, fee_up
 
 R = Reason
-CALLS = (Session.PRE_OPEN, Session.AUCTION, Session.VOLATILITY)
 AUCTION_ORDERS = (TimeInForce.AUCTION, TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE)
 
 
