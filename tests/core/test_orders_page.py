@@ -13,13 +13,15 @@ PAGE = (Path(__file__).parents[2] / "docs" / "orders.md").read_text()
 EXAMPLES = [(PAGE[:found.start()].count("\n") + 1, found[1].strip().splitlines())
             for found in re.finditer(r"```example\n(.*?)```", PAGE, re.DOTALL)]
 WHO = {"acme": ACME, "bolt": BOLT, "dealer": DEALER_A}
-FLAGS = {"ioc": {"time_in_force": 1}, "fok": {"time_in_force": 2}, "day": {"time_in_force": 3}, "auction": {"time_in_force": 5},
-         "at-open": {"time_in_force": 6}, "at-close": {"time_in_force": 7}, "post-only": {"post_only": 1}, "slide": {"post_only": 2}, "primary": {"order_type": 2}, "opposite": {"order_type": 3},
-         "midpoint": {"order_type": 4}, "reduce-only": {"options": REDUCE_ONLY}, "by-quote": {"options": BY_QUOTE}, "index": {"trigger_on": 1},
-         "mark": {"trigger_on": 2}, "on": {}, **{mode.name.lower().replace("_", "-"): {"self_trade": mode} for mode in SelfTrade}}
-NUMBERS = {"at": lambda v: {"price": at(v)}, "stop": lambda v: {"trigger": 1, "trigger_price": at(v)},
-           "take-profit": lambda v: {"trigger": 2, "trigger_price": at(v)}, "trailing": lambda v: {"trigger": 3, "trigger_price": at(v)}, "display": lambda v: {"display": coins(v)}, "minimum": lambda v: {"minimum": coins(v)},
-           "offset": lambda v: {"offset": at(v)}}
+FLAGS = {
+    "ioc": {"time_in_force": 1}, "fok": {"time_in_force": 2}, "day": {"time_in_force": 3}, "auction": {"time_in_force": 5}, "at-open": {"time_in_force": 6},
+    "at-close": {"time_in_force": 7}, "post-only": {"post_only": 1}, "slide": {"post_only": 2}, "primary": {"order_type": 2}, "opposite": {"order_type": 3},
+    "midpoint": {"order_type": 4}, "reduce-only": {"options": REDUCE_ONLY}, "by-quote": {"options": BY_QUOTE}, "index": {"trigger_on": 1},
+    "mark": {"trigger_on": 2}, "on": {}, **{mode.name.lower().replace("_", "-"): {"self_trade": mode} for mode in SelfTrade}}
+NUMBERS = {
+    "at": lambda v: {"price": at(v)}, "stop": lambda v: {"trigger": 1, "trigger_price": at(v)}, "trailing": lambda v: {"trigger": 3, "trigger_price": at(v)},
+    "take-profit": lambda v: {"trigger": 2, "trigger_price": at(v)}, "display": lambda v: {"display": coins(v)},
+    "minimum": lambda v: {"minimum": coins(v)}, "offset": lambda v: {"offset": at(v)}}
 
 
 def coins(btc: float) -> int:

@@ -57,7 +57,7 @@ def check_given(t: State, c: Command, ins: Instrument) -> Reason:
             return R.MAX_NOTIONAL
     if len(given) == 2 and c["bid"] >= c["ask"]:
         return R.CROSSED_QUOTE
-    if len(t.account_orders(c.account)) + len(given) > t.accounts[c.account].max_open:
+    if given and len(t.account_orders(c.account)) + len(given) > t.accounts[c.account].max_open:
         return R.OPEN_ORDERS
     for side, _, quantity in given:
         if t.breaks_position(c.account, ins, side, quantity):
