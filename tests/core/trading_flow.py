@@ -191,7 +191,7 @@ class TradingFlow:
         orders = {o["id"]: o for o in m.rows("orders")}
         for o in orders.values():
             assert all(other == 0 or other in orders for other in (o["mate"], o["parent"])), o
-            assert not o["mate"] or orders[o["mate"]]["mate"] == o["id"] and orders[o["mate"]]["leaves"] == o["leaves"], o
+            assert not o["mate"] or (orders[o["mate"]]["mate"] == o["id"] and orders[o["mate"]]["leaves"] == o["leaves"]), o
             assert o["state"] == OrderState.TRIGGERED or o["state"] == OrderState.BOOK or o["place"] == 0, o
 
 
