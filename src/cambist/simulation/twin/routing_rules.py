@@ -1,9 +1,10 @@
 """Section 8 of the rules: child orders at outside venues, the facts about them, and posted prices."""
 from cambist.messages import MAX_AMOUNT, AccountKind, Cause, ChildState, Event, Kind, Reason, Side, TimeInForce
+from cambist.simulation.twin.control_rules import restricted
 from cambist.simulation.twin.model import Child, Command, Instrument, State
-from cambist.simulation.twin.order_rules import lots
 from cambist.simulation.twin.preamble_rules import count_fact
-from cambist.simulation.twin.trade_rules import hold_asset
+from cambist.simulation.twin.shape_rules import lots
+from cambist.simulation.twin.standing_rules import hold_asset
 
 K, R, S = Kind, Reason, ChildState
 REASONS = {int(r) for r in R}
@@ -35,6 +36,8 @@ def check_new_child(t: State, c: Command) -> Reason:
         return R.VENUE_STOPPED
     if ins.halted:
         return R.HALTED
+    if restricted(t, c.account, c["actor"], ins.number):
+        return R.RESTRICTED
     if c["side"] not in (Side.BUY, Side.SELL):
         return R.BAD_SIDE
     if c["time_in_force"] > TimeInForce.FOK:
