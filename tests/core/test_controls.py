@@ -457,7 +457,8 @@ def test_precision_change_is_exact_across(m):
 def changing(m: Market) -> None:
     """The dollar's digits are being changed, and the pass that looks has begun: there are more accounts than one command's work reaches."""
     for number in range(13, 50):
-        m.configure(K.CONFIGURE_ACCOUNT, account=number, account_kind=AccountKind.CLIENT, entity=0, dealer=0, rate_limit=0, max_open=0, answer_quota=0, enabled=1)
+        m.configure(K.CONFIGURE_ACCOUNT, account=number, account_kind=AccountKind.CLIENT, entity=0, dealer=0, rate_limit=0, max_open=0, answer_quota=0,
+                    enabled=1)
     asset(m, 0), quiet(m)
     m.do(K.CHANGE_DIGITS, RISK_ONE, asset=USD, digits=8)
     assert m.kinds() == [E.DONE]
