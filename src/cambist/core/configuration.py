@@ -169,7 +169,7 @@ def _check_instrument(state: STATE, c: INSTRUMENT):
                 and b.settlement == c.settlement)
         return Reason.NONE if same else Reason.IMMUTABLE
     ticks = (c.max_price - c.min_price) // c.book_tick + 1
-    if state.word_count + _words_for(ticks) > state.capacity[WORDS_AT]:
+    if state.word_count + 2 * _words_for(ticks) > state.capacity[WORDS_AT]:
         return Reason.CAPACITY
     return reason
 
@@ -398,16 +398,16 @@ def _change_instrument(state: STATE, c: INSTRUMENT):
 
 @cold
 def open_book(state: STATE, number: int):
-    """Lay the instrument's bitmap tree into `words`; nothing rests."""
+    """Lay the bitmap trees of the instrument's two sides into `words`; nothing rests."""
     b = at.instrument(state, number)
     b.ticks = (b.max_price - b.min_price) // b.book_tick + 1
     w = (b.ticks + 63) >> 6
     v = (w + 63) >> 6
     b.l0 = state.word_count
-    b.l1 = b.l0 + w
-    b.l2 = b.l1 + v
-    b.l3 = b.l2 + ((v + 63) >> 6)
-    state.word_count = b.l3 + 1
+    b.l1 = b.l0 + 2 * w
+    b.l2 = b.l1 + 2 * v
+    b.l3 = b.l2 + 2 * ((v + 63) >> 6)
+    state.word_count = b.l3 + 2
     b.bid = -1
     b.ask = b.ticks
     b.tick_inverse, b.lot_inverse, b.den_inverse = inverse(max(b.book_tick, 1)), inverse(max(b.lot, 1)), inverse(max(b.amount_den, 1))

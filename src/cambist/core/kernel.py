@@ -38,6 +38,7 @@ from cambist.core.memory import COMPILED, Several, address, cold, element, entry
 from cambist.core.orders import amend_order, cancel_all, cancel_order, new_order, work_taker
 from cambist.core.accounts import account_of, balance, following_id, position_key
 from cambist.core.arithmetic import divide
+from cambist.core.book import word_of
 from cambist.core.pools import POSITION_TAG, ROW_MASK, home, mark_of, order_home
 from cambist.core.rfq import accept_quote, cancel_request, quote, request_quote, withdraw_quote
 from cambist.core.routing import cancel_child, child_acked, child_closed, child_filled, child_unknown, new_child, source_price
@@ -351,7 +352,7 @@ def _aim_at_level(state: STATE, c: COMMAND, k: int):
     tick = divide(as_new_order(c).price - b.min_price, b.book_tick, b.tick_inverse)
     inside = 0 <= tick < b.ticks
     x.tick = tick if inside else 0
-    x.word = b.l0 + (tick >> 6) if inside else 0
+    x.word = word_of(b, as_new_order(c).side & 1, tick) if inside else 0
     prefetch(address(at.word(state, x.word)))
 
 

@@ -31,7 +31,7 @@ INSTRUMENT = np.dtype([
     ("base", H), ("quote", H),
     ("settlement", B), ("halted", B), ("sweeping", B), ("spare", B), ("highest_ppm", H), ("maker_ppm", H), ("taker_ppm", H), ("last", I),
     ("tick_inverse", I), ("lot_inverse", I), ("den_inverse", I), ("ticks", I), ("reference", I),
-    ("l1", I), ("l2", I), ("l3", I),                                                        # l0..l3: where the bitmap tree starts in `words`
+    ("l1", I), ("l2", I), ("l3", I),                                                        # l0..l3: where the bitmap trees start in `words`
     ("quote_tick", I), ("collar_ppm", I), ("min_sources", I), ("max_age", I), ("emitted", I), ("rfq_ppm", H), ("sweep_next", H), ("spare2", I, 7)])
 SOURCE = np.dtype([("enabled", I), ("known", I), ("price", I), ("posted_at", I)])
 VENUE = np.dtype([("account", H), ("enabled", H)])
@@ -45,7 +45,7 @@ ORDER = np.dtype([("id", I), ("leaves", I), ("quantity", I), ("held", I), ("leve
                   ("position", H), ("fee_ppm", H), ("side", B), ("self_trade", B), ("post_only", B),
                   ("asset", B)])                # asset: what it holds of, or on whose line
 LEVEL = np.dtype([("head", H), ("tail", H), ("quantity", I), ("tick", H), ("instrument", H), ("orders", H), ("spare", H)])
-WORD = np.dtype([("bits", I), ("page", H), ("spare", H)])    # 64 ticks: which have orders, and the page of their levels
+WORD = np.dtype([("bits", I), ("page", H), ("spare", H)])    # 64 ticks of a side: which have orders, and the page of their levels
 PAGE = np.dtype([("next", H)])
 TAKER = np.dtype([("active", I), ("order", I), ("instrument", I), ("price", I), ("tick", I), ("immediate", I), ("touched", I), ("known", I), ("hold", I),
                   ("spare", I, 7)])         # what an order at work is besides its row; touched: the level it met is to be told; known: it rested before
@@ -138,7 +138,7 @@ def sizes(**wanted: int) -> dict[str, int]:
     if chosen["assets"] > MAX_ASSETS or chosen["dealers"] > MAX_DEALERS:
         raise ValueError(f"at most {MAX_ASSETS} assets and {MAX_DEALERS} dealers")
     rows = {name: chosen.get(name, 0) + 1 for name in TABLES}           # row 0 means none
-    rows.update(events=chosen["events"], taker=1, aims=AIMS, words=chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
+    rows.update(events=chosen["events"], taker=1, aims=AIMS, words=2 * chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
     rows["authority"] = ROLES * KINDS
     rows["shapes"] = KINDS
     rows["sources"] = rows["instruments"] * (MAX_SOURCES + 1)

@@ -236,7 +236,7 @@ def _sweep(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER):
         if state.written + ROOM > at.event_room(state):
             return 1
         best = b.ask if o.side == Side.BUY else b.bid
-        row = level_at(state, b, best)
+        row = level_at(state, b, 1 - o.side, best)
         i = at.level(state, row).head + 0
         m = at.order(state, i)
         if is_dying(state, m):
@@ -278,7 +278,7 @@ def fillable(state: STATE, b: INSTRUMENT, side: int, tick: int, account: int, se
     """Whether fill-or-kill finds its whole quantity: dying orders do not count, own ones end the search or are passed over by mode."""
     p = b.ask if side == Side.BUY else b.bid
     while (p <= tick and p < b.ticks) if side == Side.BUY else (p >= tick and p >= 0):
-        i = at.level(state, level_at(state, b, p)).head + 0
+        i = at.level(state, level_at(state, b, 1 - side, p)).head + 0
         while i:
             o = at.order(state, i)
             if not is_dying(state, o):
@@ -296,4 +296,4 @@ def fillable(state: STATE, b: INSTRUMENT, side: int, tick: int, account: int, se
 @cold
 def _next_price(state: STATE, b: INSTRUMENT, side: int, p: int):
     from_ask = side == Side.BUY
-    return lowest_above(state, b, p) if from_ask else highest_below(state, b, p)
+    return lowest_above(state, b, 1, p) if from_ask else highest_below(state, b, 0, p)

@@ -94,7 +94,7 @@ def _check_risk(state: STATE, b: INSTRUMENT, owner: ACCOUNT, position: int, side
     reason = check_open(b, p, side, quantity, 0)
     if reason:
         return reason
-    if not room_order(state) or not may_rest(state, b, tick):
+    if not room_order(state) or not may_rest(state, b, side, tick):
         return Reason.CAPACITY
     return check_funds(state, b, p, side, hold)
 
@@ -200,7 +200,7 @@ def _check_amend(state: STATE, c: AMEND, o: ORDER, b: INSTRUMENT, t: TAKER):
         reason = check_open(b, p, o.side, leaves, o.leaves)
     if reason:
         return reason
-    if not may_rest(state, b, t.tick):
+    if not may_rest(state, b, o.side, t.tick):
         return Reason.CAPACITY
     t.hold = hold_of_worth(b, o.side, leaves, worth)
     if t.hold > o.held:

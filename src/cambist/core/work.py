@@ -55,8 +55,9 @@ def _book_unit(state: STATE):
     number = state.book_sweep_first + 0
     b = at.instrument(state, number)
     if b.bid >= 0 or b.ask < b.ticks:
-        best = b.bid if b.bid >= 0 else b.ask
-        withdraw_order(state, at.level(state, level_at(state, b, best)).head + 0, Reason.HALTED, 0)
+        side = 0 if b.bid >= 0 else 1
+        best = b.ask if side else b.bid
+        withdraw_order(state, at.level(state, level_at(state, b, side, best)).head + 0, Reason.HALTED, 0)
         return
     state.book_sweep_first = b.sweep_next
     if state.book_sweep_first == 0:
