@@ -19,7 +19,8 @@ SLOTS = 8                                       # of an instrument's schedule
 MAX_INSTRUMENTS = 1 << 18                       # what three levels of a bitmap tree know
 LINES = 4                                       # of section 10 that move the market, 9 to 12
 
-ASSET = np.dtype([("digits", I), ("approval_above", I), ("quote_approval_above", I), ("enabled", I), ("rate_num", I), ("rate_den", I)])
+ASSET = np.dtype([("digits", I), ("approval_above", I), ("quote_approval_above", I), ("enabled", I), ("rate_num", I), ("rate_den", I),
+                  ("obligations", I), ("bases", I), ("first_base", I)])        # open ones; instruments that it is the base of, and their list
 # Rows that every order reads are whole cache lines (64 bytes), what is read most in the first. What a plain order never reads is in a second table with the
 # same row numbers (orders, accounts, instruments, positions, levels), and a flag in the first row says that there is something to read.
 ACCOUNT = np.dtype([("kind", B), ("enabled", B), ("killed", B), ("dealer", B), ("rate_limit", H), ("rate_second", I), ("rate_count", H), ("max_open", H),
@@ -35,7 +36,8 @@ ACCOUNT_EXTRA = np.dtype([
     ("some_below", I), ("some_cursor", I), ("some_instrument", H), ("some_row", H), ("some_next", H), ("spare", H)])     # some_row: the order looked at next
 EXPOSURE = np.dtype([("gross_limit", I), ("net_limit", I), ("loss_limit", I), ("gross", I), ("net", I), ("open", I), ("cash", I), ("day", I), ("base", I),
                      ("given", I)])              # of the account with the same row number
-ACTOR = np.dtype([("account", H), ("person", H), ("role", H), ("enabled", B), ("killed", B), ("sweeping", S), ("highest", I), ("sweep_next", H), ("spare", H)])
+ACTOR = np.dtype([("account", H), ("person", H), ("role", H), ("enabled", B), ("killed", B), ("sweeping", S), ("highest", I), ("sweep_next", H),
+                  ("roams", H)])                # roams: it has sent an order for another account than its own
 DEALER = np.dtype([("account", H)])
 AUTHORITY = np.dtype([("scope", B), ("second_person", B)])
 # What an instrument has that the hot path must know. Orders leave the hot path where one of SLOW is set; where any is, its prices are looked at afterwards.
@@ -45,11 +47,10 @@ INSTRUMENT = np.dtype([
     ("bid", I), ("ask", I), ("min_price", I), ("max_price", I), ("book_tick", I), ("lot", I), ("max_quantity", I), ("l0", I),       # best ticks
     ("amount_num", I), ("amount_den", I), ("max_notional", I), ("max_position", I), ("highest_buy", I), ("lowest_sell", I), ("reference_until", I),
     ("base", H), ("quote", H),
-<<<<<<< HEAD
     ("settlement", B), ("halted", B), ("sweeping", B), ("flags", B), ("highest_ppm", H), ("maker_ppm", H), ("taker_ppm", H), ("last", I), ("book_last", I),
     ("tick_inverse", I), ("lot_inverse", I), ("den_inverse", I), ("ticks", I),
-    ("l1", I), ("l2", I), ("l3", I), ("reference", I),                                      # l0..l3: where the bitmap tree starts in `words`
-    ("quote_tick", I), ("collar_ppm", I), ("min_sources", I), ("max_age", I), ("emitted", I), ("rfq_ppm", H), ("sweep_next", H), ("spare2", I, 6)])
+    ("l1", I), ("l2", I), ("l3", I), ("reference", I),                                      # l0..l3: where the bitmap trees start in `words`
+    ("quote_tick", I), ("collar_ppm", I), ("min_sources", I), ("max_age", I), ("emitted", I), ("rfq_ppm", H), ("sweep_next", H), ("unit", I), ("spare2", I, 5)])
 SESSION_LISTS = 6                               # DAY; AUCTION; AT_OPEN and AT_CLOSE in the book; AT_OPEN and AT_CLOSE waiting: each in order of arrival
 DAY_LIST, AUCTION_LIST, OPEN_LIST, CLOSE_LIST, OPEN_WAITS, CLOSE_WAITS = range(SESSION_LISTS)
 INSTRUMENT_EXTRA = np.dtype([
@@ -57,25 +58,21 @@ INSTRUMENT_EXTRA = np.dtype([
     ("auction_ends", I), ("indicative_at", I), ("uncross", I), ("band_ppm", I), ("band_window", I), ("auction", I), ("indicative", I), ("anchor", I),
     ("anchor_window", I), ("low", I, 3), ("high", I, 3), ("peg_bid", I), ("peg_ask", I), ("peg_cursor", I),    # low, high: the range of LAST, INDEX, MARK
     ("ends_timer", H), ("indicative_timer", H), ("queue_first", H), ("queue_last", H), ("outside_first", H), ("outside_last", H), ("float_first", H),
-    ("float_last", H), ("floating", H), ("pegs", H), ("restrictions", H), ("spare2", H),
-    ("rising", H, 3), ("falling", H, 3), ("waiting", H, 3), ("spare3", H),                  # roots of the trees of triggers; how many wait on each source
-    ("session_first", H, SESSION_LISTS), ("session_last", H, SESSION_LISTS)])
+    ("float_last", H), ("floating", H), ("pegs", H), ("restrictions", H), ("requests", H),
+    ("rising", H, 3), ("falling", H, 3), ("waiting", H, 3), ("children", H),                  # roots of the trees of triggers; how many wait on each source
+    ("session_first", H, SESSION_LISTS), ("session_last", H, SESSION_LISTS),
+    ("next_base", H), ("spare3", H)])           # requests, children: those that live here; next_base: of the instruments of one base asset
 TIER = np.dtype([("maker_ppm", H), ("taker_ppm", H), ("rfq_ppm", H), ("given", H), ("minimum", I)])            # dense: instrument * TIERS + tier
 SCHEDULE = np.dtype([("offset", I), ("period", I), ("duration", I), ("due", I), ("session", B), ("next", B), ("enabled", B), ("given", B),
                      ("timer", H)])              # dense: instrument * SLOTS + slot
 PROTECTION = np.dtype([("quantity", I), ("delta", I), ("window", I), ("bucket", I), ("bought", I, 8), ("sold", I, 8), ("account", H), ("instrument", H),
                        ("frozen", H), ("next", H)])
 RESTRICTION = np.dtype([("account", H), ("actor", H), ("instrument", H), ("next", H)])
-=======
-    ("settlement", B), ("halted", B), ("sweeping", B), ("spare", B), ("highest_ppm", H), ("maker_ppm", H), ("taker_ppm", H), ("last", I),
-    ("tick_inverse", I), ("lot_inverse", I), ("den_inverse", I), ("ticks", I), ("reference", I),
-    ("l1", I), ("l2", I), ("l3", I),                                                        # l0..l3: where the bitmap trees start in `words`
-    ("quote_tick", I), ("collar_ppm", I), ("min_sources", I), ("max_age", I), ("emitted", I), ("rfq_ppm", H), ("sweep_next", H), ("spare2", I, 7)])
->>>>>>> h4s
 SOURCE = np.dtype([("enabled", I), ("known", I), ("price", I), ("posted_at", I)])
 VENUE = np.dtype([("account", H), ("enabled", H)])
 STOP = np.dtype([("stopped", B)])
-BALANCE = np.dtype([("available", I), ("held", I), ("unsettled", I), ("due", I), ("short_limit", I), ("pending_in", I), ("pending_out", I), ("spare", I)])
+BALANCE = np.dtype([("available", I), ("held", I), ("unsettled", I), ("due", I), ("short_limit", I), ("pending_in", I), ("pending_out", I),
+                    ("unit", I)])               # unit: of an asset whose digits are being changed, which change the row has seen
 POSITION = np.dtype([("net", I), ("open_buy", I), ("open_sell", I), ("limit", I), ("account", H), ("instrument", H),
                      ("next", H), ("line", H), ("value", I), ("spare", I)])          # line: its account's credit row in the quote asset, once known
 POSITION_EXTRA = np.dtype([("reducing_buy", I), ("reducing_sell", I), ("waiting", H), ("bid", H), ("ask", H), ("protection", H)])
@@ -83,7 +80,6 @@ POSITION_EXTRA = np.dtype([("reducing_buy", I), ("reducing_sell", I), ("waiting"
 CREDIT = np.dtype([("limit", I), ("quoting_limit", I), ("reserved", I), ("traded", I), ("netted", I), ("quoted", I), ("giver", H), ("taker", H),
                    ("asset", H), ("next", H)])
 ORDER = np.dtype([("id", I), ("leaves", I), ("quantity", I), ("held", I), ("level", H), ("next", H), ("prev", H), ("after", H), ("before", H),
-<<<<<<< HEAD
                   ("position", H), ("fee_ppm", H), ("side", B), ("self_trade", B), ("special", B),
                   ("asset", B)])                # level: 0 outside the book, where next and prev are the queue to enter; asset: what it holds of, or on whose line
 ORIGIN = np.dtype([("sequence", I), ("actor", H), ("spare", H)])             # of every order: its place in the order of arrival, and who sent it
@@ -97,13 +93,7 @@ ORDER_EXTRA = np.dtype([                        # of an order that is marked spe
     ("counted", I), ("reduces", I), ("spare3", I, 2)])                       # counted: of its leaves, in the position's open quantity; reduces: in reducing_*
 LEVEL = np.dtype([("head", H), ("tail", H), ("quantity", I), ("tick", H), ("instrument", H), ("orders", H), ("pegs", H)])     # quantity: what is shown
 HIDDEN = np.dtype([("quantity", I)])            # of the level with the same row number: what its orders do not show
-WORD = np.dtype([("bits", I), ("page", H), ("spare", H)])    # 64 ticks: which have orders, and the page of their levels
-=======
-                  ("position", H), ("fee_ppm", H), ("side", B), ("self_trade", B), ("post_only", B),
-                  ("asset", B)])                # asset: what it holds of, or on whose line
-LEVEL = np.dtype([("head", H), ("tail", H), ("quantity", I), ("tick", H), ("instrument", H), ("orders", H), ("spare", H)])
 WORD = np.dtype([("bits", I), ("page", H), ("spare", H)])    # 64 ticks of a side: which have orders, and the page of their levels
->>>>>>> h4s
 PAGE = np.dtype([("next", H)])
 TAKER = np.dtype([("active", I), ("order", I), ("instrument", I), ("price", I), ("tick", I), ("immediate", I), ("touched", I), ("known", I), ("hold", I),
                   ("sequence", I), ("from_queue", I), ("complete", I), ("matches", I), ("counts", I), ("broken", I), ("spare", I)])
@@ -150,8 +140,9 @@ STATE = np.dtype([
     ("asset_count", I), ("account_count", I), ("actor_count", I), ("instrument_count", I), ("venue_count", I), ("dealer_count", I), ("word_count", I),
     ("quota_sum", I), ("house", I), ("fees", I), ("suspense", I), ("deficit", I),
     ("sweep_first", I), ("sweep_last", I), ("book_sweep_first", I), ("book_sweep_last", I),
-    ("some_first", I), ("some_last", I), ("trader_first", I), ("trader_last", I), ("trader_account", I), ("trader_row", I), ("traders_killed", I),
+    ("some_first", I), ("some_last", I), ("trader_first", I), ("trader_last", I), ("trader_account", I), ("trader_cursor", I), ("trader_row", I), ("traders_killed", I),
     ("over_first", I), ("over_last", I),                     # queues of partial, traders' and sessions' sweeps
+    ("change_asset", I), ("change_digits", I), ("change_stage", I), ("change_next", I), ("change_factor", I), ("change_unit", I), ("held_count", I),
     ("look_first", I), ("agenda", I), ("units", I), ("begun", I),    # instruments to look at; lines with work (bits); units left; a command's work has begun
     ("answers_first", I), ("answers_next", I), ("facts_first", I), ("facts_next", I), ("slot_mask", I), ("slot_shift", I), ("order_mask", I), ("mark_shift", I),
     ("timer_count", I),
@@ -162,7 +153,8 @@ STATE = np.dtype([
     ("e_command", I), ("e_id_hi", I), ("e_id_lo", I), ("e_instrument", I), ("told", I), ("told_other", I)])   # what events of the command at work echo
 
 REGISTERS_HASHED = ("time", "sequence", "started", "cell", "answer_window", "fact_window", "rfq_window", "approval_window", "max_ttl", "cycle",
-                    "killed_all", "kill_sweep", "cut_off", "matches")
+                    "killed_all", "kill_sweep", "cut_off", "matches", "trader_account", "trader_cursor", "change_asset", "change_digits", "change_stage",
+                    "change_next")
 
 SEEN = {"events": "event", "order_extras": "order extra"}                       # rows that are seen in more than one layout
 (asset, account, actor, dealer, authority, instrument, source, venue, stop, balance_row, position_row, credit_row, order, level, word, account_extra,
@@ -218,11 +210,7 @@ def sizes(**wanted: int) -> dict[str, int]:
     if chosen["assets"] > MAX_ASSETS or chosen["dealers"] > MAX_DEALERS:
         raise ValueError(f"at most {MAX_ASSETS} assets and {MAX_DEALERS} dealers")
     rows = {name: chosen.get(name, 0) + 1 for name in TABLES}           # row 0 means none
-<<<<<<< HEAD
-    rows.update(events=chosen["events"], taker=1, draft=1, aims=AIMS, words=chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
-=======
-    rows.update(events=chosen["events"], taker=1, aims=AIMS, words=2 * chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
->>>>>>> h4s
+    rows.update(events=chosen["events"], taker=1, draft=1, aims=AIMS, words=2 * chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
     rows["authority"] = ROLES * KINDS
     rows["shapes"] = KINDS
     rows["sources"] = rows["instruments"] * (MAX_SOURCES + 1)
