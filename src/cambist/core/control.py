@@ -46,12 +46,39 @@ def begin_book_sweep(state: STATE, instrument: int):
 
 
 @cold
-def check_control(state: STATE, c: COMMAND, cancel: int):
-    """Why a HALT, RESUME, KILL, REVIVE, KILL_ALL or REVIVE_ALL is refused."""
+def begin_trader_sweep(state: STATE, number: int):
+    """The trader's orders are dying, whoever's they are; queue it for the sweep, once."""
+    a = at.actor(state, number)
+    if not a.killed:
+        a.killed = 1
+        state.traders_killed = state.traders_killed + 1
+    if a.sweeping:
+        return
+    a.sweeping = 1
+    a.sweep_next = 0
+    if state.trader_last:
+        at.actor(state, state.trader_last).sweep_next = number
+    else:
+        state.trader_first = number
+    state.trader_last = number
+
+
+@cold
+def _check_trader(state: STATE, kind: int, number: int):
+    if number < 1 or number > state.actor_count:
+        return Reason.UNKNOWN_ACTOR
+    return Reason.SWEEPING if kind == Kind.REVIVE_TRADER and at.actor(state, number).sweeping else Reason.NONE
+
+
+@cold
+def check_control(state: STATE, c: COMMAND, word: int):
+    """Why a HALT, RESUME, KILL, REVIVE, KILL_ALL, REVIVE_ALL, KILL_TRADER or REVIVE_TRADER is refused. `word`: its first argument."""
+    if c.kind == Kind.KILL_TRADER or c.kind == Kind.REVIVE_TRADER:
+        return _check_trader(state, c.kind, word)
     if c.kind == Kind.HALT or c.kind == Kind.RESUME:
         if c.instrument < 1 or c.instrument > state.instrument_count:
             return Reason.UNKNOWN_INSTRUMENT
-        if c.kind == Kind.HALT and (cancel < 0 or cancel > 1):
+        if c.kind == Kind.HALT and (word < 0 or word > 1):
             return Reason.BAD_VALUE
         if c.kind == Kind.RESUME and at.instrument(state, c.instrument).sweeping:
             return Reason.SWEEPING
@@ -61,11 +88,11 @@ def check_control(state: STATE, c: COMMAND, cancel: int):
 
 
 @cold
-def change_control(state: STATE, c: COMMAND, cancel: int):
+def change_control(state: STATE, c: COMMAND, word: int):
     """Latch first."""
     if c.kind == Kind.HALT:
         at.instrument(state, c.instrument).halted = 1
-        if cancel:
+        if word:
             begin_book_sweep(state, c.instrument)
         done(state, 0, c.instrument)
     elif c.kind == Kind.RESUME:
@@ -82,6 +109,14 @@ def change_control(state: STATE, c: COMMAND, cancel: int):
         state.killed_all = 1
         state.kill_sweep = 1
         done(state, 0, 0)
+    elif c.kind == Kind.KILL_TRADER:
+        begin_trader_sweep(state, word)
+        done(state, 0, word)
+    elif c.kind == Kind.REVIVE_TRADER:
+        a = at.actor(state, word)
+        state.traders_killed = state.traders_killed - a.killed
+        a.killed = 0
+        done(state, 0, word)
     else:
         state.killed_all = 0
         done(state, 0, 0)
@@ -95,6 +130,7 @@ def hold_command(state: STATE, c: COMMAND, account: int, named: int, lapse: int)
         refuse(state, account, Reason.CAPACITY, named)
         return
     i = take_held(state)
+    state.held_count = state.held_count + 1
     h = at.held(state, i)
     words = as_words(c)
     for k in range(16):
@@ -116,6 +152,7 @@ def free_held(state: STATE, i: int):
     stop_timer(state, h.timer)
     forget(state, HELD_TAG, h.id, i)
     give_held(state, i)
+    state.held_count = state.held_count - 1
 
 
 @cold

@@ -9,8 +9,9 @@ from cambist.core.book import highest_below, leave, level_at, lowest_above, pric
 from cambist.core.emit import answer, of, say, write
 from cambist.core.layout import INSTRUMENT, ORDER, POSITION, ROOM, STATE, TAKER
 from cambist.core.memory import cold, hot
-from cambist.core.pools import forget_order, give_order, remember_order
+from cambist.core.pools import give_order
 from cambist.core.risk import amount, change_hold, hold_of
+from cambist.core.rows import change_open, drop_order, list_order, unlist
 from cambist.core.trades import post_trade
 from cambist.messages import Event, Liquidity, Reason, SelfTrade, Side
 
@@ -21,56 +22,7 @@ def is_dying(state: STATE, o: ORDER):
     return 1 if (o.id & ORDINAL_MASK) < at.account(state, account_of(o)).dying_below else 0
 
 
-@hot
-def change_open(p: POSITION, side: int, more: int):
-    """What stands in the book for a position, on one side."""
-    if side == Side.BUY:
-        p.open_buy = p.open_buy + more
-    else:
-        p.open_sell = p.open_sell + more
-
-
 # ------------------------------------------------------------------------------------------------------------ the rows
-@hot
-def list_order(state: STATE, i: int, o: ORDER):
-    """Known from now on: to its account, whose list is in the order of ids as they are given, and by its id."""
-    owner = at.account(state, account_of(o))
-    before = owner.last_order + 0
-    o.before = before
-    o.after = 0
-    if before:
-        at.order(state, before).after = i
-    else:
-        owner.first_order = i
-    owner.last_order = i
-    owner.open_orders = owner.open_orders + 1
-    remember_order(state, o.id, i)
-
-
-@hot
-def _unlist(state: STATE, i: int, o: ORDER):
-    """The reverse of `list_order`."""
-    owner = at.account(state, account_of(o))
-    before, after = o.before + 0, o.after + 0
-    if before:
-        at.order(state, before).after = after
-    else:
-        owner.first_order = after
-    if after:
-        at.order(state, after).before = before
-    else:
-        owner.last_order = before
-    owner.open_orders = owner.open_orders - 1
-    forget_order(state, o.id, i)
-
-
-@cold
-def drop_order(state: STATE, i: int):
-    """Forget an order that has left its queue."""
-    _unlist(state, i, at.order(state, i))
-    give_order(state, i)
-
-
 @hot
 def _take_out(state: STATE, b: INSTRUMENT, i: int, o: ORDER):
     """A resting order goes for good: its hold, its queue, its account's list, its id, its row."""
@@ -78,7 +30,7 @@ def _take_out(state: STATE, b: INSTRUMENT, i: int, o: ORDER):
     change_hold(state, b, p, o.side, -o.held)
     change_open(p, o.side, -o.leaves)
     leave(state, b, o)
-    _unlist(state, i, o)
+    unlist(state, i, o)
     give_order(state, i)
 
 
@@ -165,6 +117,7 @@ def _trade(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER, i: int, price: int):
         post_trade(state, b, maker.account, taker.account, x, worth, maker_fee, taker_fee)
         taker.net, maker.net = taker.net - x, maker.net + x
     b.last = price
+    b.book_last = price
     match = state.matches + 1
     state.matches = match
     # emit

@@ -5,7 +5,7 @@ from cambist.core.book import leave, may_rest, price_of, tell_level
 from cambist.core.control import begin_sweep
 from cambist.core.emit import answer, done, of, refuse
 from cambist.core.layout import ACCOUNT, INSTRUMENT, ORDER, STATE, TAKER, L
-from cambist.core.matching import change_open, crosses, fillable, is_dying, join_book, rest_order, withdraw_order, work_taker
+from cambist.core.matching import crosses, fillable, is_dying, join_book, rest_order, withdraw_order, work_taker
 from cambist.core.memory import cold, hot
 from cambist.core.pools import find_order, room_order, take_order
 from cambist.core.risk import (
@@ -21,6 +21,7 @@ from cambist.core.risk import (
     market_limit,
     tick_of,
 )
+from cambist.core.rows import change_open
 from cambist.messages import Event, Kind, OrderType, Reason, SelfTrade, Side, TimeInForce
 
 NEW, CANCEL, AMEND = L[Kind.NEW_ORDER], L[Kind.CANCEL_ORDER], L[Kind.AMEND_ORDER]
@@ -140,7 +141,10 @@ def new_order(state: STATE, c: NEW):
     o.fee_ppm = b.highest_ppm
     o.side = side
     o.self_trade = c.self_trade
-    o.post_only = c.post_only
+    o.special = 0
+    origin = at.origin(state, i)
+    origin.sequence = state.sequence
+    origin.actor = c.actor
     o.asset = asset_of(b, side)
     change_hold(state, b, at.position_row(state, position), side, hold)
     # emit
@@ -207,7 +211,7 @@ def _check_amend(state: STATE, c: AMEND, o: ORDER, b: INSTRUMENT, t: TAKER):
         reason = check_funds(state, b, p, o.side, t.hold - o.held)
         if reason:
             return reason
-    return Reason.POST_ONLY if o.post_only and crosses(b, o.side, t.tick) else Reason.NONE
+    return Reason.NONE
 
 
 @cold
