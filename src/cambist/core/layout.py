@@ -45,10 +45,9 @@ INSTRUMENT = np.dtype([
     ("bid", I), ("ask", I), ("min_price", I), ("max_price", I), ("book_tick", I), ("lot", I), ("max_quantity", I), ("l0", I),       # best ticks
     ("amount_num", I), ("amount_den", I), ("max_notional", I), ("max_position", I), ("highest_buy", I), ("lowest_sell", I), ("reference_until", I),
     ("base", H), ("quote", H),
-<<<<<<< HEAD
     ("settlement", B), ("halted", B), ("sweeping", B), ("flags", B), ("highest_ppm", H), ("maker_ppm", H), ("taker_ppm", H), ("last", I), ("book_last", I),
     ("tick_inverse", I), ("lot_inverse", I), ("den_inverse", I), ("ticks", I),
-    ("l1", I), ("l2", I), ("l3", I), ("reference", I),                                      # l0..l3: where the bitmap tree starts in `words`
+    ("l1", I), ("l2", I), ("l3", I), ("reference", I),                                      # l0..l3: where the bitmap trees start in `words`
     ("quote_tick", I), ("collar_ppm", I), ("min_sources", I), ("max_age", I), ("emitted", I), ("rfq_ppm", H), ("sweep_next", H), ("spare2", I, 6)])
 SESSION_LISTS = 6                               # DAY; AUCTION; AT_OPEN and AT_CLOSE in the book; AT_OPEN and AT_CLOSE waiting: each in order of arrival
 DAY_LIST, AUCTION_LIST, OPEN_LIST, CLOSE_LIST, OPEN_WAITS, CLOSE_WAITS = range(SESSION_LISTS)
@@ -66,12 +65,6 @@ SCHEDULE = np.dtype([("offset", I), ("period", I), ("duration", I), ("due", I), 
 PROTECTION = np.dtype([("quantity", I), ("delta", I), ("window", I), ("bucket", I), ("bought", I, 8), ("sold", I, 8), ("account", H), ("instrument", H),
                        ("frozen", H), ("next", H)])
 RESTRICTION = np.dtype([("account", H), ("actor", H), ("instrument", H), ("next", H)])
-=======
-    ("settlement", B), ("halted", B), ("sweeping", B), ("spare", B), ("highest_ppm", H), ("maker_ppm", H), ("taker_ppm", H), ("last", I),
-    ("tick_inverse", I), ("lot_inverse", I), ("den_inverse", I), ("ticks", I), ("reference", I),
-    ("l1", I), ("l2", I), ("l3", I),                                                        # l0..l3: where the bitmap trees start in `words`
-    ("quote_tick", I), ("collar_ppm", I), ("min_sources", I), ("max_age", I), ("emitted", I), ("rfq_ppm", H), ("sweep_next", H), ("spare2", I, 7)])
->>>>>>> h4s
 SOURCE = np.dtype([("enabled", I), ("known", I), ("price", I), ("posted_at", I)])
 VENUE = np.dtype([("account", H), ("enabled", H)])
 STOP = np.dtype([("stopped", B)])
@@ -83,7 +76,6 @@ POSITION_EXTRA = np.dtype([("reducing_buy", I), ("reducing_sell", I), ("waiting"
 CREDIT = np.dtype([("limit", I), ("quoting_limit", I), ("reserved", I), ("traded", I), ("netted", I), ("quoted", I), ("giver", H), ("taker", H),
                    ("asset", H), ("next", H)])
 ORDER = np.dtype([("id", I), ("leaves", I), ("quantity", I), ("held", I), ("level", H), ("next", H), ("prev", H), ("after", H), ("before", H),
-<<<<<<< HEAD
                   ("position", H), ("fee_ppm", H), ("side", B), ("self_trade", B), ("special", B),
                   ("asset", B)])                # level: 0 outside the book, where next and prev are the queue to enter; asset: what it holds of, or on whose line
 ORIGIN = np.dtype([("sequence", I), ("actor", H), ("spare", H)])             # of every order: its place in the order of arrival, and who sent it
@@ -97,13 +89,7 @@ ORDER_EXTRA = np.dtype([                        # of an order that is marked spe
     ("counted", I), ("reduces", I), ("spare3", I, 2)])                       # counted: of its leaves, in the position's open quantity; reduces: in reducing_*
 LEVEL = np.dtype([("head", H), ("tail", H), ("quantity", I), ("tick", H), ("instrument", H), ("orders", H), ("pegs", H)])     # quantity: what is shown
 HIDDEN = np.dtype([("quantity", I)])            # of the level with the same row number: what its orders do not show
-WORD = np.dtype([("bits", I), ("page", H), ("spare", H)])    # 64 ticks: which have orders, and the page of their levels
-=======
-                  ("position", H), ("fee_ppm", H), ("side", B), ("self_trade", B), ("post_only", B),
-                  ("asset", B)])                # asset: what it holds of, or on whose line
-LEVEL = np.dtype([("head", H), ("tail", H), ("quantity", I), ("tick", H), ("instrument", H), ("orders", H), ("spare", H)])
 WORD = np.dtype([("bits", I), ("page", H), ("spare", H)])    # 64 ticks of a side: which have orders, and the page of their levels
->>>>>>> h4s
 PAGE = np.dtype([("next", H)])
 TAKER = np.dtype([("active", I), ("order", I), ("instrument", I), ("price", I), ("tick", I), ("immediate", I), ("touched", I), ("known", I), ("hold", I),
                   ("sequence", I), ("from_queue", I), ("complete", I), ("matches", I), ("counts", I), ("broken", I), ("spare", I)])
@@ -218,11 +204,7 @@ def sizes(**wanted: int) -> dict[str, int]:
     if chosen["assets"] > MAX_ASSETS or chosen["dealers"] > MAX_DEALERS:
         raise ValueError(f"at most {MAX_ASSETS} assets and {MAX_DEALERS} dealers")
     rows = {name: chosen.get(name, 0) + 1 for name in TABLES}           # row 0 means none
-<<<<<<< HEAD
-    rows.update(events=chosen["events"], taker=1, draft=1, aims=AIMS, words=chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
-=======
-    rows.update(events=chosen["events"], taker=1, aims=AIMS, words=2 * chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
->>>>>>> h4s
+    rows.update(events=chosen["events"], taker=1, draft=1, aims=AIMS, words=2 * chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
     rows["authority"] = ROLES * KINDS
     rows["shapes"] = KINDS
     rows["sources"] = rows["instruments"] * (MAX_SOURCES + 1)
