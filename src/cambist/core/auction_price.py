@@ -41,7 +41,6 @@ def _weigh(f: OUTCOME, price: int, centre: int):
         f.volume, f.size, f.away = volume, size, away
         f.first, f.first_surplus = price, surplus
         f.near, f.near_surplus = price, surplus
-        f.both = 0
     elif volume < f.volume or size > f.size:
         return
     elif away < f.away:
