@@ -1,15 +1,14 @@
-"""Sessions of an instrument: where each may lead, what entering one does, and the orders that end with one. docs/rules.md section 13.
+"""Sessions of an instrument: where each may lead, and what entering one does. docs/rules.md section 13.
 
-Decides what the session is; how an auction is worked off is `auction`. The table of moves is the messages', packed into one number.
+Decides what the session is; how an auction is worked off is `auction`'s, which orders end with a session `session_sweep`'s. The table of moves is the
+messages', packed into one number.
 """
 from cambist.core import layout as at
 from cambist.core.agenda import look_later
 from cambist.core.bands import keep_anchor
 from cambist.core.emit import done, put
 from cambist.core.flags import flag_instrument
-from cambist.core.layout import AUCTION_LIST, CLOSE_LIST, DAY_LIST, INSTRUMENT, INSTRUMENT_EXTRA, OPEN_LIST, STATE, L
-from cambist.core.lists import comes_before
-from cambist.core.matching import withdraw_order
+from cambist.core.layout import INSTRUMENT, INSTRUMENT_EXTRA, STATE, L
 from cambist.core.memory import cold, hot
 from cambist.core.risk import reference
 from cambist.core.timers import AUCTION_ENDS, INDICATIVE_DUE, start_timer, stop_timer
@@ -175,31 +174,3 @@ def _queue_sweep(state: STATE, x: INSTRUMENT_EXTRA, instrument: int):
     else:
         state.over_first = instrument
     state.over_last = instrument
-
-
-@hot
-def _earlier(state: STATE, i: int, j: int):
-    """Of two orders, or none, the first in order of arrival."""
-    if i == 0 or j == 0:
-        return i | j
-    return i if comes_before(state, i, j) else j
-
-
-@cold
-def session_unit(state: STATE):
-    """The head of the queue of sessions' sweeps: the next order that ended with the session, or its end."""
-    instrument = state.over_first + 0
-    x = at.instrument_extra(state, instrument)
-    day = x.session_first[DAY_LIST] + 0 if x.session == Session.CLOSED else 0
-    i = day
-    if not gathers(x):
-        i = _earlier(state, i, _earlier(state, x.session_first[AUCTION_LIST] + 0,
-                                        _earlier(state, x.session_first[OPEN_LIST] + 0, x.session_first[CLOSE_LIST] + 0)))
-    if i:
-        withdraw_order(state, i, Reason.EXPIRED if i == day else Reason.AUCTION_OVER, 0)
-        return
-    state.over_first = x.over_next
-    if state.over_first == 0:
-        state.over_last = 0
-    x.over = 0
-    put(state, Event.SWEPT, 0, instrument, 3, 0)
