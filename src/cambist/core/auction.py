@@ -6,18 +6,20 @@ Decides who trades with whom at the one price; what a trade posts and what a sel
 from cambist.core import layout as at
 from cambist.core.agenda import look_later
 from cambist.core.auction_price import find_price
-from cambist.core.bands import NOWHERE, band_edge, keep_anchor
-from cambist.core.book import level_at, may_rest, price_of, tell_level, tick_at
+from cambist.core.bands import band_edge, set_anchor
+from cambist.core.book import level_at, may_rest, price_of, tell_level
+from cambist.core.deals import fit, is_too_much, may_not_trade, meet_self, trade
 from cambist.core.emit import put
+from cambist.core.ends import cancel_special
 from cambist.core.layout import CLOSE_WAITS, INSTRUMENT, INSTRUMENT_EXTRA, OPEN_WAITS, STATE
 from cambist.core.lists import comes_before
-from cambist.core.matching import (
-    fit_resting, is_dying, may_not_trade, meet_resting, remove_order, rest_waiting, too_much, trade_resting, withdraw_order,
-)
+from cambist.core.matching import is_dying
 from cambist.core.memory import cold, hot
+from cambist.core.risk import tick_of
 from cambist.core.sessions import call_again, enter_session
+from cambist.core.standing import make_special, stand_in_book
 from cambist.core.timers import INDICATIVE_DUE, start_timer, stop_timer
-from cambist.messages import Event, Reason, Session, Side
+from cambist.messages import Event, Liquidity, Reason, Session, Side
 
 
 @cold
@@ -58,10 +60,15 @@ def auction_unit(state: STATE, instrument: int):
 @cold
 def _enter(state: STATE, instrument: int, i: int):
     """What waited rests in the book."""
-    if is_dying(state, i):
-        withdraw_order(state, i, Reason.DYING, 0)
+    b, o = at.instrument(state, instrument), at.order(state, i)
+    tick = tick_of(b, at.order_extra(state, i).worst)
+    if is_dying(state, o):
+        cancel_special(state, i, Reason.DYING, 0, 1)
+    elif not may_rest(state, b, o.side, tick):
+        cancel_special(state, i, Reason.CAPACITY, 0, 1)
     else:
-        rest_waiting(state, i)
+        stand_in_book(state, b, i, tick)
+        tell_level(state, b, instrument, o.side, o.level)
 
 
 @cold
@@ -105,19 +112,24 @@ def _step(state: STATE, instrument: int):
 
 @cold
 def _meet(state: STATE, b: INSTRUMENT, instrument: int, buyer: int, seller: int):
-    """The first of the best bid and the first of the best ask."""
-    if is_dying(state, buyer):
-        remove_order(state, b, instrument, buyer, Reason.DYING)
-    elif is_dying(state, seller):
-        remove_order(state, b, instrument, seller, Reason.DYING)
+    """The first of the best bid and the first of the best ask; their levels are told afterwards."""
+    make_special(state, b, instrument, buyer)
+    make_special(state, b, instrument, seller)
+    if is_dying(state, at.order(state, buyer)):
+        cancel_special(state, buyer, Reason.DYING, 0, 0)
+    elif is_dying(state, at.order(state, seller)):
+        cancel_special(state, seller, Reason.DYING, 0, 0)
     elif may_not_trade(state, buyer, seller):
         if comes_before(state, buyer, seller):
-            meet_resting(state, b, instrument, buyer, seller)
+            meet_self(state, buyer, seller, 0)
         else:
-            meet_resting(state, b, instrument, seller, buyer)
-    elif too_much(state, buyer):
-        fit_resting(state, b, instrument, buyer)
-    elif too_much(state, seller):
-        fit_resting(state, b, instrument, seller)
+            meet_self(state, seller, buyer, 0)
+    elif is_too_much(state, buyer):
+        fit(state, buyer, 0)
+    elif is_too_much(state, seller):
+        fit(state, seller, 0)
     else:
-        trade_resting(state, b, instrument, buyer, seller, at.instrument_extra(state, instrument).uncross)
+        x = min(at.order(state, buyer).leaves, at.order(state, seller).leaves)
+        price = at.instrument_extra(state, instrument).uncross + 0
+        trade(state, b, instrument, buyer, seller, x, price, Liquidity.AUCTION, Liquidity.AUCTION)
+        set_anchor(state, instrument, price)

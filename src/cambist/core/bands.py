@@ -50,6 +50,14 @@ def keep_anchor(state: STATE, b: INSTRUMENT, instrument: int, price: int):
 
 
 @cold
+def set_anchor(state: STATE, instrument: int, price: int):
+    """The price of an auction is the anchor of what follows it."""
+    x = at.instrument_extra(state, instrument)
+    x.anchor = price
+    x.anchor_window = _window_now(state, x)
+
+
+@cold
 def check_band(state: STATE, c: BAND):
     if c.instrument < 1 or c.instrument > state.instrument_count:
         return Reason.UNKNOWN_INSTRUMENT
