@@ -11,27 +11,36 @@ from cambist.core import (
     book,
     configuration,
     control,
+    controls,
     digest,
     emit,
+    fees,
+    flags,
+    guarded,
     layout,
     ledger,
     matching,
     memory,
     orders,
     pools,
+    precision,
+    protection,
     rfq,
     risk,
     routing,
     settlement,
+    terms,
     timers,
+    traders,
     trades,
+    trading_configuration,
     work,
 )
 from cambist.core import layout as at
-from cambist.core.authority import DUPLICATE, admit, check_again, needs_second_person, pass_time, place_of_number
-from cambist.core.configuration import change_configure, check_configure
-from cambist.core.control import approve, change_control, check_control, deny, hold_command
+from cambist.core.authority import DUPLICATE, admit, check_again, pass_time, place_of_number
+from cambist.core.control import approve, deny, hold_command
 from cambist.core.emit import begin, echo, put, refuse
+from cambist.core.guarded import guarded
 from cambist.core.layout import COMMAND, MIN_EVENTS, PLACES, STATE, as_command, seen_as
 from cambist.core.ledger import check_transfer, deposit, move_custody, post_transfer, reverse_deposit, tell_transfer, wants_approval
 from cambist.core.memory import COMPILED, Several, address, cold, element, entry, hot, prefetch
@@ -40,17 +49,17 @@ from cambist.core.accounts import account_of, balance, following_id, position_ke
 from cambist.core.arithmetic import divide
 from cambist.core.book import word_of
 from cambist.core.pools import POSITION_TAG, ROW_MASK, home, mark_of, order_home
+from cambist.core.protection import reset_protection
 from cambist.core.rfq import accept_quote, cancel_request, quote, request_quote, withdraw_quote
 from cambist.core.routing import cancel_child, child_acked, child_closed, child_filled, child_unknown, new_child, source_price
-from cambist.core.settlement import begin_cut_off, check_settle, settle
 from cambist.core.work import do_work, is_work
 from cambist.messages import GROUP_MORE, MAX_GROUP, Event, Kind, Reason
 
 (as_new_order, as_cancel_order, as_amend, as_ask, as_cancel_request, as_quote, as_withdraw, as_accept, as_deposit, as_reverse, as_move, as_transfer,
- as_price, as_new_child, as_cancel_child, as_acked, as_filled, as_closed, as_unknown, as_settle, as_halt, as_approve, as_deny) = (seen_as(k) for k in (
+ as_price, as_new_child, as_cancel_child, as_acked, as_filled, as_closed, as_unknown, as_approve, as_deny, as_reset) = (seen_as(k) for k in (
      Kind.NEW_ORDER, Kind.CANCEL_ORDER, Kind.AMEND_ORDER, Kind.REQUEST_QUOTE, Kind.CANCEL_REQUEST, Kind.QUOTE, Kind.WITHDRAW_QUOTE, Kind.ACCEPT_QUOTE,
      Kind.DEPOSIT, Kind.REVERSE_DEPOSIT, Kind.MOVE_CUSTODY, Kind.TRANSFER, Kind.SOURCE_PRICE, Kind.NEW_CHILD, Kind.CANCEL_CHILD, Kind.CHILD_ACKED,
-     Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN, Kind.SETTLE, Kind.HALT, Kind.APPROVE, Kind.DENY))
+     Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN, Kind.APPROVE, Kind.DENY, Kind.RESET_PROTECTION))
 COMMANDS = Several(COMMAND)
 record = element(COMMAND)
 AIMS = layout.AIMS - 1
@@ -60,35 +69,6 @@ FAR, NEAR, HERE, NEXT = 12, 8, 4, 2                      # how many commands ahe
 
 
 # ------------------------------------------------------------------------------------------------------------- dispatch
-@cold
-def _guarded(state: STATE, c: COMMAND, account: int):
-    """Kinds a role may need a second person for: check whole, then hold or change."""
-    kind = c.kind + 0
-    reason = Reason.NONE + 0
-    named = 0
-    if kind <= Kind.START:
-        reason = check_configure(state, c) + 0
-    elif kind == Kind.NET:
-        reason = Reason.NETTING if state.cut_off else Reason.NONE
-    elif kind == Kind.SETTLE:
-        named = as_settle(c).obligation + 0
-        reason = check_settle(state, named) + 0
-    else:
-        reason = check_control(state, c, as_halt(c).cancel) + 0
-    if reason:
-        refuse(state, account if state.started else 0, reason, named)
-    elif needs_second_person(state, c):
-        hold_command(state, c, account, named, state.time + state.approval_window)
-    elif kind <= Kind.START:
-        change_configure(state, c)
-    elif kind == Kind.NET:
-        begin_cut_off(state)
-    elif kind == Kind.SETTLE:
-        settle(state, as_settle(c), account)
-    else:
-        change_control(state, c, as_halt(c).cancel)
-
-
 @cold
 def _transfer(state: STATE, c: COMMAND):
     t = as_transfer(c)
@@ -155,9 +135,11 @@ def _business(state: STATE, c: COMMAND, account: int):
         new_child(state, as_new_child(c))
     elif kind == Kind.CANCEL_CHILD:
         cancel_child(state, as_cancel_child(c))
-    elif kind <= Kind.START or kind >= Kind.NET:
+    elif kind == Kind.RESET_PROTECTION:
+        reset_protection(state, as_reset(c))
+    elif kind <= Kind.START or kind >= Kind.NET or kind == Kind.MANUAL_CREDIT:
         if kind != Kind.TICK:
-            _guarded(state, c, account)
+            guarded(state, c, account)
     else:
         _fact(state, c, account)
 
@@ -426,8 +408,9 @@ def _apply(states, commands, first, limit, now):
             i += length
 
 
-FINGERPRINT = memory.fingerprint((memory, layout, accounts, arithmetic, authority, book, configuration, control, digest, emit, ledger, matching, orders, pools,
-                                  rfq, risk, routing, settlement, timers, trades, work, _apply, Kind))
+FINGERPRINT = memory.fingerprint((memory, layout, accounts, arithmetic, authority, book, configuration, control, controls, digest, emit, fees, flags,
+                                  guarded, ledger, matching, orders, pools, precision, protection, rfq, risk, routing, settlement, terms, timers, traders,
+                                  trades, trading_configuration, work, _apply, Kind))
 
 if COMPILED:
     from numba.np.numpy_support import from_dtype

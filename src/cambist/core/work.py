@@ -10,9 +10,11 @@ from cambist.core.emit import put
 from cambist.core.layout import STATE
 from cambist.core.matching import withdraw_order
 from cambist.core.memory import cold, hot
+from cambist.core.precision import change_unit
 from cambist.core.rfq import quote_due, request_due
 from cambist.core.routing import forget_child
 from cambist.core.timers import CHILD_FORGOTTEN, HELD_LAPSES, QUOTE_ENDS, due_timer, stop_timer
+from cambist.core.traders import leave_account_of_trader, next_of_trader
 from cambist.core.trades import net_account
 from cambist.messages import AccountKind, Event, Reason
 
@@ -47,6 +49,18 @@ def _account_unit(state: STATE):
     owner.sweeping = 0
     owner.sweep_reason = 0
     put(state, Event.SWEPT, number, 0, 0, 0)
+
+
+@cold
+def _trader_unit(state: STATE):
+    """The head of the queue of traders' sweeps: the next order it may have sent, or the next account, or its end."""
+    number = state.trader_first + 0
+    i = next_of_trader(state)
+    if i == 0:
+        if leave_account_of_trader(state):
+            put(state, Event.SWEPT, 0, 0, 5, number)
+    elif at.origin(state, i).actor == number:
+        withdraw_order(state, i, Reason.TRADER_KILLED, 0)
 
 
 @cold
@@ -98,7 +112,8 @@ def _timer_unit(state: STATE, t: int):
 @hot
 def is_work(state: STATE):
     """Whether there is anything to do: the common case is a few registers and one timer."""
-    return state.kill_sweep or state.sweep_first or state.book_sweep_first or state.cut_off or due_timer(state)
+    return (state.kill_sweep or state.sweep_first or state.trader_first or state.book_sweep_first or state.change_asset or state.cut_off
+            or due_timer(state))
 
 
 @cold
@@ -110,8 +125,12 @@ def do_work(state: STATE):
             _kill_unit(state)
         elif state.sweep_first:
             _account_unit(state)
+        elif state.trader_first:
+            _trader_unit(state)
         elif state.book_sweep_first:
             _book_unit(state)
+        elif state.change_asset:
+            change_unit(state)
         elif state.cut_off:
             _cut_off_unit(state)
         elif t:
