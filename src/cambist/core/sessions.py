@@ -8,7 +8,7 @@ from cambist.core.agenda import look_later
 from cambist.core.bands import keep_anchor
 from cambist.core.emit import done, put
 from cambist.core.flags import flag_instrument
-from cambist.core.layout import INSTRUMENT, INSTRUMENT_EXTRA, STATE, L
+from cambist.core.layout import INSTRUMENT, INSTRUMENT_EXTRA, SESSION_STANDS, STATE, L
 from cambist.core.memory import cold, hot
 from cambist.core.risk import reference
 from cambist.core.timers import AUCTION_ENDS, INDICATIVE_DUE, start_timer, stop_timer
@@ -32,6 +32,12 @@ def gathers(x: INSTRUMENT_EXTRA):
 def is_closed(x: INSTRUMENT_EXTRA):
     """Whether nothing new is taken; also while an auction is ending, since its price is made of what stands."""
     return 1 if x.session >= Session.CANCEL_ONLY or x.ending else 0
+
+
+@hot
+def takes_no_quotes(state: STATE, b: INSTRUMENT, instrument: int):
+    """Whether nobody may ask for a quote, give one or accept one."""
+    return b.flags & SESSION_STANDS and at.instrument_extra(state, instrument).session >= Session.CANCEL_ONLY
 
 
 @hot
