@@ -7,19 +7,18 @@ from cambist.core import layout as at
 from cambist.core.agenda import look_later
 from cambist.core.auction_price import find_price
 from cambist.core.bands import band_edge, set_anchor
-from cambist.core.book import level_at, may_rest, price_of, tell_level
-from cambist.core.deals import fit, is_too_much, may_not_trade, meet_self, trade
+from cambist.core.book import level_at, price_of
 from cambist.core.emit import put
 from cambist.core.ends import cancel_special
 from cambist.core.layout import CLOSE_WAITS, INSTRUMENT, INSTRUMENT_EXTRA, OPEN_WAITS, STATE
 from cambist.core.lists import comes_before
-from cambist.core.matching import is_dying
+from cambist.core.meetings import (
+    cancel_resting, fit_resting, is_dying, may_not_trade, meet_resting, rest_waiting, tell_if_changed, too_much, trade_resting,
+)
 from cambist.core.memory import cold, hot
-from cambist.core.risk import tick_of
 from cambist.core.sessions import call_again, enter_session
-from cambist.core.standing import make_special, stand_in_book
 from cambist.core.timers import INDICATIVE_DUE, start_timer, stop_timer
-from cambist.messages import Event, Liquidity, Reason, Session, Side
+from cambist.messages import Event, Reason, Session, Side
 
 
 @cold
@@ -49,7 +48,7 @@ def auction_unit(state: STATE, instrument: int):
     x = at.instrument_extra(state, instrument)
     i = _to_enter(x)
     if i:
-        _enter(state, instrument, i)
+        _enter(state, i)
     elif x.uncross:
         _step(state, instrument)
     else:
@@ -58,17 +57,12 @@ def auction_unit(state: STATE, instrument: int):
 
 
 @cold
-def _enter(state: STATE, instrument: int, i: int):
+def _enter(state: STATE, i: int):
     """What waited rests in the book."""
-    b, o = at.instrument(state, instrument), at.order(state, i)
-    tick = tick_of(b, at.order_extra(state, i).worst)
-    if is_dying(state, o):
+    if is_dying(state, i):
         cancel_special(state, i, Reason.DYING, 0, 1)
-    elif not may_rest(state, b, o.side, tick):
-        cancel_special(state, i, Reason.CAPACITY, 0, 1)
     else:
-        stand_in_book(state, b, i, tick)
-        tell_level(state, b, instrument, o.side, o.level)
+        rest_waiting(state, i)
 
 
 @cold
@@ -104,32 +98,27 @@ def _step(state: STATE, instrument: int):
     bids, asks = at.level(state, row), at.level(state, other)
     bid_shown, bid_orders, ask_shown, ask_orders = bids.quantity + 0, bids.orders + 0, asks.quantity + 0, asks.orders + 0
     _meet(state, b, instrument, bids.head + 0, asks.head + 0)
-    if bids.quantity != bid_shown or bids.orders != bid_orders:
-        tell_level(state, b, instrument, Side.BUY, row)
-    if asks.quantity != ask_shown or asks.orders != ask_orders:
-        tell_level(state, b, instrument, Side.SELL, other)
+    tell_if_changed(state, b, instrument, Side.BUY, row, bid_shown, bid_orders)
+    tell_if_changed(state, b, instrument, Side.SELL, other, ask_shown, ask_orders)
 
 
 @cold
 def _meet(state: STATE, b: INSTRUMENT, instrument: int, buyer: int, seller: int):
     """The first of the best bid and the first of the best ask; their levels are told afterwards."""
-    make_special(state, b, instrument, buyer)
-    make_special(state, b, instrument, seller)
-    if is_dying(state, at.order(state, buyer)):
-        cancel_special(state, buyer, Reason.DYING, 0, 0)
-    elif is_dying(state, at.order(state, seller)):
-        cancel_special(state, seller, Reason.DYING, 0, 0)
+    if is_dying(state, buyer):
+        cancel_resting(state, b, instrument, buyer, Reason.DYING)
+    elif is_dying(state, seller):
+        cancel_resting(state, b, instrument, seller, Reason.DYING)
     elif may_not_trade(state, buyer, seller):
         if comes_before(state, buyer, seller):
-            meet_self(state, buyer, seller, 0)
+            meet_resting(state, b, instrument, buyer, seller)
         else:
-            meet_self(state, seller, buyer, 0)
-    elif is_too_much(state, buyer):
-        fit(state, buyer, 0)
-    elif is_too_much(state, seller):
-        fit(state, seller, 0)
+            meet_resting(state, b, instrument, seller, buyer)
+    elif too_much(state, buyer):
+        fit_resting(state, b, instrument, buyer)
+    elif too_much(state, seller):
+        fit_resting(state, b, instrument, seller)
     else:
-        x = min(at.order(state, buyer).leaves, at.order(state, seller).leaves)
         price = at.instrument_extra(state, instrument).uncross + 0
-        trade(state, b, instrument, buyer, seller, x, price, Liquidity.AUCTION, Liquidity.AUCTION)
+        trade_resting(state, b, instrument, buyer, seller, price)
         set_anchor(state, instrument, price)
