@@ -6,6 +6,7 @@ from cambist.core.emit import alert, begin, done, echo, put, refuse
 from cambist.core.layout import COMMAND, STATE, L, as_command, as_words
 from cambist.core.memory import cold
 from cambist.core.pools import HELD_TAG, find, forget, give_held, remember, room_held, take_held
+from cambist.core.sessions import changed
 from cambist.core.timers import HELD_LAPSES, start_timer, stop_timer
 from cambist.core.traders import check_trader, kill_trader, revive_trader
 from cambist.messages import Event, Kind, Reason
@@ -68,11 +69,13 @@ def change_control(state: STATE, c: COMMAND, word: int):
     """Latch first."""
     if c.kind == Kind.HALT:
         at.instrument(state, c.instrument).halted = 1
+        changed(state, c.instrument)
         if word:
             begin_book_sweep(state, c.instrument)
         done(state, 0, c.instrument)
     elif c.kind == Kind.RESUME:
         at.instrument(state, c.instrument).halted = 0
+        changed(state, c.instrument)
         done(state, 0, c.instrument)
     elif c.kind == Kind.KILL:
         at.account(state, c.account).killed = 1

@@ -11,12 +11,13 @@ from cambist.core.layout import COMMAND, STATE, seen_as
 from cambist.core.ledger import check_manual_credit, manual_credit
 from cambist.core.memory import cold
 from cambist.core.precision import begin_change, change_terms, check_digits, check_terms
+from cambist.core.sessions import change_session, check_session
 from cambist.core.settlement import begin_cut_off, check_settle, settle
 from cambist.messages import Kind, Reason
 
-as_settle, as_credit, as_terms, as_digits, as_asset, as_line, as_short, as_instrument = (seen_as(k) for k in (
+as_settle, as_credit, as_terms, as_digits, as_asset, as_line, as_short, as_instrument, as_session = (seen_as(k) for k in (
     Kind.SETTLE, Kind.MANUAL_CREDIT, Kind.CHANGE_TERMS, Kind.CHANGE_DIGITS, Kind.CONFIGURE_ASSET, Kind.CONFIGURE_CREDIT, Kind.CONFIGURE_SHORT,
-    Kind.CONFIGURE_INSTRUMENT))
+    Kind.CONFIGURE_INSTRUMENT, Kind.SESSION))
 
 
 @cold
@@ -34,6 +35,8 @@ def _check(state: STATE, c: COMMAND):
         return check_terms(state, as_terms(c))
     if kind == Kind.CHANGE_DIGITS:
         return check_digits(state, as_digits(c))
+    if kind == Kind.SESSION:
+        return check_session(state, as_session(c))
     return check_control(state, c, c.a0)
 
 
@@ -52,6 +55,8 @@ def _change(state: STATE, c: COMMAND, account: int):
         change_terms(state, as_terms(c))
     elif kind == Kind.CHANGE_DIGITS:
         begin_change(state, as_digits(c))
+    elif kind == Kind.SESSION:
+        change_session(state, as_session(c))
     else:
         change_control(state, c, c.a0)
 

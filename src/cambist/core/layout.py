@@ -99,6 +99,9 @@ TAKER = np.dtype([("active", I), ("order", I), ("instrument", I), ("price", I), 
                   ("sequence", I), ("from_queue", I), ("complete", I), ("matches", I), ("counts", I), ("broken", I), ("spare", I)])
 # What an order at work is besides its row. touched: the level it met is to be told; known: its account's list has it; sequence: its events'; from_queue: it was
 # TRIGGERED; complete: nothing may be left out; matches: the number before it; counts: as an execution of its account; broken: the band stopped it.
+OUTCOME = np.dtype([("price", I), ("quantity", I), ("surplus", I), ("demand", I), ("supply", I), ("lowest", I), ("volume", I), ("size", I), ("away", I),
+                    ("first", I), ("first_surplus", I), ("last", I), ("last_surplus", I), ("near", I), ("near_surplus", I), ("spare", I)])
+# What an auction would be now, while it is looked for: of the best candidates the first, the last and the nearest to the centre. Never the state.
 REQUEST = np.dtype([("id", I), ("quantity", I), ("expires", I), ("account", H), ("instrument", H), ("side", B), ("state", B), ("spare", S), ("first", H),
                     ("last", H), ("timer", H), ("next", H), ("spare2", H)])
 QUOTE = np.dtype([("id", I), ("bid", I), ("ask", I), ("expires", I), ("reserve", I), ("account", H), ("request", H), ("next", H), ("prev", H),
@@ -128,7 +131,7 @@ TABLES = {"assets": ASSET, "accounts": ACCOUNT, "actors": ACTOR, "dealers": DEAL
           "account_extras": ACCOUNT_EXTRA, "exposures": EXPOSURE, "instrument_extras": INSTRUMENT_EXTRA, "position_extras": POSITION_EXTRA,
           "origins": ORIGIN, "order_extras": ORDER_EXTRA, "hidden": HIDDEN, "tiers": TIER, "schedules": SCHEDULE, "protections": PROTECTION,
           "restrictions": RESTRICTION, "agenda": AGENDA, "draft": DRAFT,
-          "pages": PAGE, "taker": TAKER, "requests": REQUEST, "quotes": QUOTE, "children": CHILD, "obligations": OBLIGATION, "held": HELD,
+          "pages": PAGE, "taker": TAKER, "outcome": OUTCOME, "requests": REQUEST, "quotes": QUOTE, "children": CHILD, "obligations": OBLIGATION, "held": HELD,
           "answers": ANSWER, "facts": ANSWER, "numbers": NUMBER, "flows": FLOW, "slots": SLOT, "order_slots": ORDER_SLOT, "timers": TIMER, "heap": PLACE,
           "events": EVENT, "aims": AIM, "shapes": SHAPE}
 PLACES = {name: i for i, name in enumerate(TABLES)}
@@ -158,7 +161,7 @@ REGISTERS_HASHED = ("time", "sequence", "started", "cell", "answer_window", "fac
 
 SEEN = {"events": "event", "order_extras": "order extra"}                       # rows that are seen in more than one layout
 (asset, account, actor, dealer, authority, instrument, source, venue, stop, balance_row, position_row, credit_row, order, level, word, account_extra,
- exposure, instrument_extra, position_extra, origin, order_extra, hidden, tier, schedule, protection, restriction, agenda, draft, page, taker, request, quote, child,
+ exposure, instrument_extra, position_extra, origin, order_extra, hidden, tier, schedule, protection, restriction, agenda, draft, page, taker, outcome, request, quote, child,
  obligation, held, answer, fact, number, flow, slot, order_slot, timer, heap, event, aim, shape) = (table(PLACES[n], d, STATE, SEEN.get(n, "")) for n, d in TABLES.items())
 
 event_room = row_count(PLACES["events"], STATE)
@@ -210,7 +213,7 @@ def sizes(**wanted: int) -> dict[str, int]:
     if chosen["assets"] > MAX_ASSETS or chosen["dealers"] > MAX_DEALERS:
         raise ValueError(f"at most {MAX_ASSETS} assets and {MAX_DEALERS} dealers")
     rows = {name: chosen.get(name, 0) + 1 for name in TABLES}           # row 0 means none
-    rows.update(events=chosen["events"], taker=1, draft=1, aims=AIMS, words=2 * chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
+    rows.update(events=chosen["events"], taker=1, draft=1, outcome=1, aims=AIMS, words=2 * chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
     rows["authority"] = ROLES * KINDS
     rows["shapes"] = KINDS
     rows["sources"] = rows["instruments"] * (MAX_SOURCES + 1)

@@ -35,6 +35,8 @@ from cambist.core.pools import (
     remember,
 )
 from cambist.core.terms import list_base, open_book
+from cambist.core.schedules import start_slot
+from cambist.core.sessions import set_timers
 from cambist.core.timers import CHILD_FORGOTTEN, HELD_LAPSES, QUOTE_ENDS, REQUEST_ENDS, start_timer
 from cambist.messages import NUMBER_WINDOW, TIERS, AccountKind, ChildState, OrderState, RequestState
 
@@ -73,6 +75,9 @@ def _relink_book(state: STATE, ticks: INTS, instruments: INTS, by_id: INTS, by_a
     for number in range(1, state.instrument_count + 1):
         flag_instrument(state, number)
         look_later(state, number)
+        set_timers(state, number)
+    for row in range(SLOTS, (state.instrument_count + 1) * SLOTS):
+        start_slot(state, row)
 
 
 @cold

@@ -33,6 +33,7 @@ from cambist.core.risk import (
     check_quantity,
     short_reason,
 )
+from cambist.core.sessions import takes_no_quotes
 from cambist.core.timers import QUOTE_ENDS, REQUEST_ENDS, start_timer, stop_timer
 from cambist.core.trades import move_position, post_trade
 from cambist.messages import MAX_AMOUNT, AccountKind, Event, Kind, Liquidity, Reason, RequestState, Settlement, Side
@@ -50,6 +51,8 @@ def _check_request(state: STATE, c: ASK):
     b = at.instrument(state, c.instrument)
     if b.halted:
         return Reason.HALTED
+    if takes_no_quotes(state, b, c.instrument):
+        return Reason.SESSION
     if is_barred(state, b, c.account, c.actor, c.instrument):
         return Reason.RESTRICTED
     if c.side > Side.TWO_WAY:
@@ -273,6 +276,8 @@ def _check_quote(state: STATE, c: QUOTE, i: int):
     b = at.instrument(state, r.instrument)
     if b.halted:
         return Reason.HALTED
+    if takes_no_quotes(state, b, r.instrument):
+        return Reason.SESSION
     if is_barred(state, b, c.account, c.actor, r.instrument):
         return Reason.RESTRICTED
     reason = _check_sides(b, r.side, c.bid, c.ask)
@@ -429,6 +434,8 @@ def _check_accept(state: STATE, c: ACCEPT, i: int):
     b = at.instrument(state, r.instrument)
     if b.halted:
         return Reason.HALTED
+    if takes_no_quotes(state, b, r.instrument):
+        return Reason.SESSION
     if is_barred(state, b, c.account, c.actor, r.instrument):
         return Reason.RESTRICTED
     if c.side > Side.SELL or (r.side != Side.TWO_WAY and c.side != r.side):

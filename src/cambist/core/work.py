@@ -4,6 +4,8 @@ Latches were set at once by the command that began a mass action; here the rows 
 """
 from cambist.core import layout as at
 from cambist.core.accounts import ORDINAL_MASK
+from cambist.core.agenda import AUCTION, lowest
+from cambist.core.auction import auction_unit, tell_indicative
 from cambist.core.book import level_at
 from cambist.core.control import free_held
 from cambist.core.emit import put
@@ -13,7 +15,12 @@ from cambist.core.memory import cold, hot
 from cambist.core.precision import change_unit
 from cambist.core.rfq import quote_due, request_due
 from cambist.core.routing import forget_child
-from cambist.core.timers import CHILD_FORGOTTEN, HELD_LAPSES, QUOTE_ENDS, due_timer, stop_timer
+from cambist.core.schedules import slot_due
+from cambist.core.session_sweep import session_unit
+from cambist.core.sessions import end_called
+from cambist.core.timers import (
+    AUCTION_ENDS, CHILD_FORGOTTEN, HELD_LAPSES, INDICATIVE_DUE, QUOTE_ENDS, REQUEST_ENDS, SLOT_DUE, due_timer, stop_timer,
+)
 from cambist.core.traders import leave_account_of_trader, next_of_trader
 from cambist.core.trades import net_account
 from cambist.messages import AccountKind, Event, Reason
@@ -105,15 +112,27 @@ def _timer_unit(state: STATE, t: int):
     elif kind == CHILD_FORGOTTEN:
         stop_timer(state, t)
         forget_child(state, row)
-    else:
+    elif kind == REQUEST_ENDS:
         request_due(state, row)
+    else:
+        _market_timer(state, kind, row)
+
+
+@cold
+def _market_timer(state: STATE, kind: int, row: int):
+    if kind == AUCTION_ENDS:
+        end_called(state, row)
+    elif kind == INDICATIVE_DUE:
+        tell_indicative(state, row)
+    elif kind == SLOT_DUE:
+        slot_due(state, row)
 
 
 @hot
 def is_work(state: STATE):
     """Whether there is anything to do: the common case is a few registers and one timer."""
-    return (state.kill_sweep or state.sweep_first or state.trader_first or state.book_sweep_first or state.change_asset or state.cut_off
-            or due_timer(state))
+    return (state.kill_sweep or state.sweep_first or state.trader_first or state.book_sweep_first or state.change_asset or state.over_first or state.cut_off
+            or due_timer(state) or state.agenda)
 
 
 @cold
@@ -129,12 +148,16 @@ def do_work(state: STATE):
             _trader_unit(state)
         elif state.book_sweep_first:
             _book_unit(state)
+        elif state.over_first:
+            session_unit(state)
         elif state.change_asset:
             change_unit(state)
         elif state.cut_off:
             _cut_off_unit(state)
         elif t:
             _timer_unit(state, t)
+        elif state.agenda >> AUCTION & 1:
+            auction_unit(state, lowest(state, AUCTION))
         else:
             return
         units -= 1
