@@ -17,7 +17,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "accounts": ("account", "kind", "entity", "dealer", "rate_limit", "max_open", "answer_quota", "enabled", "killed", "ordinal", "dying_below", "sweep",
                  "sweep_reason", "rate_second", "rate_count", "failed", "cycle", *TRADING, "some_place", *SOME),
     "dealers": ("place", "account"),
-    "actors": ("actor", "account", "person", "role", "enabled", "highest", "killed", "sweep"),
+    "actors": ("actor", "account", "person", "role", "enabled", "highest", "killed", "sweep", "roams"),
     "numbers": ("actor", "number", "sequence"),
     "authority": ("role", "command", "scope", "second_person"),
     "instruments": ("instrument", "base", "quote", "lot", "book_tick", "quote_tick", "min_price", "max_price", "amount_num", "amount_den", "settlement",

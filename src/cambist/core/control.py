@@ -6,7 +6,9 @@ from cambist.core.emit import alert, begin, done, echo, put, refuse
 from cambist.core.layout import COMMAND, STATE, L, as_command, as_words
 from cambist.core.memory import cold
 from cambist.core.pools import HELD_TAG, find, forget, give_held, remember, room_held, take_held
+from cambist.core.sessions import changed
 from cambist.core.timers import HELD_LAPSES, start_timer, stop_timer
+from cambist.core.traders import check_trader, kill_trader, revive_trader
 from cambist.messages import Event, Kind, Reason
 
 APPROVE, DENY, HALT = L[Kind.APPROVE], L[Kind.DENY], L[Kind.HALT]
@@ -46,35 +48,10 @@ def begin_book_sweep(state: STATE, instrument: int):
 
 
 @cold
-def begin_trader_sweep(state: STATE, number: int):
-    """The trader's orders are dying, whoever's they are; queue it for the sweep, once."""
-    a = at.actor(state, number)
-    if not a.killed:
-        a.killed = 1
-        state.traders_killed = state.traders_killed + 1
-    if a.sweeping:
-        return
-    a.sweeping = 1
-    a.sweep_next = 0
-    if state.trader_last:
-        at.actor(state, state.trader_last).sweep_next = number
-    else:
-        state.trader_first = number
-    state.trader_last = number
-
-
-@cold
-def _check_trader(state: STATE, kind: int, number: int):
-    if number < 1 or number > state.actor_count:
-        return Reason.UNKNOWN_ACTOR
-    return Reason.SWEEPING if kind == Kind.REVIVE_TRADER and at.actor(state, number).sweeping else Reason.NONE
-
-
-@cold
 def check_control(state: STATE, c: COMMAND, word: int):
     """Why a HALT, RESUME, KILL, REVIVE, KILL_ALL, REVIVE_ALL, KILL_TRADER or REVIVE_TRADER is refused. `word`: its first argument."""
     if c.kind == Kind.KILL_TRADER or c.kind == Kind.REVIVE_TRADER:
-        return _check_trader(state, c.kind, word)
+        return check_trader(state, c.kind, word)
     if c.kind == Kind.HALT or c.kind == Kind.RESUME:
         if c.instrument < 1 or c.instrument > state.instrument_count:
             return Reason.UNKNOWN_INSTRUMENT
@@ -92,11 +69,13 @@ def change_control(state: STATE, c: COMMAND, word: int):
     """Latch first."""
     if c.kind == Kind.HALT:
         at.instrument(state, c.instrument).halted = 1
+        changed(state, c.instrument)
         if word:
             begin_book_sweep(state, c.instrument)
         done(state, 0, c.instrument)
     elif c.kind == Kind.RESUME:
         at.instrument(state, c.instrument).halted = 0
+        changed(state, c.instrument)
         done(state, 0, c.instrument)
     elif c.kind == Kind.KILL:
         at.account(state, c.account).killed = 1
@@ -110,12 +89,10 @@ def change_control(state: STATE, c: COMMAND, word: int):
         state.kill_sweep = 1
         done(state, 0, 0)
     elif c.kind == Kind.KILL_TRADER:
-        begin_trader_sweep(state, word)
+        kill_trader(state, word)
         done(state, 0, word)
     elif c.kind == Kind.REVIVE_TRADER:
-        a = at.actor(state, word)
-        state.traders_killed = state.traders_killed - a.killed
-        a.killed = 0
+        revive_trader(state, word)
         done(state, 0, word)
     else:
         state.killed_all = 0

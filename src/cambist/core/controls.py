@@ -7,7 +7,7 @@ from cambist.core import layout as at
 from cambist.core.arithmetic import multiply_divide
 from cambist.core.control import begin_sweep
 from cambist.core.emit import alert
-from cambist.core.layout import EXPOSURE, INSTRUMENT, POSITION, STATE
+from cambist.core.layout import EXPOSURE, HAS_RESTRICTION, INSTRUMENT, POSITION, STATE
 from cambist.core.memory import cold, hot
 from cambist.core.pools import RESTRICTED_ACCOUNT_TAG, RESTRICTED_ACTOR_TAG, find
 from cambist.core.risk import amount, reference
@@ -31,6 +31,12 @@ def is_restricted(state: STATE, account: int, sender: int, instrument: int):
     if find(state, RESTRICTED_ACCOUNT_TAG, (account << 32) | instrument):
         return 1
     return 1 if find(state, RESTRICTED_ACTOR_TAG, (sender << 32) | instrument) else 0
+
+
+@hot
+def is_barred(state: STATE, b: INSTRUMENT, account: int, sender: int, instrument: int):
+    """The same where most instruments bar nobody."""
+    return is_restricted(state, account, sender, instrument) if b.flags & HAS_RESTRICTION else 0
 
 
 # ----------------------------------------------------------------------------------------------------------- duplicates

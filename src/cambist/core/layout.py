@@ -19,7 +19,8 @@ SLOTS = 8                                       # of an instrument's schedule
 MAX_INSTRUMENTS = 1 << 18                       # what three levels of a bitmap tree know
 LINES = 4                                       # of section 10 that move the market, 9 to 12
 
-ASSET = np.dtype([("digits", I), ("approval_above", I), ("quote_approval_above", I), ("enabled", I), ("rate_num", I), ("rate_den", I)])
+ASSET = np.dtype([("digits", I), ("approval_above", I), ("quote_approval_above", I), ("enabled", I), ("rate_num", I), ("rate_den", I),
+                  ("obligations", I), ("bases", I), ("first_base", I)])        # open ones; instruments that it is the base of, and their list
 # Rows that every order reads are whole cache lines (64 bytes), what is read most in the first. What a plain order never reads is in a second table with the
 # same row numbers (orders, accounts, instruments, positions, levels), and a flag in the first row says that there is something to read.
 ACCOUNT = np.dtype([("kind", B), ("enabled", B), ("killed", B), ("dealer", B), ("rate_limit", H), ("rate_second", I), ("rate_count", H), ("max_open", H),
@@ -35,7 +36,8 @@ ACCOUNT_EXTRA = np.dtype([
     ("some_below", I), ("some_cursor", I), ("some_instrument", H), ("some_row", H), ("some_next", H), ("spare", H)])     # some_row: the order looked at next
 EXPOSURE = np.dtype([("gross_limit", I), ("net_limit", I), ("loss_limit", I), ("gross", I), ("net", I), ("open", I), ("cash", I), ("day", I), ("base", I),
                      ("given", I)])              # of the account with the same row number
-ACTOR = np.dtype([("account", H), ("person", H), ("role", H), ("enabled", B), ("killed", B), ("sweeping", S), ("highest", I), ("sweep_next", H), ("spare", H)])
+ACTOR = np.dtype([("account", H), ("person", H), ("role", H), ("enabled", B), ("killed", B), ("sweeping", S), ("highest", I), ("sweep_next", H),
+                  ("roams", H)])                # roams: it has sent an order for another account than its own
 DEALER = np.dtype([("account", H)])
 AUTHORITY = np.dtype([("scope", B), ("second_person", B)])
 # What an instrument has that the hot path must know. Orders leave the hot path where one of SLOW is set; where any is, its prices are looked at afterwards.
@@ -48,7 +50,7 @@ INSTRUMENT = np.dtype([
     ("settlement", B), ("halted", B), ("sweeping", B), ("flags", B), ("highest_ppm", H), ("maker_ppm", H), ("taker_ppm", H), ("last", I), ("book_last", I),
     ("tick_inverse", I), ("lot_inverse", I), ("den_inverse", I), ("ticks", I),
     ("l1", I), ("l2", I), ("l3", I), ("reference", I),                                      # l0..l3: where the bitmap trees start in `words`
-    ("quote_tick", I), ("collar_ppm", I), ("min_sources", I), ("max_age", I), ("emitted", I), ("rfq_ppm", H), ("sweep_next", H), ("spare2", I, 6)])
+    ("quote_tick", I), ("collar_ppm", I), ("min_sources", I), ("max_age", I), ("emitted", I), ("rfq_ppm", H), ("sweep_next", H), ("unit", I), ("spare2", I, 5)])
 SESSION_LISTS = 6                               # DAY; AUCTION; AT_OPEN and AT_CLOSE in the book; AT_OPEN and AT_CLOSE waiting: each in order of arrival
 DAY_LIST, AUCTION_LIST, OPEN_LIST, CLOSE_LIST, OPEN_WAITS, CLOSE_WAITS = range(SESSION_LISTS)
 INSTRUMENT_EXTRA = np.dtype([
@@ -56,9 +58,10 @@ INSTRUMENT_EXTRA = np.dtype([
     ("auction_ends", I), ("indicative_at", I), ("uncross", I), ("band_ppm", I), ("band_window", I), ("auction", I), ("indicative", I), ("anchor", I),
     ("anchor_window", I), ("low", I, 3), ("high", I, 3), ("peg_bid", I), ("peg_ask", I), ("peg_cursor", I),    # low, high: the range of LAST, INDEX, MARK
     ("ends_timer", H), ("indicative_timer", H), ("queue_first", H), ("queue_last", H), ("outside_first", H), ("outside_last", H), ("float_first", H),
-    ("float_last", H), ("floating", H), ("pegs", H), ("restrictions", H), ("seen_next", H),
-    ("rising", H, 3), ("falling", H, 3), ("waiting", H, 3), ("spare3", H),                  # roots of the trees of triggers; how many wait on each source
-    ("session_first", H, SESSION_LISTS), ("session_last", H, SESSION_LISTS)])
+    ("float_last", H), ("floating", H), ("pegs", H), ("restrictions", H), ("requests", H),
+    ("rising", H, 3), ("falling", H, 3), ("waiting", H, 3), ("children", H),                  # roots of the trees of triggers; how many wait on each source
+    ("session_first", H, SESSION_LISTS), ("session_last", H, SESSION_LISTS),
+    ("next_base", H), ("seen_next", H)])           # requests, children: those that live here; next_base: of the instruments of one base asset
 TIER = np.dtype([("maker_ppm", H), ("taker_ppm", H), ("rfq_ppm", H), ("given", H), ("minimum", I)])            # dense: instrument * TIERS + tier
 SCHEDULE = np.dtype([("offset", I), ("period", I), ("duration", I), ("due", I), ("session", B), ("next", B), ("enabled", B), ("given", B),
                      ("timer", H)])              # dense: instrument * SLOTS + slot
@@ -68,7 +71,8 @@ RESTRICTION = np.dtype([("account", H), ("actor", H), ("instrument", H), ("next"
 SOURCE = np.dtype([("enabled", I), ("known", I), ("price", I), ("posted_at", I)])
 VENUE = np.dtype([("account", H), ("enabled", H)])
 STOP = np.dtype([("stopped", B)])
-BALANCE = np.dtype([("available", I), ("held", I), ("unsettled", I), ("due", I), ("short_limit", I), ("pending_in", I), ("pending_out", I), ("spare", I)])
+BALANCE = np.dtype([("available", I), ("held", I), ("unsettled", I), ("due", I), ("short_limit", I), ("pending_in", I), ("pending_out", I),
+                    ("unit", I)])               # unit: of an asset whose digits are being changed, which change the row has seen
 POSITION = np.dtype([("net", I), ("open_buy", I), ("open_sell", I), ("limit", I), ("account", H), ("instrument", H),
                      ("next", H), ("line", H), ("value", I), ("spare", I)])          # line: its account's credit row in the quote asset, once known
 POSITION_EXTRA = np.dtype([("reducing_buy", I), ("reducing_sell", I), ("waiting", H), ("bid", H), ("ask", H), ("protection", H)])
@@ -96,6 +100,9 @@ TAKER = np.dtype([("active", I), ("order", I), ("instrument", I), ("price", I), 
 # What an order at work is besides its row. touched: the level it met is to be told; known: its account's list has it; sequence: its events'; from_queue: it was
 # TRIGGERED; complete: nothing may be left out; matches: the number before it; counts: as an execution of its account; broken: the band stopped it;
 # met_*: what the level was when the taker came to it.
+OUTCOME = np.dtype([("price", I), ("quantity", I), ("surplus", I), ("demand", I), ("supply", I), ("lowest", I), ("volume", I), ("size", I), ("away", I),
+                    ("first", I), ("first_surplus", I), ("last", I), ("last_surplus", I), ("near", I), ("near_surplus", I), ("spare", I)])
+# What an auction would be now, while it is looked for: of the best candidates the first, the last and the nearest to the centre. Never the state.
 REQUEST = np.dtype([("id", I), ("quantity", I), ("expires", I), ("account", H), ("instrument", H), ("side", B), ("state", B), ("spare", S), ("first", H),
                     ("last", H), ("timer", H), ("next", H), ("spare2", H)])
 QUOTE = np.dtype([("id", I), ("bid", I), ("ask", I), ("expires", I), ("reserve", I), ("account", H), ("request", H), ("next", H), ("prev", H),
@@ -127,7 +134,7 @@ TABLES = {"assets": ASSET, "accounts": ACCOUNT, "actors": ACTOR, "dealers": DEAL
           "account_extras": ACCOUNT_EXTRA, "exposures": EXPOSURE, "instrument_extras": INSTRUMENT_EXTRA, "position_extras": POSITION_EXTRA,
           "origins": ORIGIN, "order_extras": ORDER_EXTRA, "hidden": HIDDEN, "tiers": TIER, "schedules": SCHEDULE, "protections": PROTECTION,
           "restrictions": RESTRICTION, "agenda": AGENDA, "draft": DRAFT, "mass": MASS,
-          "pages": PAGE, "taker": TAKER, "requests": REQUEST, "quotes": QUOTE, "children": CHILD, "obligations": OBLIGATION, "held": HELD,
+          "pages": PAGE, "taker": TAKER, "outcome": OUTCOME, "requests": REQUEST, "quotes": QUOTE, "children": CHILD, "obligations": OBLIGATION, "held": HELD,
           "answers": ANSWER, "facts": ANSWER, "numbers": NUMBER, "flows": FLOW, "slots": SLOT, "order_slots": ORDER_SLOT, "timers": TIMER, "heap": PLACE,
           "events": EVENT, "aims": AIM, "shapes": SHAPE}
 PLACES = {name: i for i, name in enumerate(TABLES)}
@@ -139,8 +146,9 @@ STATE = np.dtype([
     ("asset_count", I), ("account_count", I), ("actor_count", I), ("instrument_count", I), ("venue_count", I), ("dealer_count", I), ("word_count", I),
     ("quota_sum", I), ("house", I), ("fees", I), ("suspense", I), ("deficit", I),
     ("sweep_first", I), ("sweep_last", I), ("book_sweep_first", I), ("book_sweep_last", I),
-    ("some_first", I), ("some_last", I), ("trader_first", I), ("trader_last", I), ("trader_account", I), ("trader_row", I), ("traders_killed", I),
+    ("some_first", I), ("some_last", I), ("trader_first", I), ("trader_last", I), ("trader_account", I), ("trader_cursor", I), ("trader_row", I), ("traders_killed", I),
     ("over_first", I), ("over_last", I),                     # queues of partial, traders' and sessions' sweeps
+    ("change_asset", I), ("change_digits", I), ("change_stage", I), ("change_next", I), ("change_factor", I), ("change_unit", I), ("held_count", I),
     ("look_first", I), ("agenda", I), ("units", I), ("begun", I),    # instruments to look at; lines with work (bits); units left; a command's work has begun
     ("answers_first", I), ("answers_next", I), ("facts_first", I), ("facts_next", I), ("slot_mask", I), ("slot_shift", I), ("order_mask", I), ("mark_shift", I),
     ("timer_count", I),
@@ -152,11 +160,12 @@ STATE = np.dtype([
     ("e_command", I), ("e_id_hi", I), ("e_id_lo", I), ("e_instrument", I), ("told", I), ("told_other", I)])   # what events of the command at work echo
 
 REGISTERS_HASHED = ("time", "sequence", "started", "cell", "answer_window", "fact_window", "rfq_window", "approval_window", "max_ttl", "cycle",
-                    "killed_all", "kill_sweep", "cut_off", "matches")
+                    "killed_all", "kill_sweep", "cut_off", "matches", "trader_account", "trader_cursor", "change_asset", "change_digits", "change_stage",
+                    "change_next")
 
 SEEN = {"events": "event", "order_extras": "order extra"}                       # rows that are seen in more than one layout
 (asset, account, actor, dealer, authority, instrument, source, venue, stop, balance_row, position_row, credit_row, order, level, word, account_extra,
- exposure, instrument_extra, position_extra, origin, order_extra, hidden, tier, schedule, protection, restriction, agenda, draft, mass, page, taker, request, quote, child,
+ exposure, instrument_extra, position_extra, origin, order_extra, hidden, tier, schedule, protection, restriction, agenda, draft, mass, page, taker, outcome, request, quote, child,
  obligation, held, answer, fact, number, flow, slot, order_slot, timer, heap, event, aim, shape) = (table(PLACES[n], d, STATE, SEEN.get(n, "")) for n, d in TABLES.items())
 
 event_room = row_count(PLACES["events"], STATE)
@@ -208,7 +217,7 @@ def sizes(**wanted: int) -> dict[str, int]:
     if chosen["assets"] > MAX_ASSETS or chosen["dealers"] > MAX_DEALERS:
         raise ValueError(f"at most {MAX_ASSETS} assets and {MAX_DEALERS} dealers")
     rows = {name: chosen.get(name, 0) + 1 for name in TABLES}           # row 0 means none
-    rows.update(events=chosen["events"], taker=1, draft=1, mass=2, aims=AIMS, words=2 * chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
+    rows.update(events=chosen["events"], taker=1, draft=1, mass=2, outcome=1, aims=AIMS, words=2 * chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
     rows["authority"] = ROLES * KINDS
     rows["shapes"] = KINDS
     rows["sources"] = rows["instruments"] * (MAX_SOURCES + 1)

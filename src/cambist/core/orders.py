@@ -4,8 +4,7 @@ from cambist.core.accounts import account_of, may_trade, next_id, position_of
 from cambist.core.agenda import touch
 from cambist.core.amend import amend_special
 from cambist.core.book import crosses, leave, may_rest, price_of, tell_level
-from cambist.core.control import begin_sweep
-from cambist.core.emit import answer, done, of, refuse
+from cambist.core.emit import answer, of, refuse
 from cambist.core.entry import check_cancel, new_special
 from cambist.core.layout import ACCOUNT, INSTRUMENT, ORDER, SESSION_STANDS, SLOW, STATE, TAKER, L
 from cambist.core.matching import is_latched, join_book, rest_order, withdraw_order, work_taker
@@ -245,9 +244,3 @@ def amend_order(state: STATE, c: AMEND):
             work_taker(state)
         else:
             rest_order(state, b, t.instrument, i, t.tick, 1)
-
-
-@cold
-def cancel_all(state: STATE, account: int):
-    begin_sweep(state, account, Reason.CANCEL_ALL)
-    done(state, account, account)

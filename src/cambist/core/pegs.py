@@ -1,6 +1,7 @@
 """Pegged orders: where one stands, and when that is looked at again. They are never priced by one another, and never take. docs/rules.md section 12."""
 from cambist.core import layout as at
 from cambist.core.accounts import account_of
+from cambist.core.agenda import look_later
 from cambist.core.book import highest_below, level_at, lowest_above, may_rest, price_of, tell_level
 from cambist.core.emit import of, say
 from cambist.core.layout import INSTRUMENT, ORDER, ORDER_EXTRA, STATE
@@ -89,6 +90,7 @@ def look_at_pegs(state: STATE, instrument: int):
 def peg_unit(state: STATE, instrument: int):
     """The next peg after the cursor."""
     x = at.instrument_extra(state, instrument)
+    look_later(state, instrument)
     i = x.float_first + 0
     while i and not (is_peg(at.order_extra(state, i)) and at.origin(state, i).sequence > x.peg_cursor):
         i = at.order_extra(state, i).float_next + 0

@@ -7,12 +7,12 @@ multiplied there (`ripen`): its `unit` says which change it has seen.
 from cambist.core import layout as at
 from cambist.core.accounts import balance, credit_of
 from cambist.core.arithmetic import MILLION, fee_up, gcd, multiply_divide
-from cambist.core.configuration import bad_terms, open_book, words_for
 from cambist.core.emit import alert, done, put
 from cambist.core.layout import BALANCE, CAUSES, INSTRUMENT, INSTRUMENT_EXTRA, MAX_SOURCES, PLACES, STATE, L
 from cambist.core.memory import cold, hot
 from cambist.core.pools import POSITION_TAG, find
 from cambist.core.protection import EIGHTHS
+from cambist.core.terms import bad_terms, open_book, words_for
 from cambist.messages import MAX_AMOUNT, TIERS, Event, Kind, Reason
 
 TERMS, DIGITS = L[Kind.CHANGE_TERMS], L[Kind.CHANGE_DIGITS]

@@ -7,14 +7,16 @@ from numba import types
 
 from cambist.core import layout as at
 from cambist.core.columns import BAND, COLUMNS, EXPOSURE, EXTRA, PEG, SESSION, SOME, TRADING
-from cambist.core.configuration import HOUSE_QUOTA, open_book
+from cambist.core.configuration import HOUSE_QUOTA
 from cambist.core.flags import flag_account, flag_instrument
 from cambist.core.layout import CAUSES, KINDS, MAX_SOURCES, PLACES, REGISTERS_HASHED, SLOTS, STATE
 from cambist.core.accounts import account_of, position_of
 from cambist.core.authority import SECOND
-from cambist.core.agenda import look_later
-from cambist.core.partial import find_partial
+from cambist.core.agenda import look_later, review
+from cambist.core.triggers import next_to_fire
+from cambist.core.mass_actions import find_partial, watch_dead_man
 from cambist.core.rows import list_order
+from cambist.core.traders import find_trader
 from cambist.core.standing import relist
 from cambist.core.risk import asset_of
 from cambist.core.book import rest
@@ -33,6 +35,9 @@ from cambist.core.pools import (
     index_fact,
     remember,
 )
+from cambist.core.terms import list_base, open_book
+from cambist.core.schedules import start_slot
+from cambist.core.sessions import set_timers
 from cambist.core.timers import CHILD_FORGOTTEN, HELD_LAPSES, QUOTE_ENDS, REQUEST_ENDS, start_timer
 from cambist.messages import NUMBER_WINDOW, TIERS, AccountKind, ChildState, OrderState, RequestState
 
@@ -52,6 +57,7 @@ SINGLE = {AccountKind.HOUSE: "house", AccountKind.FEES: "fees", AccountKind.SUSP
 def _relink_book(state: STATE, ticks: INTS, instruments: INTS, by_id: INTS, by_arrival: INTS):
     for number in range(1, state.instrument_count + 1):
         open_book(state, number)
+        list_base(state, number)
     for i in range(1, state.used[ORDERS] + 1):
         o = at.order(state, i)
         o.position = position_of(state, account_of(o), instruments[i])
@@ -66,9 +72,13 @@ def _relink_book(state: STATE, ticks: INTS, instruments: INTS, by_id: INTS, by_a
     for number in range(1, state.account_count + 1):
         flag_account(state, number)
         find_partial(state, number)
+        watch_dead_man(state, number)
+    find_trader(state)
     for number in range(1, state.instrument_count + 1):
         flag_instrument(state, number)
-        look_later(state, number)
+        set_timers(state, number)
+    for row in range(SLOTS, (state.instrument_count + 1) * SLOTS):
+        start_slot(state, row)
 
 
 @cold
@@ -88,6 +98,8 @@ def _relink_quotes(state: STATE):
     for i in range(1, state.used[REQUESTS] + 1):
         r = at.request(state, i)
         remember(state, REQUEST_TAG, r.id, i)
+        x = at.instrument_extra(state, r.instrument)
+        x.requests = x.requests + 1
         r.timer = start_timer(state, r.expires, r.id, REQUEST_ENDS, i)
         if r.state == RequestState.OPEN:
             owner = at.account(state, r.account)
@@ -119,13 +131,19 @@ def _relink_rest(state: STATE):
         remember(state, CHILD_TAG, h.id, i)
         if h.state == ChildState.DONE:
             h.timer = start_timer(state, h.ends, h.id, CHILD_FORGOTTEN, i)
+        else:
+            x = at.instrument_extra(state, h.instrument)
+            x.children = x.children + 1
     for i in range(1, state.used[OBLIGATIONS] + 1):
         b = at.obligation(state, i)
         remember(state, OBLIGATION_TAG, b.id, i)
         owner = at.account(state, b.account)
         owner.obligations = owner.obligations + 1
+        a = at.asset(state, b.asset)
+        a.obligations = a.obligations + 1
         if b.amount < 0:
             owner.owing = owner.owing + 1
+    state.held_count = state.used[HELD]
     for i in range(1, state.used[HELD] + 1):
         w = at.held(state, i)
         remember(state, HELD_TAG, w.id, i)
@@ -145,6 +163,10 @@ def _relink(states, ticks, instruments, by_id, by_arrival):
     _relink_controls(state)
     _relink_book(state, ticks, instruments, by_id, by_arrival)
     _relink_quotes(state)
+    for number in range(state.instrument_count, 0, -1):
+        if at.instrument(state, number).flags:
+            look_later(state, number)           # after the next command, or its first unit; what work there is already is known at once
+            review(state, number, 1 if next_to_fire(state, number) else 0)
 
 
 if COMPILED:
@@ -232,6 +254,7 @@ def _fill_configuration(cell: "Cell", rows: Mapping[str, np.ndarray]) -> None:
     cell.table["accounts"]["listed"][m[:, 1]] = 1
     m = rows["actors"]
     _columns(cell, "actors", m[:, 0], m, ("account", "person", "role", "enabled", "highest", "killed"), 1)
+    _columns(cell, "actors", m[:, 0], m, ("roams",), 8)
     _chain(cell, "actors", m[:, 0], m[:, 7], "trader_first", "trader_last", "sweep_next", "sweeping")
     cell.state["traders_killed"] = m[:, 6].sum()
     m = rows["numbers"]

@@ -46,6 +46,8 @@ def unlist(state: STATE, i: int, o: ORDER):
     else:
         owner.last_order = before
     owner.open_orders = owner.open_orders - 1
+    if i == state.trader_row:                   # what a trader's sweep looked at last: it goes on after the one before it
+        state.trader_row = before
     if owner.flags & PARTIAL_SWEEP:
         _pass_over(state, account_of(o), i, after)
     forget_order(state, o.id, i)

@@ -12,6 +12,7 @@ from cambist.core.columns import BAND, COLUMNS, EXPOSURE, EXTRA, PEG, SESSION, S
 from cambist.core.rebuild import fill
 from cambist.core.layout import CAUSES, KINDS, MAX_SOURCES, PLACES, REGISTERS_HASHED, SLOTS
 from cambist.messages import NUMBER_WINDOW, ORDINAL_BITS, TIERS
+from cambist.core.unripe import Growth
 
 if TYPE_CHECKING:
     from cambist.core.cell import Cell
@@ -72,7 +73,7 @@ def _dealers(cell: "Cell") -> list[Any]:
 def _actors(cell: "Cell") -> list[Any]:
     n = _head(cell, "actor_count") + 1
     return [np.arange(1, n), *_fields(cell.table["actors"][1:n], "account", "person", "role", "enabled", "highest", "killed"),
-            _queue(cell, "actors", "trader_first")[1:n]]
+            _queue(cell, "actors", "trader_first")[1:n], cell.table["actors"]["roams"][1:n]]
 
 
 def _numbers(cell: "Cell") -> list[Any]:
@@ -92,7 +93,7 @@ def _authority(cell: "Cell") -> list[Any]:
 
 def _instruments(cell: "Cell") -> list[Any]:
     n = _head(cell, "instrument_count") + 1
-    b = cell.table["instruments"][1:n]
+    b = Growth(cell).of_instruments(cell.table["instruments"][1:n])
     x = cell.table["instrument_extras"][1:n]
     ranges = [x[edge][:, source] for source in range(3) for edge in ("low", "high")]
     return [np.arange(1, n), *_fields(b, *COLUMNS["instruments"][1:21]), _queue(cell, "instruments", "book_sweep_first")[1:n], b["last"], b["emitted"],
@@ -120,13 +121,15 @@ def _balances(cell: "Cell") -> list[Any]:
     x = cell.table["balances"].reshape(len(cell.table["accounts"]), -1)[:n]
     names = COLUMNS["balances"][2:]
     account, asset = np.nonzero(np.logical_or.reduce([x[f] != 0 for f in names]))
-    return [account, asset, *(x[f][account, asset] for f in names)]
+    more = Growth(cell).of_accounts(account, asset)
+    return [account, asset, *(x[f][account, asset] * more for f in names)]
 
 
 def _positions(cell: "Cell") -> list[Any]:
     p = cell.table["positions"][1:_used(cell, "positions")]
     p = p[np.logical_or.reduce([p[f] != 0 for f in COLUMNS["positions"][2:]])]
-    return _fields(p, *COLUMNS["positions"])
+    more = Growth(cell).of_positions(p["account"], p["instrument"])
+    return [*_fields(p, "account", "instrument"), p["net"] * more, *_fields(p, "open_buy", "open_sell"), p["limit"] * more, p["value"]]
 
 
 def _used(cell: "Cell", name: str) -> int:
@@ -145,7 +148,9 @@ def _living(cell: "Cell", name: str, link: str = "next") -> np.ndarray:
 
 
 def _credit(cell: "Cell") -> list[Any]:
-    return _fields(cell.table["credit"][1:_used(cell, "credit")], *COLUMNS["credit"])
+    c = cell.table["credit"][1:_used(cell, "credit")]
+    more = Growth(cell).of_accounts(c["taker"], c["asset"])
+    return [*_fields(c, "giver", "taker", "asset"), *(c[f] * more for f in COLUMNS["credit"][3:])]
 
 
 def _places(cell: "Cell") -> np.ndarray:
@@ -223,7 +228,8 @@ def _flows(cell: "Cell") -> list[Any]:
 def _tiers(cell: "Cell") -> list[Any]:
     t = cell.table["tiers"].reshape(-1, TIERS)
     instrument, tier = np.nonzero(t["given"])
-    return [instrument, tier, *(t[f][instrument, tier] for f in COLUMNS["tiers"][2:])]
+    rates = (t[f][instrument, tier] for f in ("maker_ppm", "taker_ppm", "rfq_ppm"))
+    return [instrument, tier, *rates, t["minimum"][instrument, tier] * Growth(cell).of_minimums(instrument)]
 
 
 def _schedules(cell: "Cell") -> list[Any]:
@@ -234,7 +240,9 @@ def _schedules(cell: "Cell") -> list[Any]:
 
 def _protections(cell: "Cell") -> list[Any]:
     p = cell.table["protections"][1:_used(cell, "protections")]
-    return [*_fields(p, *COLUMNS["protections"][:7]), *(p[f][:, i] for f in ("bought", "sold") for i in range(8))]
+    more = Growth(cell).of_positions(p["account"], p["instrument"])
+    return [*_fields(p, "account", "instrument"), p["quantity"] * more, p["delta"] * more, *_fields(p, "window", "frozen", "bucket"),
+            *(p[f][:, i] * more for f in ("bought", "sold") for i in range(8))]
 
 
 def _exposures(cell: "Cell") -> list[Any]:

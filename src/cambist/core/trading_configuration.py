@@ -1,7 +1,8 @@
-"""How accounts trade, fee tiers, protection, exposure, restrictions: each kind is checked whole, then changed. docs/rules.md section 3."""
+"""How accounts trade, fee tiers, bands, schedules, protection, exposure, restrictions: each kind is checked whole, then changed. docs/rules.md section 3."""
 from cambist.core import layout as at
 from cambist.core.accounts import position_of
 from cambist.core.arithmetic import MILLION
+from cambist.core.bands import change_band, check_band
 from cambist.core.flags import flag_account, flag_instrument
 from cambist.core.layout import COMMAND, STATE, L, seen_as
 from cambist.core.memory import cold, hot
@@ -18,14 +19,16 @@ from cambist.core.pools import (
     take_restriction,
 )
 from cambist.core.protection import EIGHTHS, clear_counts, protection_of
+from cambist.core.schedules import change_schedule, check_schedule
 from cambist.messages import MAX_AMOUNT, TIERS, Kind, Reason, SelfTradeScope
 
 LONGEST = 10**18
 MAX_COUNT = (1 << 31) - 1
 TRADING, TIER, PROTECTION, EXPOSURE, RESTRICTION = (L[k] for k in (
     Kind.CONFIGURE_TRADING, Kind.CONFIGURE_TIER, Kind.CONFIGURE_PROTECTION, Kind.CONFIGURE_EXPOSURE, Kind.CONFIGURE_RESTRICTION))
-as_trading, as_tier, as_protection, as_exposure, as_restriction = (seen_as(k) for k in (
-    Kind.CONFIGURE_TRADING, Kind.CONFIGURE_TIER, Kind.CONFIGURE_PROTECTION, Kind.CONFIGURE_EXPOSURE, Kind.CONFIGURE_RESTRICTION))
+as_trading, as_tier, as_protection, as_exposure, as_restriction, as_band, as_schedule = (seen_as(k) for k in (
+    Kind.CONFIGURE_TRADING, Kind.CONFIGURE_TIER, Kind.CONFIGURE_PROTECTION, Kind.CONFIGURE_EXPOSURE, Kind.CONFIGURE_RESTRICTION, Kind.CONFIGURE_BAND,
+    Kind.CONFIGURE_SCHEDULE))
 
 
 @hot
@@ -153,6 +156,10 @@ def check_trading_configuration(state: STATE, c: COMMAND):
         return _check_protection(state, as_protection(c))
     if kind == Kind.CONFIGURE_EXPOSURE:
         return _check_exposure(state, as_exposure(c))
+    if kind == Kind.CONFIGURE_BAND:
+        return check_band(state, as_band(c))
+    if kind == Kind.CONFIGURE_SCHEDULE:
+        return check_schedule(state, as_schedule(c))
     return _check_restriction(state, as_restriction(c))
 
 
@@ -248,4 +255,8 @@ def change_trading_configuration(state: STATE, c: COMMAND):
         return _change_protection(state, as_protection(c))
     if kind == Kind.CONFIGURE_EXPOSURE:
         return _change_exposure(state, as_exposure(c))
+    if kind == Kind.CONFIGURE_BAND:
+        return change_band(state, as_band(c))
+    if kind == Kind.CONFIGURE_SCHEDULE:
+        return change_schedule(state, as_schedule(c))
     return _change_restriction(state, as_restriction(c))
