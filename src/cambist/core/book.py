@@ -120,6 +120,12 @@ def price_of(b: INSTRUMENT, tick: int):
 
 
 @hot
+def crosses(b: INSTRUMENT, side: int, tick: int):
+    """Whether an order at a tick would trade now."""
+    return b.ask <= tick if side == Side.BUY else b.bid >= tick
+
+
+@hot
 def rest(state: STATE, b: INSTRUMENT, instrument: int, i: int, o: ORDER, p: int):
     """Put an order at the end of the queue of tick p."""
     x = at.word(state, word_of(b, o.side, p))

@@ -61,7 +61,7 @@ INSTRUMENT_EXTRA = np.dtype([
     ("float_last", H), ("floating", H), ("pegs", H), ("restrictions", H), ("requests", H),
     ("rising", H, 3), ("falling", H, 3), ("waiting", H, 3), ("children", H),                  # roots of the trees of triggers; how many wait on each source
     ("session_first", H, SESSION_LISTS), ("session_last", H, SESSION_LISTS),
-    ("next_base", H), ("spare3", H)])           # requests, children: those that live here; next_base: of the instruments of one base asset
+    ("next_base", H), ("seen_next", H)])           # requests, children: those that live here; next_base: of the instruments of one base asset
 TIER = np.dtype([("maker_ppm", H), ("taker_ppm", H), ("rfq_ppm", H), ("given", H), ("minimum", I)])            # dense: instrument * TIERS + tier
 SCHEDULE = np.dtype([("offset", I), ("period", I), ("duration", I), ("due", I), ("session", B), ("next", B), ("enabled", B), ("given", B),
                      ("timer", H)])              # dense: instrument * SLOTS + slot
@@ -96,9 +96,10 @@ HIDDEN = np.dtype([("quantity", I)])            # of the level with the same row
 WORD = np.dtype([("bits", I), ("page", H), ("spare", H)])    # 64 ticks of a side: which have orders, and the page of their levels
 PAGE = np.dtype([("next", H)])
 TAKER = np.dtype([("active", I), ("order", I), ("instrument", I), ("price", I), ("tick", I), ("immediate", I), ("touched", I), ("known", I), ("hold", I),
-                  ("sequence", I), ("from_queue", I), ("complete", I), ("matches", I), ("counts", I), ("broken", I), ("spare", I)])
+                  ("sequence", I), ("from_queue", I), ("complete", I), ("matches", I), ("counts", I), ("broken", I), ("met_quantity", I), ("met_orders", I), ("spare", I, 7)])
 # What an order at work is besides its row. touched: the level it met is to be told; known: its account's list has it; sequence: its events'; from_queue: it was
-# TRIGGERED; complete: nothing may be left out; matches: the number before it; counts: as an execution of its account; broken: the band stopped it.
+# TRIGGERED; complete: nothing may be left out; matches: the number before it; counts: as an execution of its account; broken: the band stopped it;
+# met_*: what the level was when the taker came to it.
 OUTCOME = np.dtype([("price", I), ("quantity", I), ("surplus", I), ("demand", I), ("supply", I), ("lowest", I), ("volume", I), ("size", I), ("away", I),
                     ("first", I), ("first_surplus", I), ("last", I), ("last_surplus", I), ("near", I), ("near_surplus", I), ("spare", I)])
 # What an auction would be now, while it is looked for: of the best candidates the first, the last and the nearest to the centre. Never the state.
@@ -119,6 +120,8 @@ TIMER = np.dtype([("time", I), ("id", I), ("kind", H), ("row", H), ("place", H),
 PLACE = np.dtype([("timer", H)])
 DRAFT = np.dtype([("worst", I), ("tick", I), ("trigger_price", I), ("base", I), ("amount", I), ("hold", I), ("position", I), ("fee_ppm", I), ("fee_min", I),
                   ("mate", I), ("parent", I), ("sequence", I)])              # what a special order would be, while it is checked
+MASS = np.dtype([("given", I), ("tick", I), ("worth", I), ("hold", I), ("value", I), ("old_tick", I), ("old_quantity", I), ("old_orders", I),
+                 ("new_quantity", I), ("new_orders", I)])                     # a side of a MASS_QUOTE at work, and its levels before it
 AGENDA = np.dtype([("bits", I)])                # which instruments have work of lines 9 to 12 of section 10: a bitmap tree for each of them
 
 # Where the rows of a command to come will be: a guess, never the state.
@@ -130,7 +133,7 @@ TABLES = {"assets": ASSET, "accounts": ACCOUNT, "actors": ACTOR, "dealers": DEAL
           "venues": VENUE, "stops": STOP, "balances": BALANCE, "positions": POSITION, "credit": CREDIT, "orders": ORDER, "levels": LEVEL, "words": WORD,
           "account_extras": ACCOUNT_EXTRA, "exposures": EXPOSURE, "instrument_extras": INSTRUMENT_EXTRA, "position_extras": POSITION_EXTRA,
           "origins": ORIGIN, "order_extras": ORDER_EXTRA, "hidden": HIDDEN, "tiers": TIER, "schedules": SCHEDULE, "protections": PROTECTION,
-          "restrictions": RESTRICTION, "agenda": AGENDA, "draft": DRAFT,
+          "restrictions": RESTRICTION, "agenda": AGENDA, "draft": DRAFT, "mass": MASS,
           "pages": PAGE, "taker": TAKER, "outcome": OUTCOME, "requests": REQUEST, "quotes": QUOTE, "children": CHILD, "obligations": OBLIGATION, "held": HELD,
           "answers": ANSWER, "facts": ANSWER, "numbers": NUMBER, "flows": FLOW, "slots": SLOT, "order_slots": ORDER_SLOT, "timers": TIMER, "heap": PLACE,
           "events": EVENT, "aims": AIM, "shapes": SHAPE}
@@ -152,6 +155,7 @@ STATE = np.dtype([
     ("second", I), ("dropped_at", I),                        # the time in seconds; when what was past its window was last dropped
     ("scratch", I, MAX_SOURCES),
     ("schedule", I, 64), ("chain", I, 8), ("bad_group", I), ("group_reason", I, MAX_GROUP), ("group_account", I, MAX_GROUP), ("group_other", I, MAX_GROUP),
+    ("list_rows", I, 3), ("list_reason", I),
     ("written", I), ("releasing", I),                        # events in the buffer; when the held command that is run would have lapsed, else 0
     ("e_command", I), ("e_id_hi", I), ("e_id_lo", I), ("e_instrument", I), ("told", I), ("told_other", I)])   # what events of the command at work echo
 
@@ -161,7 +165,7 @@ REGISTERS_HASHED = ("time", "sequence", "started", "cell", "answer_window", "fac
 
 SEEN = {"events": "event", "order_extras": "order extra"}                       # rows that are seen in more than one layout
 (asset, account, actor, dealer, authority, instrument, source, venue, stop, balance_row, position_row, credit_row, order, level, word, account_extra,
- exposure, instrument_extra, position_extra, origin, order_extra, hidden, tier, schedule, protection, restriction, agenda, draft, page, taker, outcome, request, quote, child,
+ exposure, instrument_extra, position_extra, origin, order_extra, hidden, tier, schedule, protection, restriction, agenda, draft, mass, page, taker, outcome, request, quote, child,
  obligation, held, answer, fact, number, flow, slot, order_slot, timer, heap, event, aim, shape) = (table(PLACES[n], d, STATE, SEEN.get(n, "")) for n, d in TABLES.items())
 
 event_room = row_count(PLACES["events"], STATE)
@@ -213,7 +217,7 @@ def sizes(**wanted: int) -> dict[str, int]:
     if chosen["assets"] > MAX_ASSETS or chosen["dealers"] > MAX_DEALERS:
         raise ValueError(f"at most {MAX_ASSETS} assets and {MAX_DEALERS} dealers")
     rows = {name: chosen.get(name, 0) + 1 for name in TABLES}           # row 0 means none
-    rows.update(events=chosen["events"], taker=1, draft=1, outcome=1, aims=AIMS, words=2 * chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
+    rows.update(events=chosen["events"], taker=1, draft=1, mass=2, outcome=1, aims=AIMS, words=2 * chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
     rows["authority"] = ROLES * KINDS
     rows["shapes"] = KINDS
     rows["sources"] = rows["instruments"] * (MAX_SOURCES + 1)

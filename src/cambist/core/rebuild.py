@@ -12,8 +12,9 @@ from cambist.core.flags import flag_account, flag_instrument
 from cambist.core.layout import CAUSES, KINDS, MAX_SOURCES, PLACES, REGISTERS_HASHED, SLOTS, STATE
 from cambist.core.accounts import account_of, position_of
 from cambist.core.authority import SECOND
-from cambist.core.agenda import look_later
-from cambist.core.partial import find_partial
+from cambist.core.agenda import look_later, review
+from cambist.core.triggers import next_to_fire
+from cambist.core.mass_actions import find_partial, watch_dead_man
 from cambist.core.rows import list_order
 from cambist.core.traders import find_trader
 from cambist.core.standing import relist
@@ -71,10 +72,10 @@ def _relink_book(state: STATE, ticks: INTS, instruments: INTS, by_id: INTS, by_a
     for number in range(1, state.account_count + 1):
         flag_account(state, number)
         find_partial(state, number)
+        watch_dead_man(state, number)
     find_trader(state)
     for number in range(1, state.instrument_count + 1):
         flag_instrument(state, number)
-        look_later(state, number)
         set_timers(state, number)
     for row in range(SLOTS, (state.instrument_count + 1) * SLOTS):
         start_slot(state, row)
@@ -162,6 +163,10 @@ def _relink(states, ticks, instruments, by_id, by_arrival):
     _relink_controls(state)
     _relink_book(state, ticks, instruments, by_id, by_arrival)
     _relink_quotes(state)
+    for number in range(state.instrument_count, 0, -1):
+        if at.instrument(state, number).flags:
+            look_later(state, number)           # after the next command, or its first unit; what work there is already is known at once
+            review(state, number, 1 if next_to_fire(state, number) else 0)
 
 
 if COMPILED:
