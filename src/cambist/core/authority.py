@@ -103,9 +103,11 @@ def _check_actor(state: STATE, c: COMMAND, traits: int):
     if c.account < 1 or c.account > state.account_count:
         return Reason.UNKNOWN_ACCOUNT
     named = at.account(state, c.account)
-    if c.account != own and scope != Scope.ALL:
-        if scope == Scope.OWN or own == 0 or at.account(state, own).entity != named.entity:
+    if c.account != own:
+        if scope != Scope.ALL and (scope == Scope.OWN or own == 0 or at.account(state, own).entity != named.entity):
             return Reason.FOREIGN_ACCOUNT
+        if c.kind == Kind.NEW_ORDER or c.kind == Kind.MASS_QUOTE:
+            a.roams = 1                         # a kill of this key must go through every account's orders
     state.told = c.account
     return Reason.NONE if named.enabled or traits & (FACT | WIND_DOWN) else Reason.ACCOUNT_DISABLED
 

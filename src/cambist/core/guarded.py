@@ -83,7 +83,7 @@ def _held_off(state: STATE, c: COMMAND):
 
 
 @cold
-def guarded(state: STATE, c: COMMAND, account: int):
+def run_guarded(state: STATE, c: COMMAND, account: int):
     """Check, then hold or change."""
     reason = _check(state, c)
     if not reason and state.change_asset and _held_off(state, c):

@@ -40,8 +40,8 @@ from cambist.core import layout as at
 from cambist.core.authority import DUPLICATE, admit, check_again, pass_time, place_of_number
 from cambist.core.control import approve, deny, hold_command
 from cambist.core.emit import begin, echo, put, refuse
+from cambist.core.guarded import run_guarded
 from cambist.core.groups import duplicate, group_length, refuse_record, run_group
-from cambist.core.guarded import guarded
 from cambist.core.layout import COMMAND, MIN_EVENTS, PLACES, STATE, as_command, seen_as
 from cambist.core.ledger import check_transfer, deposit, move_custody, post_transfer, reverse_deposit, tell_transfer, wants_approval
 from cambist.core.look import look_again
@@ -150,7 +150,7 @@ def _business(state: STATE, c: COMMAND, account: int):
         reset_protection(state, as_reset(c))
     elif kind <= Kind.START or kind >= Kind.NET or kind == Kind.MANUAL_CREDIT:
         if kind != Kind.TICK:
-            guarded(state, c, account)
+            run_guarded(state, c, account)
     else:
         _fact(state, c, account)
 

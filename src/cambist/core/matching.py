@@ -139,31 +139,6 @@ def _trade(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER, i: int, price: int):
 
 
 @cold
-def _reduce(state: STATE, t: TAKER, o: ORDER, price: int, x: int):
-    """Say that an order lost x to a self-trade, and that it is gone when nothing is left."""
-    account = account_of(o)
-    say(state, of(Event.ORDER_REDUCED, Reason.SELF_TRADE, o.side, 0), account, t.instrument, o.id, price, x, o.leaves)
-    if o.leaves == 0:
-        say(state, of(Event.ORDER_CANCELLED, Reason.SELF_TRADE, o.side, 0), account, t.instrument, o.id, price, 0, 0)
-
-
-@cold
-def _decrement(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER, i: int, price: int):
-    """Both lose the smaller leaves without a trade."""
-    m = at.order(state, i)
-    x = min(m.leaves, o.leaves)
-    _set_maker_leaves(state, b, m, at.position_row(state, m.position), price, m.leaves - x)
-    m.quantity = m.quantity - x
-    o.leaves = o.leaves - x
-    o.quantity = o.quantity - x
-    _reduce(state, t, m, price, x)
-    _reduce(state, t, o, t.price, x)
-    if m.leaves == 0:
-        leave(state, b, m)
-        drop_order(state, i)
-
-
-@cold
 def _cancel_taker(state: STATE, t: TAKER, o: ORDER, reason: int):
     """What is left of a taker goes."""
     say(state, of(Event.ORDER_CANCELLED, reason, o.side, 0), account_of(o), t.instrument, o.id, t.price, o.leaves, 0)
@@ -171,12 +146,8 @@ def _cancel_taker(state: STATE, t: TAKER, o: ORDER, reason: int):
 
 
 @cold
-def _meet_self(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER, i: int, price: int):
-    """The taker's mode decides (CME and Binance publish the same four)."""
-    if o.self_trade == SelfTrade.DECREMENT:
-        _decrement(state, b, t, o, i, price)
-        t.touched = 1
-        return
+def _meet_self(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER, i: int):
+    """The taker's mode decides (CME and Binance publish the same four); DECREMENT is no plain order's."""
     if o.self_trade != SelfTrade.CANCEL_NEWEST:
         t.touched = 1
         remove_order(state, b, t.instrument, i, Reason.SELF_TRADE)
@@ -202,7 +173,9 @@ def _sweep(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER):
             remove_order(state, b, t.instrument, i, Reason.DYING)
             t.touched = 1
         elif account_of(m) == account:
-            _meet_self(state, b, t, o, i, price_of(b, best))
+            if o.self_trade == SelfTrade.DECREMENT:
+                return NOT_PLAIN                # what is prevented is in no plain row
+            _meet_self(state, b, t, o, i)
         else:
             _trade(state, b, t, o, i, price_of(b, best))
             t.touched = 1

@@ -4,6 +4,7 @@ suspense, stops that instrument at that venue and calls a person. The state tabl
 import numpy as np
 
 from cambist.core import layout as at
+from cambist.core.agenda import touch
 from cambist.core.accounts import balance, next_id, post_flow
 from cambist.core.controls import is_barred
 from cambist.core.emit import alert, echo, put, refuse
@@ -382,3 +383,4 @@ def source_price(state: STATE, c: PRICE, account: int):
         b.emitted = b.reference
         i = put(state, Event.REFERENCE, 0, c.instrument, 0, fresh)
         at.event(state, i).price = b.reference
+        touch(state, b, c.instrument)

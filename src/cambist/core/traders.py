@@ -6,22 +6,8 @@ passes over what others sent. Cancelling is elsewhere.
 from cambist.core import layout as at
 from cambist.core.accounts import ORDINAL_MASK
 from cambist.core.layout import STATE
-from cambist.core.memory import cold, hot
+from cambist.core.memory import cold
 from cambist.messages import Kind, Reason
-
-
-@hot
-def note_sender(state: STATE, account: int, sender: int):
-    """Whose orders a kill of this key must go through."""
-    a = at.actor(state, sender)
-    if a.account != account:
-        a.roams = 1
-
-
-@hot
-def sent_by_killed(state: STATE, i: int):
-    """Whether who sent this order is killed: one register where nobody is."""
-    return at.actor(state, at.origin(state, i).actor).killed + 0 if state.traders_killed else 0
 
 
 @cold

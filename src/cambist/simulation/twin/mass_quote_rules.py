@@ -5,7 +5,7 @@ from cambist.messages import MAX_AMOUNT, Event, Kind, Reason, SelfTrade, Side
 from cambist.simulation.twin.control_rules import check_exposure
 from cambist.simulation.twin.fee_rules import hold_ppm, schedule
 from cambist.simulation.twin.model import Command, Instrument, Order, State
-from cambist.simulation.twin.order_rules import check_who_and_where, funds, note_sender
+from cambist.simulation.twin.order_rules import check_who_and_where, funds
 from cambist.simulation.twin.session_rules import gathers
 from cambist.simulation.twin.shape_rules import lots, price_and_tick
 from cambist.simulation.twin.standing_rules import depart, hold_of, meets_a_level, set_hold, stand, tell_level
@@ -84,7 +84,6 @@ def check_not_taking(t: State, ins: Instrument, given: list[tuple[int, int, int]
 
 def mass_quote(t: State, c: Command) -> None:
     ins = t.instruments[c.instrument]
-    note_sender(t, c)
     old = {order.side: order.price for order in take_out(t, c.account, c.instrument)}
     made: dict[int, Order] = {}
     for side, price, quantity in sides(c):

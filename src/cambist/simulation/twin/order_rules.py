@@ -205,7 +205,6 @@ def accept_order(t: State, c: Command, mate: Order | None = None, parent: Order 
     """It has its id and its hold. What is linked to another stands from here on, so that both count once."""
     order = make_order(t, c, t.instruments[c.instrument])
     order.id = t.new_id(c.account)
-    note_sender(t, c)
     if mate is not None:
         order.mate, mate.mate = mate.id, order.id
     order.parent = parent.id if parent is not None else 0
@@ -218,12 +217,6 @@ def accept_order(t: State, c: Command, mate: Order | None = None, parent: Order 
     t.echo(c, Event.ORDER_ACCEPTED, order.account, id=order.id, instrument=order.instrument, side=order.side, price=order.worst, quantity=order.quantity,
            leaves=order.leaves, other=order.trigger_price, amount=mate.id if mate is not None else order.parent)
     return order
-
-
-def note_sender(t: State, c: Command) -> None:
-    """Whose orders a kill of this trader must go through."""
-    if t.actors[c["actor"]].account != c.account:
-        t.actors[c["actor"]].roams = 1
 
 
 def begin(t: State, order: Order) -> None:

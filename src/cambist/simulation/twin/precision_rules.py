@@ -152,6 +152,12 @@ def end_change(t: State) -> None:
     t.cell.change_asset = t.cell.change_digits = t.cell.change_stage = t.cell.change_next = 0
 
 
+def surprise(t: State, ins: Instrument) -> None:
+    """A fill at a venue, in an instrument of the asset that is being looked at: the change is given up."""
+    if t.cell.change_stage in (LOOK_AT_INSTRUMENTS, LOOK_AT_ACCOUNTS) and t.cell.change_asset in (ins.base, ins.quote):
+        give_up(t, R.IN_USE, instrument=ins.number)
+
+
 def factor(t: State) -> int:
     return 10 ** (t.cell.change_digits - t.assets[t.cell.change_asset].digits)
 
