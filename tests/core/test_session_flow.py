@@ -3,9 +3,10 @@ from collections import Counter
 
 import pytest
 
-from tests.core.session_flow import SessionFlow, drive
+from tests.core.engines import COMPLETE
 from tests.core.reloading import Reloading
-from tests.core.trading_flow import Everyone, TradingFlow
+from tests.core.session_flow import SessionFlow, drive
+from tests.core.trading_flow import TradingFlow
 
 WANTED = {"SESSION_CHANGED", "INDICATIVE", "UNCROSSED", "FILLED", "AUCTION_OVER", "SESSION", "BAND", "SELF_TRADE", "REDUCE_ONLY", "SWEPT", "BAD_SESSION", "SWEEPING"}
 SEEN: Counter = Counter()
@@ -23,10 +24,10 @@ def test_random_auctions_met_what_there_is():
 @pytest.mark.parametrize("flow", [SessionFlow, TradingFlow])
 def test_a_kernel_that_is_restarted_after_every_entry(flow):
     """Whatever is not in the tables is derived: it comes out of a snapshot as it was."""
-    trading = flow(7, also=[Reloading()])
+    trading = flow(7, also=(Reloading,))
     for _ in range(60):
         trading.step()
-    assert isinstance(trading.m.engine, Everyone)
+    assert len(trading.m.engine.engines) == len(COMPLETE) + 1
 
 
 @pytest.mark.hunt
