@@ -5,35 +5,58 @@ Compiled once for all deployments: sizes are in the state, never in a type. Unco
 from numba import types
 
 from cambist.core import (
+    accept,
     accounts,
+    agenda,
+    amend,
     arithmetic,
+    auction,
+    auction_price,
     authority,
+    bands,
     book,
     configuration,
     control,
     controls,
     digest,
     emit,
+    ends,
+    entry,
     fees,
     flags,
+    groups,
     guarded,
     layout,
     ledger,
+    lists,
+    look,
+    mass_actions,
+    mass_quote,
     matching,
+    meetings,
     memory,
+    order_lists,
     orders,
+    pegs,
     pools,
     precision,
     protection,
     rfq,
     risk,
     routing,
+    rows,
+    schedules,
+    session_sweep,
+    sessions,
     settlement,
+    shapes,
+    standing,
     terms,
     timers,
     traders,
     trades,
     trading_configuration,
+    triggers,
     work,
 )
 from cambist.core import layout as at
@@ -353,9 +376,11 @@ def _apply(states, commands, first, limit, now):
             look_again(state)
 
 
-FINGERPRINT = memory.fingerprint((memory, layout, accounts, arithmetic, authority, book, configuration, control, controls, digest, emit, fees, flags,
-                                  guarded, ledger, matching, orders, pools, precision, protection, rfq, risk, routing, settlement, terms, timers, traders,
-                                  trades, trading_configuration, work, _apply, Kind))
+FINGERPRINT = memory.fingerprint((accept, accounts, agenda, amend, arithmetic, auction, auction_price, authority, bands, book, configuration, control,
+                                  controls, digest, emit, ends, entry, fees, flags, groups, guarded, layout, ledger, lists, look, mass_actions,
+                                  mass_quote, matching, meetings, memory, order_lists, orders, pegs, pools, precision, protection, rfq, risk, routing,
+                                  rows, schedules, session_sweep, sessions, settlement, shapes, standing, terms, timers, traders, trades,
+                                  trading_configuration, triggers, work, _apply, Kind))
 
 if COMPILED:
     from numba.np.numpy_support import from_dtype
