@@ -8,7 +8,7 @@ from tests.core.reloading import Reloading
 from tests.core.session_flow import SessionFlow, drive
 from tests.core.trading_flow import TradingFlow
 
-WANTED = {"SESSION_CHANGED", "INDICATIVE", "UNCROSSED", "FILLED", "AUCTION_OVER", "SESSION", "BAND", "SELF_TRADE", "REDUCE_ONLY", "SWEPT", "BAD_SESSION", "SWEEPING"}
+WANTED = {"SESSION_CHANGED", "INDICATIVE", "UNCROSSED", "FILLED", "AUCTION_OVER", "SESSION", "BAND", "SELF_TRADE", "REDUCE_ONLY", "SWEPT", "BAD_SESSION"}
 SEEN: Counter = Counter()
 
 
