@@ -11,7 +11,6 @@ from cambist.core.memory import cold
 from cambist.core.pegs import put_peg
 from cambist.core.sessions import gathers
 from cambist.core.standing import follow, stand_outside
-from cambist.core.traders import note_sender
 from cambist.messages import Kind, OrderState, Reason, TimeInForce, Trigger
 
 NEW = L[Kind.NEW_ORDER]
@@ -30,7 +29,6 @@ def new_special(state: STATE, c: NEW):
         return
     # hold, emit
     i = accept_order(state, c)
-    note_sender(state, c.account, c.actor)
     keep_for_duplicates(state, c.account, c.instrument, c.side, c.price, c.quantity)
     # match
     begin_order(state, i, 1)

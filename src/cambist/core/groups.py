@@ -7,7 +7,6 @@ from cambist.core.ledger import check_transfer, post_transfer, tell_transfer, wa
 from cambist.core.mass_quote import change_mass_quote, check_mass_quote, reserve
 from cambist.core.memory import Several, cold
 from cambist.core.order_lists import accept_list, begin_list, is_list
-from cambist.core.traders import note_sender
 from cambist.messages import GROUP_MORE, MAX_GROUP, Event, Kind, Reason
 
 COMMANDS = Several(COMMAND)
@@ -109,8 +108,6 @@ def _tell(state: STATE, c: COMMAND):
         tell_transfer(state, as_transfer(c))
     elif c.kind == Kind.MASS_QUOTE:
         change_mass_quote(state, as_mass_quote(c))
-    else:
-        note_sender(state, c.account, c.actor)
 
 
 @cold

@@ -17,7 +17,6 @@ from cambist.core.protection import is_frozen
 from cambist.core.risk import amount_up, asset_of, change_hold, check_funds, check_open, check_quantity, check_side_collar, check_worth, tick_of
 from cambist.core.sessions import gathers
 from cambist.core.standing import depart, follow, full_hold, mark_special, set_leaves, stand_in_book
-from cambist.core.traders import note_sender
 from cambist.messages import MAX_AMOUNT, Event, Kind, OrderState, Reason, SelfTrade, Settlement, Side
 
 QUOTE = L[Kind.MASS_QUOTE]
@@ -256,7 +255,6 @@ def _put_in(state: STATE, c: QUOTE, b: INSTRUMENT, position: int, side: int):
     origin.actor = c.actor
     e.quoted = 1
     e.fee_min = hold_minimum(state, c.account, c.instrument)
-    note_sender(state, c.account, c.actor)
     x = at.position_extra(state, position)
     if side == Side.BUY:
         x.bid = i

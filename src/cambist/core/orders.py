@@ -24,7 +24,6 @@ from cambist.core.risk import (
     tick_of,
 )
 from cambist.core.rows import change_open
-from cambist.core.traders import note_sender
 from cambist.messages import Event, Kind, OrderType, Reason, SelfTrade, Side, TimeInForce
 
 NEW, CANCEL, AMEND = L[Kind.NEW_ORDER], L[Kind.CANCEL_ORDER], L[Kind.AMEND_ORDER]
@@ -121,7 +120,6 @@ def new_order(state: STATE, c: NEW):
     origin = at.origin(state, i)
     origin.sequence = state.sequence
     origin.actor = c.actor
-    note_sender(state, account, c.actor)
     o.asset = asset_of(b, side)
     change_hold(state, b, at.position_row(state, position), side, hold)
     # emit
