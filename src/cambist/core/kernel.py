@@ -47,7 +47,7 @@ from cambist.core import (
     rows,
     schedules,
     session_sweep,
-    sessions,
+    market_sessions,
     settlement,
     shapes,
     standing,
@@ -379,7 +379,7 @@ def _apply(states, commands, first, limit, now):
 FINGERPRINT = memory.fingerprint((accept, accounts, agenda, amend, arithmetic, auction, auction_price, authority, bands, book, configuration, control,
                                   controls, digest, emit, ends, entry, fees, flags, groups, guarded, layout, ledger, lists, look, mass_actions,
                                   mass_quote, matching, meetings, memory, order_lists, orders, pegs, pools, precision, protection, rfq, risk, routing,
-                                  rows, schedules, session_sweep, sessions, settlement, shapes, standing, terms, timers, traders, trades,
+                                  rows, schedules, session_sweep, market_sessions, settlement, shapes, standing, terms, timers, traders, trades,
                                   trading_configuration, triggers, work, _apply, Kind))
 
 if COMPILED:
