@@ -14,7 +14,7 @@ from cambist.core.meetings import open_against, room_to_reduce
 from cambist.core.memory import cold
 from cambist.core.pools import room_order, take_order
 from cambist.core.risk import amount_up, asset_of, check_funds, check_open, check_side_collar, collar_limit, reference, tick_of
-from cambist.core.sessions import gathers, is_closed
+from cambist.core.market_sessions import gathers, is_closed
 from cambist.core.shapes import (
     FIRST_PEG, begins_later, check_in_session, check_price, check_quantities, check_trigger, check_words,
 )

@@ -10,7 +10,7 @@ from cambist.core.lists import is_peg
 from cambist.core.meetings import begin_taking, is_dying, rest_waiting, room_to_reduce, tell_if_changed
 from cambist.core.memory import cold
 from cambist.core.risk import amount_up, check_open, check_quantity, check_side_collar, tick_of
-from cambist.core.sessions import gathers
+from cambist.core.market_sessions import gathers
 from cambist.core.standing import executed, follow, full_hold, leave_level, make_special, set_leaves, show_again
 from cambist.messages import MAX_AMOUNT, REDUCE_ONLY, Event, Kind, Link, OrderState, PostOnly, Reason
 

@@ -9,7 +9,7 @@ from cambist.core.lists import is_peg, leave_queue
 from cambist.core.meetings import begin_taking, is_dying, rest_waiting
 from cambist.core.memory import cold
 from cambist.core.pegs import put_peg
-from cambist.core.sessions import gathers
+from cambist.core.market_sessions import gathers
 from cambist.core.standing import follow, stand_outside
 from cambist.messages import Kind, OrderState, Reason, TimeInForce, Trigger
 

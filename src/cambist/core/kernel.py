@@ -328,7 +328,7 @@ def _apply(states, commands, first, limit, now):
 SOURCES = (
     "accept accounts agenda amend arithmetic auction auction_price authority bands book configuration control controls digest emit "
     "ends entry fees flags groups guarded layout ledger lists look mass_actions mass_quote matching meetings memory order_lists "
-    "orders pegs pools precision protection rfq risk routing rows schedules session_sweep sessions settlement shapes standing terms "
+    "orders pegs pools precision protection rfq risk routing rows schedules session_sweep market_sessions settlement shapes standing terms "
     "timers traders trades trading_configuration triggers work").split()
 FINGERPRINT = memory.fingerprint((*(import_module(f"cambist.core.{name}") for name in SOURCES), _apply, Kind))
 

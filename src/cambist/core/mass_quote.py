@@ -15,7 +15,7 @@ from cambist.core.memory import cold, hot
 from cambist.core.pools import give_order, room_order, take_order
 from cambist.core.protection import is_frozen
 from cambist.core.risk import amount_up, asset_of, change_hold, check_funds, check_open, check_quantity, check_side_collar, check_worth, tick_of
-from cambist.core.sessions import gathers
+from cambist.core.market_sessions import gathers
 from cambist.core.standing import depart, follow, full_hold, mark_special, set_leaves, stand_in_book
 from cambist.messages import MAX_AMOUNT, Event, Kind, Reason, SelfTrade, Settlement, Side
 

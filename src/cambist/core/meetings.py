@@ -18,7 +18,7 @@ from cambist.core.memory import cold, hot
 from cambist.core.pools import give_order
 from cambist.core.protection import protection_trips
 from cambist.core.risk import amount
-from cambist.core.sessions import call_volatility, gathers
+from cambist.core.market_sessions import call_volatility, gathers
 from cambist.core.standing import enter_level, executed, follow, leave_level, lose, lots, make_special, mark_special, show_again, stand_in_book, stand_outside
 from cambist.core.trades import post_trade
 from cambist.messages import BY_QUOTE, REDUCE_ONLY, Event, Liquidity, OrderState, OrderType, Reason, SelfTrade, Session, Side, TimeInForce

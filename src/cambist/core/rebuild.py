@@ -37,7 +37,7 @@ from cambist.core.pools import (
 )
 from cambist.core.terms import list_base, open_book
 from cambist.core.schedules import start_slot
-from cambist.core.sessions import set_timers
+from cambist.core.market_sessions import set_timers
 from cambist.core.timers import CHILD_FORGOTTEN, HELD_LAPSES, QUOTE_ENDS, REQUEST_ENDS, start_timer
 from cambist.messages import NUMBER_WINDOW, TIERS, AccountKind, ChildState, OrderState, RequestState
 

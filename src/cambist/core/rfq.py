@@ -33,7 +33,7 @@ from cambist.core.risk import (
     check_quantity,
     short_reason,
 )
-from cambist.core.sessions import takes_no_quotes
+from cambist.core.market_sessions import takes_no_quotes
 from cambist.core.timers import QUOTE_ENDS, REQUEST_ENDS, start_timer, stop_timer
 from cambist.core.trades import move_position, post_trade
 from cambist.messages import MAX_AMOUNT, AccountKind, Event, Kind, Liquidity, Reason, RequestState, Settlement, Side
