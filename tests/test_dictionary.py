@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from cambist.configure import configure
 from cambist.design import read_design
 from cambist.dictionary import NAMED, TOLD, Dictionary, Wrong, client_id, read_client_id
-from cambist.messages import EVENT, EVENT_FIELDS, Event, Kind, Liquidity, Reason, Side
+from cambist.event_fields import EVENT_FIELDS
+from cambist.messages import EVENT, Event, Kind, Liquidity, Reason, Side
 from cambist.opaque import Opaque
 
 DESIGN = read_design((Path(__file__).parents[1] / "desks" / "demo.toml").read_text())

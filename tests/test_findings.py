@@ -111,6 +111,7 @@ def changed(*changes):
     return build_design(data)
 
 
+IN_TEST_TRADING_DESIGN = {"CB026", "CB027", "CB028", "CB029", "CB030", "CB031"}      # of tiers, bands, sessions and exposure
 BROKEN = [
     ("CB001", "error", "limits", [((*AB, "limits"), None)]),
     ("CB002", "error", "collar_ppm", [((*AB, "limits", "collar_ppm"), 0)]),
@@ -161,7 +162,7 @@ def test_the_demo_has_no_finding():
 
 
 def test_every_code_has_a_design_that_earns_it():
-    assert {code for code, *_ in BROKEN} == set(CODES)
+    assert {code for code, *_ in BROKEN} == set(CODES) - IN_TEST_TRADING_DESIGN
 
 
 @pytest.mark.parametrize(("code", "severity", "path", "changes"), BROKEN, ids=[f"{code}-{path}" for code, _, path, _ in BROKEN])
@@ -219,7 +220,7 @@ def test_the_drawing_has_its_shape():
   dealers --> s0
   gate0{{"second person<br/>client: transfer"}}:::person
   gate1{{"second person<br/>risk: resume"}}:::person
-  gate2{{"second person<br/>engineer: configure_cell, configure_asset, configure_account and 10 more"}}:::person
+  gate2{{"second person<br/>engineer: configure_restriction, configure_cell, configure_asset and 17 more"}}:::person
   classDef person stroke-width:3px
 """
 

@@ -16,7 +16,7 @@ from cambist.log.disk import Disk
 from cambist.log.entry import SideSection, side_item
 from cambist.log.replay import Replay
 from cambist.log.results import ResultsReader
-from cambist.messages import COMMAND, EVENT, Event, Kind, Reason, command
+from cambist.messages import COMMAND, CONFIGURE, EVENT, Event, Kind, Reason, command
 
 
 class Running(NamedTuple):
@@ -79,7 +79,7 @@ class Designs:
         """Every further design, with the sequences of the commands that were asked for together to bring it, the one that carries it last."""
         for entry in (entry for chunk in self._replay.chunks() for entry in chunk):
             records = np.frombuffer(entry.records, COMMAND)
-            for i in np.nonzero((records["kind"] >= Kind.CONFIGURE_CELL) & (records["kind"] <= Kind.START))[0].tolist():
+            for i in np.nonzero(np.isin(records["kind"], [*CONFIGURE, Kind.START]))[0].tolist():
                 row = records[i]
                 asked = self._together.setdefault((int(row["actor"]), int(row["id_hi"])), {}) if row["id_hi"] else {}    # the genesis has no ids
                 asked.setdefault(int(row["id_lo"]), entry.first_sequence + i)

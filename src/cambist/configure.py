@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from cambist.design import HOUSE_ACCOUNTS, DesignError, accounts, join, kinds, terms, units_of
-from cambist.messages import AccountKind, Kind, Scope, Settlement, command
+from cambist.design import HOUSE_ACCOUNTS, DesignError, accounts, join, kinds, rate_of, terms, units_of
+from cambist.messages import AccountKind, Kind, Scope, SelfTradeScope, Session, Settlement, command
 from cambist.sections import Client, Custody, Dealer, Design, Desk
+from cambist.units import parse_units
 
 K = Kind
 Names = dict[str, dict[str, int]]               # section -> name -> number
@@ -20,6 +21,8 @@ TABLES = ("assets", "legal_entities", "accounts", "instruments", "people", "role
 WHERE = {"actors": "$.keys"}                    # tables of names that stand under another path than their own
 HOUSE_NUMBER = 1
 HOUSE_KINDS = (AccountKind.HOUSE, AccountKind.FEES, AccountKind.SUSPENSE, AccountKind.DEFICIT)
+TRADING = ("trade_group", "self_trade_scope", "max_waiting", "cancel_reserve", "max_executions", "execution_window", "duplicate_window", "tier",
+           "fee_instrument")
 # What may not change once given: the field of the record, and the key of the design that says it.
 IMMUTABLE = {
     K.CONFIGURE_CELL: {"cell": "number"},
@@ -36,9 +39,18 @@ TAKEN_AWAY = {
     K.CONFIGURE_POSITION: {"limit": 0},
     K.CONFIGURE_SHORT: {"limit": 0},
     K.CONFIGURE_SOURCE: {"enabled": 0},
+    K.CONFIGURE_TRADING: dict.fromkeys(TRADING, 0),
+    K.CONFIGURE_BAND: {"band_ppm": 0, "window": 0, "auction": 0, "indicative": 0},
+    K.CONFIGURE_SCHEDULE: {"offset": 0, "period": 1, "session": 0, "next": 0, "duration": 0, "enabled": 0},
+    K.CONFIGURE_PROTECTION: {"quantity": 0, "delta": 0, "window": 0},
+    K.CONFIGURE_EXPOSURE: {"gross": 0, "net": 0, "loss": 0},
+    K.CONFIGURE_RESTRICTION: {"barred": 0},
 }
 SUBJECT = {K.CONFIGURE_AUTHORITY: ("role", "command"), K.CONFIGURE_CREDIT: ("account", "giver", "asset"), K.CONFIGURE_POSITION: ("account", "instrument"),
-           K.CONFIGURE_SHORT: ("account", "asset"), K.CONFIGURE_SOURCE: ("instrument", "source")}
+           K.CONFIGURE_SHORT: ("account", "asset"), K.CONFIGURE_SOURCE: ("instrument", "source"),
+           K.CONFIGURE_TRADING: ("account",), K.CONFIGURE_TIER: ("instrument", "tier"), K.CONFIGURE_BAND: ("instrument",),
+           K.CONFIGURE_SCHEDULE: ("instrument", "slot"), K.CONFIGURE_PROTECTION: ("account", "instrument"), K.CONFIGURE_EXPOSURE: ("account",),
+           K.CONFIGURE_RESTRICTION: ("account", "number", "instrument")}
 
 
 class Configuration(NamedTuple):
@@ -87,6 +99,8 @@ def configure_diff(running_names: Names, running_design: Design, new_design: Des
                 changed.append(Row(row.kind, {**{f: row.fields[f] for f in SUBJECT[row.kind]}, **TAKEN_AWAY[row.kind]}, row.path))
             elif row.kind is K.CONFIGURE_LIMITS and not any(path == row.path.rpartition(".limits")[0] for path, _ in faults):
                 faults.append((row.path, "cannot be taken away: set max_quantity to \"0\", and every order is refused"))
+            elif row.kind is K.CONFIGURE_TIER:
+                faults.append((row.path, "cannot be taken away: give it the instrument's own fees, and its accounts pay like everyone"))
     if faults:
         raise DesignError("the new design", list(dict.fromkeys(faults)))
     changed.sort(key=_last_authority)
@@ -153,7 +167,7 @@ def _immutable(before: Row, row: Row) -> list[tuple[str, str]]:
 # --------------------------------------------------------------------------------------------------------------- rows
 def _last_authority(row: Row) -> tuple:
     """In the order of the kinds' numbers, but authority at the end, so that a change never takes from its sender what the rest of it needs."""
-    return row.kind is K.CONFIGURE_AUTHORITY, row.fields.get("command") == K.CONFIGURE_AUTHORITY, row.kind
+    return row.kind is K.CONFIGURE_AUTHORITY, row.fields.get("command") == K.CONFIGURE_AUTHORITY, row.kind is K.CONFIGURE_RESTRICTION, row.kind
 
 
 def _rows(design: Design, names: Names) -> dict[tuple, Row]:
@@ -163,7 +177,7 @@ def _rows(design: Design, names: Names) -> dict[tuple, Row]:
     for name, asset in design.assets.items():
         transfers, quotes = (-1 if text is None else units_of(design, name, text) for text in (asset.transfers_above, design.oversight.quotes_above.get(name)))
         rows.append(Row(K.CONFIGURE_ASSET, {"asset": names["assets"][name], "digits": asset.digits, "approval_above": transfers, "enabled": int(asset.enabled),
-                                            "quote_approval_above": quotes}, join("$.assets", name)))
+                                            "quote_approval_above": quotes} | _rate(design, name), join("$.assets", name)))
     rows += _account_rows(design, names) + _authority_rows(design, names)
     for name, key in design.keys.items():
         rows.append(Row(K.CONFIGURE_ACTOR, {"number": names["actors"][name], "account": names["accounts"][key.account] if key.account else 0,
@@ -173,7 +187,7 @@ def _rows(design: Design, names: Names) -> dict[tuple, Row]:
     for name, venue in design.venues.items():
         rows.append(Row(K.CONFIGURE_VENUE, {"venue": names["venues"][name], "account": names["accounts"][venue.account], "enabled": int(venue.enabled)},
                         join("$.venues", name)))
-    rows += _limit_rows(design, names)
+    rows += _limit_rows(design, names) + _market_rows(design, names) + _trader_rows(design, names)
     return {_subject(row): row for row in rows}
 
 
@@ -253,3 +267,53 @@ def _limit_rows(design: Design, names: Names) -> list[Row]:
         rows += [Row(K.CONFIGURE_SHORT, {"account": account, "asset": names["assets"][asset], "limit": units_of(design, asset, text)},
                      join(f"{path}.shorts", asset)) for asset, text in (row.shorts.items() if isinstance(row, Desk) else ())]
     return rows
+
+
+def _rate(design: Design, name: str) -> dict[str, int]:
+    num, den = rate_of(design, name)
+    return {"rate_num": num, "rate_den": den} if num else {}
+
+
+def _market_rows(design: Design, names: Names) -> list[Row]:
+    """Fee tiers, bands and schedules of the instruments; nothing for what is not said."""
+    rows = []
+    for name, row in design.instruments.items():
+        path, number = join("$.instruments", name), names["instruments"][name]
+        rows += [Row(K.CONFIGURE_TIER, {"instrument": number, "tier": int(tier), "maker_ppm": fees.maker_ppm, "taker_ppm": fees.taker_ppm,
+                                        "rfq_ppm": fees.rfq_ppm, "minimum": units_of(design, row.quote, fees.minimum)}, join(f"{path}.tiers", tier))
+                 for tier, fees in row.tiers.items()]
+        if row.band is not None:
+            rows.append(Row(K.CONFIGURE_BAND, {"instrument": number, **{f: getattr(row.band, f) for f in ("band_ppm", "window", "auction", "indicative")}},
+                            f"{path}.band"))
+        rows += [Row(K.CONFIGURE_SCHEDULE, {"instrument": number, "slot": i, "offset": slot.at, "period": slot.every, "session": Session[slot.session.upper()],
+                                            "next": Session[slot.next.upper()] if slot.next else 0, "duration": slot.duration, "enabled": 1},
+                     f"{path}.schedule[{i}]") for i, slot in enumerate(row.schedule)]
+    return rows
+
+
+def _trader_rows(design: Design, names: Names) -> list[Row]:
+    """How accounts trade: groups, throttles, tiers, exposure, protection, restricted lists; nothing for what is not said."""
+    rows, instruments = [], names["instruments"]
+    for name, (path, row) in accounts(design).items():
+        if isinstance(row, Custody):
+            continue
+        account = names["accounts"][name]
+        said = {"self_trade_scope": SelfTradeScope[row.self_trade.upper()], "fee_instrument": instruments[row.fee_instrument] if row.fee_instrument else 0,
+                **{f: getattr(row, f) for f in TRADING if f not in ("self_trade_scope", "fee_instrument")}}
+        if any(said.values()):
+            rows.append(Row(K.CONFIGURE_TRADING, {"account": account, **said}, path))
+        if row.exposure is not None:
+            rows.append(Row(K.CONFIGURE_EXPOSURE, {"account": account, **{f: parse_units(getattr(row.exposure, f), design.cell.numeraire_digits)
+                                                                         for f in ("gross", "net", "loss")}}, f"{path}.exposure"))
+        rows += [Row(K.CONFIGURE_PROTECTION, {"account": account, "instrument": instruments[at], "window": protection.window,
+                                              **{f: units_of(design, design.instruments[at].base, getattr(protection, f)) for f in ("quantity", "delta")}},
+                     join(f"{path}.protection", at)) for at, protection in row.protection.items()]
+        rows += _restrictions(account, 0, row.restricted, path, instruments)
+    for name, key in design.keys.items():
+        rows += _restrictions(0, names["actors"][name], key.restricted, join("$.keys", name), instruments)
+    return rows
+
+
+def _restrictions(account: int, actor: int, restricted: tuple[str, ...], path: str, instruments: dict[str, int]) -> list[Row]:
+    return [Row(K.CONFIGURE_RESTRICTION, {"account": account, "number": actor, "instrument": instruments[name], "barred": 1}, f"{path}.restricted")
+            for name in restricted]

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from cambist import messages
+from cambist.event_fields import EVENT_FIELDS
 from cambist.messages import (
-    ACCOUNT_BITS, ARGUMENTS, COUNTED_ONCE, EVENT, EVENT_BYTES, EVENT_FIELDS, FACTS, GROUP_MORE, GROUPED, HEAD, HEAD_BYTES, LAYOUT, MAX_AMOUNT, MAX_GROUP,
+    ACCOUNT_BITS, ARGUMENTS, COUNTED_ONCE, EVENT, EVENT_BYTES, FACTS, GROUP_MORE, GROUPED, HEAD, HEAD_BYTES, LAYOUT, MAX_AMOUNT, MAX_GROUP,
     NAMES_ACCOUNT, NAMES_INSTRUMENT, NUMBER_WINDOW, NUMBERED, ORDINAL_BITS, RATED, RECORD_BYTES, RISKY, Event, Kind, Reason,
 )
 
-VALUES = (messages.Side, messages.OrderType, messages.TimeInForce, messages.SelfTrade, messages.Scope, messages.AccountKind, messages.Settlement,
+VALUES = (messages.Side, messages.OrderType, messages.TimeInForce, messages.SelfTrade, messages.SelfTradeScope, messages.PostOnly, messages.Trigger,
+          messages.TriggerOn, messages.Link, messages.OrderState, messages.Session, messages.Scope, messages.AccountKind, messages.Settlement,
           messages.Cause, messages.RequestState, messages.ChildState, messages.ObligationState, messages.Liquidity)
 
 HEAD_MEANS = {

@@ -1,13 +1,11 @@
 """What the comparison of kernel and twin found, each as a story of its own. Both engines must tell it alike."""
 import pytest
 
-from cambist.core.cell import Cell
 from cambist.messages import MAX_AMOUNT, Event, Kind, Reason, SelfTrade
-from cambist.simulation.twin import Twin
+from tests.core.engines import ENGINES
 from tests.scenarios import ACME, ADMIN, BUY, CELL, DEALER_A, DEALER_B, DESK, ONE_BTC, PRICE, RISK_ONE, SELL, USD, Scenario, scenario
 
 K, E, R = Kind, Event, Reason
-ENGINES = {"kernel": Cell, "twin": Twin}
 
 
 @pytest.fixture(params=sorted(ENGINES))

@@ -69,7 +69,8 @@ def test_spans_and_numbers_are_for_people():
 # ----------------------------------------------------------------------------------------------------------------- refusals
 def test_every_reason_a_request_can_be_refused_for_has_words():
     never_refuse = {Reason.NONE, Reason.IMMEDIATE, Reason.SELF_TRADE, Reason.USER, Reason.CANCEL_ALL, Reason.DYING, Reason.REPLACED, Reason.WITHDRAWN,
-                    Reason.LOST, Reason.FILLED, Reason.OVERFILL, Reason.UNMATCHED, Reason.FACT_REPEATED_LATE, Reason.DENIED}
+                    Reason.LOST, Reason.FILLED, Reason.OVERFILL, Reason.UNMATCHED, Reason.FACT_REPEATED_LATE, Reason.DENIED, Reason.DAILY_LOSS,
+                    Reason.EXECUTIONS, Reason.BAND, Reason.LINKED, Reason.AUCTION_OVER, Reason.DEAD_MAN, Reason.PROTECTED}
     assert set(Reason) - set(CHECKS) == never_refuse
 
 

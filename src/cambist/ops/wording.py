@@ -211,7 +211,17 @@ _TEXTS: dict[Event, str] = {
     Event.ORDER_ACCEPTED: "order of {account} accepted: {quantity} at {price}",
     Event.ORDER_CANCELLED: "order of {account} cancelled ({reason}): {cancelled} left",
     Event.ORDER_AMENDED: "order of {account} amended: {quantity} at {price}, {leaves} open",
-    Event.ORDER_REDUCED: "order of {account} reduced by {prevented}: it would have traded with its own account",
+    Event.ORDER_REDUCED: "order of {account} reduced by {prevented} ({reason})",
+    Event.ORDER_MOVED: "pegged order of {account} moved to {price}",
+    Event.ORDER_TRIGGERED: "order of {account} triggered: {leaves} at {price} or better",
+    Event.BOOK_QUOTED: "{account} quotes in the book: {prices}",
+    Event.FEE_CHARGED: "fee of {account}: {amount}",
+    Event.PROTECTED: "quotes of {account} withdrawn by its own protection: {quantity} traded in the window",
+    Event.SESSION_CHANGED: "session is now {session}",
+    Event.INDICATIVE: "the auction would trade {quantity} at {price}",
+    Event.UNCROSSED: "the auction trades {quantity} at {price}",
+    Event.TERMS_CHANGED: "ticks and lot changed: a price increment is {price_factor} times finer",
+    Event.DIGITS_CHANGED: "{asset} is counted with {digits} digits now",
     Event.REQUEST_OPENED: "request of {account} opened: {side} {quantity}",
     Event.REQUEST_INVITED: "{account} invited to quote",
     Event.QUOTED: "quote of {account} is live: {prices}",
@@ -237,7 +247,7 @@ _TEXTS: dict[Event, str] = {
 }
 _BAD = {Event.REFUSED, Event.DENIED, Event.HELD_EXPIRED}
 _GOOD = {Event.FILLED, Event.CHILD_FILL, Event.SETTLED, Event.APPROVED}
-_SIZES = {"quantity", "leaves", "cancelled", "prevented"}
+_SIZES = {"quantity", "leaves", "cancelled", "prevented", "bid_quantity", "ask_quantity", "surplus", "delta", "lot"}
 
 
 def event_says(row: Row, words: Dictionary) -> Said:
@@ -278,10 +288,10 @@ def _shown(name: str, value: Any, row: Row, about: Listed | None, words: Diction
     if name in ("price", "bid", "ask"):
         return grouped(value)
     if name in ("amount", "fee", "deficit") and isinstance(value, str):
-        asset = about.quote if about else int(row["other"])
+        asset = about.quote if about and row["kind"] != Event.FEE_CHARGED else int(row["other"])
         owed = row["kind"] in (Event.OBLIGATION, Event.SETTLED)
         return money(abs(int(row["amount"])) if owed else int(row["fee" if name != "amount" else "amount"]), asset, words)
-    return str(value).replace("_", " ").lower() if name in ("reason", "state", "side", "liquidity") else str(value)
+    return str(value).replace("_", " ").lower() if name in ("reason", "state", "side", "liquidity", "session", "next") else str(value)
 
 
 def about_what(kind: int) -> tuple[str, ...]:
