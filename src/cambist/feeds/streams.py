@@ -5,7 +5,8 @@ not know who listens, how fast, or how results are kept; it is handed a function
 
     all           every event with its log sequence, for the house
     account n     the events of that account; the log sequence is taken out, because it would tell each how busy the others are
-    public        references and levels of the book (account 0), and trades: of each trade one event, with price, quantity, instrument, side and match only
+    public        references, levels, sessions, auctions and changed terms (account 0), and trades: of each trade one event, with price, quantity, instrument,
+                  side and match only, and AUCTION where it is of an auction, which has no taker and so no side
 
 Every event comes with the log time of its entry.
 
@@ -28,7 +29,10 @@ ALL, PUBLIC = 0, 1                                      # rows of the index; acc
 NOTHING = np.empty(0, EVENT)
 NO_TIMES = np.empty(0, np.int64)
 # What of each public kind is shown: field by field, so that nothing is public because it was forgotten. A trade's account is taken out, the others have none.
-PUBLIC_KINDS = {Event.REFERENCE: ("other", "price"), Event.LEVEL: ("side", "price", "quantity", "leaves"), Event.FILLED: ("side", "other", "price", "quantity")}
+PUBLIC_KINDS = {
+    Event.REFERENCE: ("other", "price"), Event.LEVEL: ("side", "price", "quantity", "leaves"), Event.FILLED: ("side", "other", "price", "quantity"),
+    Event.SESSION_CHANGED: ("id", "other", "price", "amount", "reason"), Event.INDICATIVE: ("price", "quantity", "amount"),
+    Event.UNCROSSED: ("price", "quantity", "amount"), Event.TERMS_CHANGED: ("id", "price", "quantity", "other"), Event.DIGITS_CHANGED: ("id", "other")}
 OF_NOBODY = np.zeros(1 << 8 * EVENT["kind"].itemsize, bool)     # by kind: public where no account is told
 OF_NOBODY[[kind for kind in PUBLIC_KINDS if kind is not Event.FILLED]] = True
 
@@ -91,16 +95,16 @@ def to_account(mine: np.ndarray) -> np.ndarray:
 
 
 def to_public(events: np.ndarray) -> np.ndarray:
-    """References and levels as they are but for the sequence; of every trade the taker's or the asking client's side, without a trace of who it was."""
+    """What is of nobody as it is but for the sequence; of every trade the taker's or the asking client's side, without a trace of who it was."""
     kind = events["kind"]
     filled = kind == Event.FILLED
     seen = OF_NOBODY[kind] & (events["account"] == 0)
     if filled.any():
-        # A quote's trade is told to the client first and to the dealer after: the first of each match is the client's side.
-        quoted = filled & (events["liquidity"] == Liquidity.QUOTE)
+        # A quote's trade is told to the client first and to the dealer after, an auction's to the buyer first: the first of each match is told.
+        paired = filled & ((events["liquidity"] == Liquidity.QUOTE) | (events["liquidity"] == Liquidity.AUCTION))
         again = np.zeros(len(events), bool)
-        again[1:] = quoted[1:] & quoted[:-1] & (events["other"][1:] == events["other"][:-1])
-        seen |= filled & (events["liquidity"] == Liquidity.TAKER) | quoted & ~again
+        again[1:] = paired[1:] & paired[:-1] & (events["other"][1:] == events["other"][:-1])
+        seen |= filled & (events["liquidity"] == Liquidity.TAKER) | paired & ~again
     if not seen.any():
         return NOTHING
     shown = events[seen]
@@ -111,6 +115,9 @@ def to_public(events: np.ndarray) -> np.ndarray:
         its = shown["kind"] == public
         for field in fields:
             told[field][its] = shown[field][its]
+    of_auction = (shown["kind"] == Event.FILLED) & (shown["liquidity"] == Liquidity.AUCTION)
+    told["liquidity"][of_auction] = Liquidity.AUCTION
+    told["side"][of_auction] = 0
     return told
 
 
