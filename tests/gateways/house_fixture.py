@@ -15,7 +15,6 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cambist.configure import numbered
-from cambist.core.cell import Cell
 from cambist.design import read_design
 from cambist.dictionary import Dictionary
 from cambist.door.link_shell import Link
@@ -34,6 +33,8 @@ from cambist.node_shell import row_of
 from cambist.opaque import Opaque
 from cambist.part_shell import Part
 from cambist.run import genesis, sizes
+
+from tests.core.whole_cell import Cell, complete_cell
 
 ROOT = Path(__file__).resolve().parents[2]
 SECOND = 1_000_000_000
@@ -95,6 +96,7 @@ def design_text():
     """The demo desk with small tables, more keys, every scope for the bots, and no limit on how often they send."""
     text = (ROOT / "desks" / "demo.toml").read_text()
     head, _, _ = text.partition("[capacity]")
+    head = head.replace("[dealers.b2]\n", "[dealers.b2]\nprotection = { \"BTC/USD\" = { quantity = \"5\", window = \"4s\" } }\n")
     head = head.replace('max_age = "5s"', 'max_age = "1h"').replace("rate_limit = 500", "rate_limit = 0").replace("rate_limit = 2000", "rate_limit = 0")
     return f"{head}\n{MORE_KEYS}\n[capacity]\n" + "".join(f"{name} = {rows}\n" for name, rows in SMALL.items())
 
@@ -230,7 +232,7 @@ async def a_world(folder, limits=None, rest=False):
     design = read_design(text, "demo")
     names = numbered(design)
     commands, side = genesis(design, text)
-    node = open_node(RealDisk(), str(folder / "house"), number=design.cell.number, epoch=1, segment_bytes=8 << 20, fresh=lambda: Cell(sizes(design)),
+    node = open_node(RealDisk(), str(folder / "house"), number=design.cell.number, epoch=1, segment_bytes=8 << 20, fresh=lambda: complete_cell(sizes(design)),
                      load=lambda tables: Cell.load(tables, sizes(design)))
     behind = InLoop(node)
     inside = Inside(behind, design, names)
