@@ -85,7 +85,7 @@ class LinkStandIn:
         if view == "status":
             return self.sequence, {"cell": {"time": 0}}
         if view == "instruments":
-            return self.sequence, {"instruments": [{"instrument": BTC, "session": 0}, *({"instrument": one.number} for one in WORDS.instruments if one.number != BTC)]}
+            return self.sequence, {"instruments": [{"instrument": one.number, "session": 0} for one in WORDS.instruments]}
         assert view == "book"
         side = {0: [], 1: []}
         for (instrument, which, price), quantity in self.levels.items():

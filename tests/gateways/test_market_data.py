@@ -85,8 +85,8 @@ def test_a_session_is_told_whole_and_an_auction_with_its_price():
         "price": 640_005, "quantity": 10**8, "amount": -5 * 10**7})
     data.hear_floors(of_the_floor(auction, price), times(2))
     assert msgspec.json.decode(floor.message()) == {
-        "op": "session", "instrument": "BTC-USD", "session": "volatility", "next_session": "continuous", "auction_ends": 99, "reason": "BAND", "uncrossed": None,
-        "indicative": {"price": "64000.5", "quantity": "1.00000000", "surplus": "-0.50000000"}, "time": 1_001}
+        "op": "session", "instrument": "BTC-USD", "session": "volatility", "next_session": "continuous", "auction_ends": 99, "reason": "BAND",
+        "indicative": {"price": "64000.5", "quantity": "1.00000000", "surplus": "-0.50000000"}, "uncrossed": None, "time": 1_001}
     data.load_floors([{"instrument": BTC, "session": Session.CONTINUOUS}], 7)
     assert floor.session is Session.VOLATILITY, "what was read before is older than what was heard"
     data.hear_floors(of_the_floor((Event.UNCROSSED, price[1]), (Event.SESSION_CHANGED, {"id": Session.CONTINUOUS})), times(2, 2_000))

@@ -61,7 +61,8 @@ BODIES = {"order.new": order("61500"), "order.amend": {"price": "62000.5", "quan
           "quote.mass": {"quotes": [{"instrument": "BTC-USD", "bid": "61400", "bid_quantity": "0.01"}]}, "protection.reset": {"instrument": "BTC-USD"}}
 # What a key whose scope reaches, on a thing of its own, is told: by the kind of its account.
 CLIENT = {"order.new": 201, "list.new": 201, "request.new": 201, "transfer.new": 201, "quote.withdraw": 403, "invitation.list": 403}
-DEALER = {"order.new": 201, "list.new": 201, "quote.mass": 201, "quote.new": 201, "request.new": 403, "transfer.new": 403, "kill.new": 403, "request.get": 404, "request.cancel": 403,
+DEALER = {"order.new": 201, "list.new": 201, "quote.mass": 201, "quote.new": 201,
+          "request.new": 403, "transfer.new": 403, "kill.new": 403, "request.get": 404, "request.cancel": 403,
           "request.accept": 403}
 # What is someone else's is as if it were not there, but for what a role may not do at all.
 NAMED = {"order.get", "order.amend", "order.cancel", "request.get", "request.cancel", "request.accept"}

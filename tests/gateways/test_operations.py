@@ -112,9 +112,11 @@ def test_what_else_an_order_can_say(said, becomes):
     ({"quantity": None}, "BAD_QUANTITY", "$.quantity"), ({"trigger": "stop"}, "BAD_TRIGGER", "$.trigger_price"),
     ({"trigger_price": "5"}, "BAD_TRIGGER", "$.trigger_price"), ({"trigger": "trailing", "trigger_price": "5"}, "BAD_TRIGGER", "$.distance"),
     ({"distance": "5"}, "BAD_TRIGGER", "$.distance"), ({"trigger_on": "mark"}, "BAD_TRIGGER", "$.trigger_on"),
-    ({"time_in_force": "gtd"}, "BAD_TTL", "$.good_till"), ({"good_till": 5}, "BAD_TTL", "$.good_till"), ({"type": "primary", "price": None}, "BAD_PRICE", "$.price"),
+    ({"time_in_force": "gtd"}, "BAD_TTL", "$.good_till"), ({"good_till": 5}, "BAD_TTL", "$.good_till"),
+    ({"type": "primary", "price": None}, "BAD_PRICE", "$.price"),
     ({"display": "0"}, "BAD_QUANTITY", "$.display"), ({"minimum": "0.0"}, "BAD_QUANTITY", "$.minimum"), ({"offset": "x"}, "BAD_PRICE", "$.offset"),
-    ({"post_only": True}, "BAD_FIELD", "$.post_only"), ({"trigger": "none"}, "BAD_FIELD", "$.trigger"), ({"time_in_force": "GTC"}, "BAD_FIELD", "$.time_in_force"),
+    ({"post_only": True}, "BAD_FIELD", "$.post_only"), ({"trigger": "none"}, "BAD_FIELD", "$.trigger"),
+    ({"time_in_force": "GTC"}, "BAD_FIELD", "$.time_in_force"),
 ])
 def test_what_would_be_lost_on_the_way_is_refused_here(said, code, path):
     assert wrong("order.new", **{name: value for name, value in (ORDER | said).items() if value is not None}) == (code, path)

@@ -5,7 +5,7 @@ it trades, when it ends; docs/orders.md tells what each does. What does not go t
 """
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, to_builtins
 
 from cambist.gateways.api import (
     EXAMPLE_TAIL, MAX_TTL_MS, Amount, Asked, AssetName, Instrument, MatchId, OrderId, OrderName, Price, Quantity, QuoteQuantity, Side, Signed, Time, Told,
@@ -66,8 +66,8 @@ class ListNew(Asked, kw_only=True):
     kind: Annotated[Literal["oco", "oto", "bracket"], Meta(examples=["oco"])]
     side: Side
     quantity: Quantity
-    orders: Annotated[list[Leg], Meta(min_length=2, max_length=3, examples=[[
-        {"type": "limit", "price": "66000"}, {"type": "market", "trigger": "stop", "trigger_price": "62000"}]])]
+    orders: Annotated[list[Leg], Meta(min_length=2, max_length=3, examples=[to_builtins([
+        Leg(price="66000"), Leg(type="market", trigger="stop", trigger_price="62000")])])]
 
 
 class AmendTo(Asked, kw_only=True):

@@ -103,7 +103,8 @@ class Rest:
         return api.InstrumentTold(
             symbol=one.symbol, name=one.name, base=declared.base, quote=declared.quote, lot=words.quantity_out(terms.lot, one), **fixed, **moving,
             max_quantity=declared.limits.max_quantity if declared.limits else None, max_notional=declared.limits.max_notional if declared.limits else None,
-            **self._floor(one.number, row), band_ppm=row.get("band_ppm", 0), settlement=declared.settlement, maker_ppm=declared.fees.maker_ppm, taker_ppm=declared.fees.taker_ppm, rfq_ppm=declared.fees.rfq_ppm,
+            **self._floor(one.number, row), band_ppm=row.get("band_ppm", 0),
+            settlement=declared.settlement, maker_ppm=declared.fees.maker_ppm, taker_ppm=declared.fees.taker_ppm, rfq_ppm=declared.fees.rfq_ppm,
             halted=bool(row.get("halted")))
 
     def _floor(self, number: int, row: dict[str, int]) -> dict[str, Any]:
