@@ -19,6 +19,9 @@ from cambist.log.results import ResultsReader
 from cambist.messages import COMMAND, CONFIGURE, EVENT, Event, Kind, Reason, command
 
 
+CARRIES = [*CONFIGURE, Kind.START, Kind.CHANGE_TERMS, Kind.CHANGE_DIGITS]       # what a design is made of
+
+
 class Running(NamedTuple):
     """The design in force, where it came into force, and the names of its numbers."""
     text: str
@@ -79,7 +82,7 @@ class Designs:
         """Every further design, with the sequences of the commands that were asked for together to bring it, the one that carries it last."""
         for entry in (entry for chunk in self._replay.chunks() for entry in chunk):
             records = np.frombuffer(entry.records, COMMAND)
-            for i in np.nonzero(np.isin(records["kind"], [*CONFIGURE, Kind.START]))[0].tolist():
+            for i in np.nonzero(np.isin(records["kind"], CARRIES))[0].tolist():
                 row = records[i]
                 asked = self._together.setdefault((int(row["actor"]), int(row["id_hi"])), {}) if row["id_hi"] else {}    # the genesis has no ids
                 asked.setdefault(int(row["id_lo"]), entry.first_sequence + i)
@@ -94,9 +97,9 @@ class Designs:
     def _was_released(self, held: int) -> bool:
         for kept in self._results.read(max(self._heard + 1, min(sequences[0] for sequences, _ in self._waiting))):
             events = np.frombuffer(kept.events, EVENT)
+            done = (events["kind"] == Event.DONE) & (events["command"] != Kind.APPROVE)      # that of the approval says only that it was heard
             for sequence, approved in zip(*(events[f][events["kind"] == Event.APPROVED].tolist() for f in ("sequence", "id")), strict=True):
-                same = events["sequence"] == sequence
-                self._released[approved] = bool((events["kind"][same] == Event.DONE).any())
+                self._released[approved] = bool(done[events["sequence"] == sequence].any())
             self._heard = kept.last_sequence
         return self._released.get(held, False)
 

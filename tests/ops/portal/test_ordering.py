@@ -28,9 +28,11 @@ def test_a_form_is_a_command_and_its_words():
 @pytest.mark.parametrize("said, becomes, words", [
     ({"type": "market", "price": "", "trigger": "stop", "trigger_price": "62,000", "trigger_on": "mark"},
      {"trigger": 1, "trigger_price": 620_000, "trigger_on": 2}, "Buy 0.05 BTC at the market stop 62,000.0 on mark, gtc"),
-    ({"type": "market", "price": "", "trigger": "trailing", "trigger_price": "500"}, {"trigger": 3, "trigger_price": 5_000, "trigger_on": 0}, "trailing 500.0 on last"),
+    ({"type": "market", "price": "", "trigger": "trailing", "trigger_price": "500"}, {"trigger": 3, "trigger_price": 5_000, "trigger_on": 0},
+     "trailing 500.0 on last"),
     ({"type": "midpoint", "offset": "1"}, {"order_type": 4, "offset": 10}, "pegged to the midpoint 1.0 away, at worst 62,500.5"),
-    ({"post_only": "slide", "display": "0.01", "reduce_only": "1"}, {"post_only": 2, "display": 10**6, "options": 1}, "post only, sliding, reduce only, display 0.01 BTC"),
+    ({"post_only": "slide", "display": "0.01", "reduce_only": "1"}, {"post_only": 2, "display": 10**6, "options": 1},
+     "post only, sliding, reduce only, display 0.01 BTC"),
     ({"lasts": "gtd", "minutes": "5"}, {"time_in_force": 4, "good_till": NOW + 300 * 10**9}, "gtd 2027-01-15 08:05:00.000"),
     ({"lasts": "ioc", "minimum": "0.02"}, {"minimum": 2 * 10**6, "time_in_force": 1}, "minimum 0.02 BTC, ioc"),
     ({"lasts": "at_open"}, {"time_in_force": 6}, "at open")])

@@ -86,8 +86,9 @@ class OrderPages:
 
     def _trades(self, named: Listed) -> list[dict[str, Any]]:
         words = self._reach.dictionary
+        trades = list(self._reach.market.tape(named.number).trades)[:SHOWN_TRADES]
         return [{"time": trade.time, "price": words.price_out(trade.price, named), "quantity": words.quantity_out(trade.quantity, named),
-                 "side": Side(trade.side).name.lower() if trade.side is not None else ""} for trade in list(self._reach.market.tape(named.number).trades)[:SHOWN_TRADES]]
+                 "side": Side(trade.side).name.lower() if trade.side is not None else ""} for trade in trades]
 
     def _lives(self, trader: Trader) -> list[dict[str, Any]]:
         """The last orders, open or over."""
@@ -121,7 +122,8 @@ class OrderPages:
         """How far an order got, for a person."""
         words, base = self._reach.dictionary, self._reach.dictionary.asset_name(one.listed.base)
         if not one.filled:
-            return {"open": "It stands in the book, or waits for its auction.", "waiting": "It waits for its trigger.", "cancelled": "Nothing could be traded; it is cancelled."}.get(one.state, "")
+            return {"open": "It stands in the book, or waits for its auction.", "waiting": "It waits for its trigger.",
+                    "cancelled": "Nothing could be traded; it is cancelled."}.get(one.state, "")
         did = f"{trimmed(words.quantity_out(one.filled, one.listed))} {base} filled at {trimmed(words.price_out(one.average, one.listed))} on average"
         rest = {"open": "; the rest stands in the book", "part filled": "; the rest is cancelled"}
         return f"{did}{rest.get(one.state, '')}."

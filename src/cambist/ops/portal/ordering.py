@@ -20,7 +20,8 @@ FIELDS = ("instrument", "side", "type", "quantity", "price", "lasts", "minutes",
 TYPES: Choices = {"limit": ("Limit", OrderType.LIMIT), "market": ("Market", OrderType.MARKET), "primary": ("Peg to own side", OrderType.PRIMARY),
                   "opposite": ("Peg to other side", OrderType.OPPOSITE), "midpoint": ("Peg to middle", OrderType.MIDPOINT)}
 LASTS: Choices = {"gtc": ("Until cancelled", TimeInForce.GTC), "day": ("Today", TimeInForce.DAY), "gtd": ("For minutes", TimeInForce.GTD),
-                  "ioc": ("Now or not (IOC)", TimeInForce.IOC), "fok": ("Whole or not (FOK)", TimeInForce.FOK), "auction": ("This auction", TimeInForce.AUCTION),
+                  "ioc": ("Now or not (IOC)", TimeInForce.IOC), "fok": ("Whole or not (FOK)", TimeInForce.FOK),
+                  "auction": ("This auction", TimeInForce.AUCTION),
                   "at_open": ("At the open", TimeInForce.AT_OPEN), "at_close": ("At the close", TimeInForce.AT_CLOSE)}
 TRIGGERS: Choices = {"": ("None", Trigger.NONE), "stop": ("Stop", Trigger.STOP), "take_profit": ("Take profit", Trigger.TAKE_PROFIT),
                      "trailing": ("Trailing stop", Trigger.TRAILING)}
@@ -48,8 +49,9 @@ def read_order(fields: Mapping[str, str], words: Dictionary, now: int) -> Order:
     if not quantity:
         raise Wrong("BAD_QUANTITY", "quantity", "how much?")
     made = {"instrument": listed.number, "side": form.chosen("side", SIDES), "order_type": kind, "quantity": quantity,
-            "price": form.limit(kind), "time_in_force": form.chosen("lasts", LASTS), "good_till": form.until(now), "post_only": form.chosen("post_only", POST_ONLY),
-            "display": form.size("display"), "minimum": form.size("minimum"), "options": REDUCE_ONLY if fields.get("reduce_only") else 0}
+            "price": form.limit(kind), "time_in_force": form.chosen("lasts", LASTS), "good_till": form.until(now),
+            "post_only": form.chosen("post_only", POST_ONLY), "display": form.size("display"), "minimum": form.size("minimum"),
+            "options": REDUCE_ONLY if fields.get("reduce_only") else 0}
     if trigger:
         made |= {"trigger": trigger, "trigger_on": form.chosen("trigger_on", TRIGGERS_ON), "trigger_price": form.price("trigger_price", on_tick=False)}
         if not made["trigger_price"]:
@@ -63,7 +65,8 @@ def read_order(fields: Mapping[str, str], words: Dictionary, now: int) -> Order:
     return Order(listed, made, f"{Side(made['side']).name.capitalize()} {order_words(dict.fromkeys(KEYS, 0) | made, listed, words)}")
 
 
-KEYS = ("options", "order_type", "offset", "price", "trigger", "trigger_price", "trigger_on", "post_only", "display", "minimum", "time_in_force", "good_till", "link")
+KEYS = ("options", "order_type", "offset", "price", "trigger", "trigger_price", "trigger_on", "post_only", "display", "minimum", "time_in_force",
+        "good_till", "link")
 
 
 class _Form:
