@@ -13,6 +13,7 @@ EVENT_BYTES = 96
 MAX_GROUP = 64
 NUMBERED, GROUP_MORE = 1, 2                     # bits of a command's flags; every other bit is undefined
 MAX_AMOUNT = (1 << 62) - 1                      # the largest quantity of money, price or size on the wire
+MAX_WORTH = (1 << 56) - 1                       # the largest worth in the numeraire, so that those of an account's positions add up in 63 bits
 ORDINAL_BITS, ACCOUNT_BITS = 32, 24             # an id is cell (8 bits) | account (24) | ordinal (32): opaque outside, unique in all cells
 NUMBER_WINDOW = 1024                            # how many numbered answers a key keeps
 

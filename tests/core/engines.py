@@ -6,7 +6,7 @@ from cambist.messages import ARGUMENTS, Kind
 from cambist.simulation.twin import Twin
 
 ENGINES: dict[str, Callable[[], object]] = {"kernel": Cell, "twin": Twin}       # what both have
-COMPLETE: dict[str, Callable[[], object]] = {"twin": Twin}                      # everything
+COMPLETE: dict[str, Callable[[], object]] = dict(ENGINES)                      # everything
 BOTH_COMPLETE = set(COMPLETE) == set(ENGINES)
 
 # What only a complete engine knows; random flows leave it out until both are.

@@ -3,6 +3,8 @@
 It runs on any engine; `market` fixtures take those of `engines.COMPLETE`. Prices here are whole dollars of BTC/USD around 60,000 (`at`), quantities
 tenths of a bitcoin (`lots`), so that a table reads as a trader would say it.
 """
+from collections.abc import Callable
+
 from cambist.messages import GROUP_MORE, Event, Kind, OrderState, Session
 from tests.core.engines import COMPLETE
 from tests.scenarios import (
@@ -118,9 +120,9 @@ class Market(Scenario):
         return Session(self.row("instruments", instrument=BTCUSD)["session"]).name
 
 
-def market(engine: str = "twin", audit: bool = True) -> Market:
-    """A started market on a fresh engine."""
-    s = Market(COMPLETE[engine](), audit)
+def market(engine: str | Callable[[], object] = "twin", audit: bool = True) -> Market:
+    """A started market on a fresh engine, named or made."""
+    s = Market(COMPLETE[engine]() if isinstance(engine, str) else engine(), audit)
     s.genesis()
     records = []
     for _, account, _, role in ACTORS:

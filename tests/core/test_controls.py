@@ -6,7 +6,7 @@ from cambist.simulation.auditor import invariants
 from tests.core.engines import COMPLETE
 from tests.core.market import IOC, REDUCE_ONLY, STOP, TENTH, Market, at, market
 from tests.scenarios import (
-    ACME, ACME_KEY, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_FEES, BUY, DEALER_A, DEALER_B, DESK, FEES, KEY_OF, KRAKEN, ONE_BTC,
+    ACME, ACME_KEY, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_FEES, BTCUSD_LIMITS, BTCUSD_MADE, BUY, DEALER_A, DEALER_B, DESK, FEES, HOUSE, KEY_OF, KRAKEN, ONE_BTC,
     ONE_USD, OPERATIONS, RISK_ONE, RISK_TWO, SECOND, SELL, SUSPENSE, TWO_WAY, USD, WALLET, XRP, XRPUSD, Scope,
 )
 
@@ -243,6 +243,20 @@ def test_a_trader_is_killed_apart_from_the_account(m):
         assert m.refused() is R.UNKNOWN_ACTOR
 
 
+def test_a_kill_of_a_trader_for_many_accounts(m):
+    """The sweep goes through every account, passes over what others sent, and ends."""
+    m.configure(K.CONFIGURE_AUTHORITY, role=9, command=K.NEW_ORDER, scope=Scope.ALL, second_person=0)
+    m.configure(K.CONFIGURE_ACTOR, account=ACME, number=13, person=0, role=9, enabled=1)
+    kept = [m.buy(account, 1, 59_000) for account in (ACME, BOLT)]
+    gone = [m.buy(account, 1, 59_100 + i, actor=13) for i in range(20) for account in (ACME, BOLT)]
+    m.do(K.KILL_TRADER, RISK_ONE, number=13)
+    m.do(K.REVIVE_TRADER, RISK_ONE, number=13)
+    assert m.refused() is R.SWEEPING
+    m.work(6)
+    assert [m.state(o) for o in kept] == ["BOOK"] * 2 and {m.state(o) for o in gone} == {"gone"}
+    assert (m.one(E.SWEPT)["id"], m.one(E.SWEPT)["other"]) == (5, 13) and len(m.find(E.ORDER_CANCELLED)) > 20
+
+
 def test_a_halt_with_cancel_takes_what_stands_outside_the_book_too(m):
     m.trade(60_000), m.sell(ACME, 1, 0, trigger=STOP, trigger_price=at(59_000)), m.buy(ACME, 1, 59_000)
     m.do(K.HALT, RISK_ONE, instrument=BTCUSD, cancel=1), m.work()
@@ -419,16 +433,18 @@ def test_precision_change_is_exact_across(m):
     m.do(K.CHANGE_DIGITS, RISK_ONE, asset=USD, digits=8)
     assert m.refused() is R.IN_USE                                          # it is enabled
     asset(m, 0)
-    m.do(K.CHANGE_DIGITS, RISK_ONE, asset=USD, digits=8)
-    assert m.refused() is R.NOT_HALTED
-    quiet(m)
     for digits, reason in ((6, R.BAD_VALUE), (5, R.BAD_VALUE), (19, R.BAD_VALUE), (18, R.OVERFLOW)):
         m.do(K.CHANGE_DIGITS, RISK_ONE, asset=USD, digits=digits)
         assert m.refused() is reason
     m.do(K.CHANGE_DIGITS, RISK_ONE, asset=99, digits=8)
     assert m.refused() is R.UNKNOWN_ASSET
+    m.do(K.CHANGE_DIGITS, RISK_ONE, asset=USD, digits=8), m.work()
+    assert m.one(E.ALERT)["reason"] == R.NOT_HALTED and totals(m) == before
+    quiet(m)
     m.do(K.CHANGE_DIGITS, RISK_ONE, asset=USD, digits=8)
-    assert m.kinds() == [E.DIGITS_CHANGED, E.DONE]
+    assert m.kinds() == [E.DONE] and totals(m) == before                    # nothing has changed until all was looked at
+    m.work()
+    assert m.find(E.DIGITS_CHANGED) and m.one(E.SWEPT)["id"] == 6
     assert totals(m) == {**before, USD: before[USD] * 100} and m.flow(USD, Cause.FEE) == flows * 100
     assert {k: v for k, v in m.credit(BOLT).items() if k in ("limit", "quoting_limit")} == {k: credit[k] * 100 for k in ("limit", "quoting_limit")}
     asset(m, 1)
@@ -438,12 +454,75 @@ def test_precision_change_is_exact_across(m):
     assert m.find(E.FILLED)[0]["amount"] == old * 100 and invariants(m.engine.tables()) == []
 
 
+def changing(m: Market) -> None:
+    """The dollar's digits are being changed, and the pass that looks has begun: there are more accounts than one command's work reaches."""
+    for number in range(13, 50):
+        m.configure(K.CONFIGURE_ACCOUNT, account=number, account_kind=AccountKind.CLIENT, entity=0, dealer=0, rate_limit=0, max_open=0, answer_quota=0,
+                    enabled=1)
+    asset(m, 0), quiet(m)
+    m.do(K.CHANGE_DIGITS, RISK_ONE, asset=USD, digits=8)
+    assert m.kinds() == [E.DONE]
+
+
+@pytest.mark.parametrize("kind, key, fields", [
+    (K.CONFIGURE_ASSET, ADMIN, {"asset": USD, "digits": 6, "approval_above": -1, "quote_approval_above": -1, "enabled": 1}),
+    (K.CONFIGURE_CREDIT, ADMIN, {"account": BOLT, "giver": HOUSE, "asset": USD, "limit": 1}), (K.CONFIGURE_SHORT, ADMIN, {"account": DESK, "asset": USD}),
+    (K.CONFIGURE_LIMITS, ADMIN, {"instrument": BTCUSD, **BTCUSD_LIMITS}), (K.CONFIGURE_TIER, ADMIN, {"instrument": BTCUSD, "tier": 1}),
+    (K.CONFIGURE_POSITION, ADMIN, {"account": BOLT, "instrument": BTCUSD, "limit": 1}),
+    (K.CONFIGURE_PROTECTION, ADMIN, {"account": BOLT, "instrument": BTCUSD}), (K.CONFIGURE_INSTRUMENT, ADMIN, {"instrument": BTCUSD, **BTCUSD_MADE}),
+    (K.RESUME, RISK_ONE, {"instrument": BTCUSD}), (K.NET, OPERATIONS, {}), (K.CHANGE_DIGITS, RISK_ONE, {"asset": USD, "digits": 9}),
+    (K.CHANGE_TERMS, RISK_ONE, {"instrument": BTCUSD, **TERMS}),
+])
+def test_what_a_change_of_digits_keeps_out(m, kind, key, fields):
+    changing(m)
+    m.do(kind, key, **fields)
+    assert m.refused() is R.SWEEPING
+    m.work(9)
+    if kind not in (K.CONFIGURE_ASSET, K.CONFIGURE_INSTRUMENT, K.CHANGE_TERMS):                     # these would be wrong now
+        m.do(kind, key, **fields)
+        assert m.find(E.REFUSED) == [], m.told()
+
+
+def test_facts_of_custody_while_digits_change(m):
+    """One that comes before everybody was looked at speaks the old unit, one that comes after it the new one."""
+    before = m.balance(ACME, USD)
+    changing(m)
+    m.deposit(ACME, USD, ONE_USD)
+    assert m.balance(ACME, USD) == before + ONE_USD and not m.find(E.DIGITS_CHANGED)
+    m.deposit(ACME, USD, 1 << 60)
+    assert m.refused() is R.OVERFLOW                                        # the range is narrower now
+    while not m.find(E.DIGITS_CHANGED):
+        m.tick()
+    m.deposit(ACME, USD, ONE_USD)
+    assert m.balance(ACME, USD) == (before + ONE_USD) * 100 + ONE_USD
+    m.work(9)
+    assert m.find(E.SWEPT) and m.balance(ACME, USD) == (before + ONE_USD) * 100 + ONE_USD and invariants(m.engine.tables()) == []
+
+
+def test_digits_do_not_change_where_somebody_owns_too_much(m):
+    m.deposit(ACME, USD, 1 << 60)
+    before = totals(m)
+    changing(m), m.work(9)
+    alert = m.one(E.ALERT)
+    assert (alert["reason"], alert["id"], alert["other"]) == (R.OVERFLOW, WALLET, USD) and totals(m) == before and m.find(E.SWEPT) == []
+    m.do(K.RESUME, RISK_ONE, instrument=BTCUSD)
+    assert m.kinds() == [E.DONE]                                            # it is over
+
+
+def test_digits_do_not_change_while_something_stands(m):
+    m.buy(ACME, 1, 59_000), asset(m, 0)
+    for instrument in (BTCUSD, XRPUSD):
+        m.do(K.HALT, RISK_ONE, instrument=instrument, cancel=0)
+    m.do(K.CHANGE_DIGITS, RISK_ONE, asset=USD, digits=8), m.work()
+    assert (m.one(E.ALERT)["reason"], m.one(E.ALERT)["instrument"]) == (R.IN_USE, BTCUSD)
+
+
 def test_precision_change_of_the_base_asset(m):
     m.sell(ACME, 1, 60_000), m.buy(BOLT, 1, 60_000)
     before = totals(m)
     quiet(m)
     m.configure(K.CONFIGURE_ASSET, asset=BTC, digits=8, approval_above=-1, quote_approval_above=-1, enabled=0)
-    m.do(K.CHANGE_DIGITS, RISK_ONE, asset=BTC, digits=9)
+    m.do(K.CHANGE_DIGITS, RISK_ONE, asset=BTC, digits=9), m.work()
     assert totals(m) == {**before, BTC: before[BTC] * 10} and m.row("positions", account=BOLT)["net"] == ONE_BTC
     m.configure(K.CONFIGURE_ASSET, asset=BTC, digits=9, approval_above=-1, quote_approval_above=-1, enabled=1)
     m.do(K.RESUME, RISK_ONE, instrument=BTCUSD)

@@ -215,6 +215,16 @@ def test_a_trailing_stop_follows_and_does_not_come_back(m):
     assert m.fills(ACME) == [(59_800, 1)]
 
 
+def test_of_two_linked_trailing_stops_that_a_price_reaches_at_once_one_fires(m):
+    m.trade(60_000)
+    near, far = m.order_list((ACME, SELL, 1, 0, {"trigger": TRAILING, "trigger_price": at(300), "link": 1}),
+                             (ACME, SELL, 1, 0, {"trigger": TRAILING, "trigger_price": at(500), "link": 1}))
+    m.history.clear(), m.trade(59_000), m.work()
+    m.events = m.history
+    assert [e["id"] for e in m.find(E.ORDER_TRIGGERED)] == [near] and m.rows("orders", account=ACME) == []
+    assert [(e["id"], e["reason"]) for e in m.find(E.ORDER_CANCELLED)] == [(far, R.LINKED), (near, R.IMMEDIATE)]
+
+
 def test_a_trailing_stop_of_a_buyer_never_costs_more_than_it_held(m):
     m.trade(60_000)
     stop = m.buy(ACME, 1, 0, trigger=TRAILING, trigger_price=at(500))

@@ -140,6 +140,16 @@ def test_the_indicative_price_is_told_while_it_is_called(m):
     assert m.session_now() == "CONTINUOUS" and m.find(E.UNCROSSED)
 
 
+def test_an_indicative_price_that_is_no_longer_wanted_is_told_once(m):
+    m.band(10, indicative=5 * SECOND)
+    m.session(S.AUCTION, S.CONTINUOUS)
+    m.band(10, indicative=0)
+    m.tick(5)
+    assert m.one(E.INDICATIVE)
+    m.tick(5)
+    assert m.find(E.INDICATIVE) == []
+
+
 def test_an_iceberg_takes_part_with_all_it_has(m):
     iceberg = m.sell(ACME, 5, 60_000, display=TENTH)
     m.session(S.AUCTION, S.CONTINUOUS)

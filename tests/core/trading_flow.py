@@ -5,6 +5,7 @@ knows the book, nothing trades outside its band, a fill-or-kill order is whole, 
 """
 import random
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 
@@ -37,10 +38,10 @@ class Everyone:
 
 
 class TradingFlow:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, also: tuple[Callable[[], object], ...] = ()) -> None:
         self.chance, self.seen = random.Random(seed), Counter()
         self.m: Market = market()
-        self.m.engine = Everyone([market(name).engine for name in COMPLETE])
+        self.m.engine = Everyone([market(make).engine for make in (*COMPLETE.values(), *also)])
         self.fill_or_kill: set[int] = set()
         self.configure()
 

@@ -56,6 +56,14 @@ def multiply_divide_by(a: int, b: int, c: int, inverse: int, up: int):
     return _long_product(a, b, c, up)
 
 
+@cold
+def gcd(a: int, b: int):
+    """The greatest common divisor of two positive numbers: at most about ninety steps."""
+    while b:
+        a, b = b, a % b
+    return a
+
+
 @hot
 def fee(amount: int, ppm: int):
     """What is charged: rounded down."""

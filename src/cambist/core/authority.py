@@ -21,6 +21,7 @@ from cambist.messages import (
     NUMBER_WINDOW,
     NUMBERED,
     RATED,
+    RATED_CANCELS,
     RISKY,
     Kind,
     Reason,
@@ -30,15 +31,16 @@ from cambist.messages import (
 DUPLICATE = -1                                  # not a refusal: this was answered before
 SECOND = 1_000_000_000
 FIRST_ARGUMENT = HEAD_BYTES // 8
-KNOWN, FACT, ONCE, CONFIGURES, WITH_ACCOUNT, WITH_INSTRUMENT, COUNTED_RATE, RISKS, WIND_DOWN, TOLD, STARTS = (1 << i for i in range(11))
+KNOWN, FACT, ONCE, CONFIGURES, WITH_ACCOUNT, WITH_INSTRUMENT, COUNTED_RATE, RISKS, WIND_DOWN, TOLD, STARTS, CANCELS = (1 << i for i in range(12))
 
 
 def _traits() -> np.ndarray:
     """One word of bits per kind, from the sets in messages.py."""
-    winding_down = {Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.CANCEL_REQUEST, Kind.WITHDRAW_QUOTE, Kind.CANCEL_CHILD, Kind.KILL, Kind.REVIVE}
+    winding_down = {Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.CANCEL_SOME, Kind.DEAD_MAN, Kind.CANCEL_REQUEST, Kind.WITHDRAW_QUOTE, Kind.CANCEL_CHILD,
+                    Kind.KILL, Kind.REVIVE}
     sets = ((frozenset(Kind), KNOWN), (FACTS, FACT), (COUNTED_ONCE, ONCE), (CONFIGURE, CONFIGURES), (NAMES_ACCOUNT, WITH_ACCOUNT),
             (NAMES_INSTRUMENT, WITH_INSTRUMENT), (RATED, COUNTED_RATE), (RISKY, RISKS), (winding_down, WIND_DOWN), (FACTS | {Kind.TICK}, TOLD),
-            ({Kind.START}, STARTS))
+            ({Kind.START}, STARTS), (RATED_CANCELS, CANCELS))
     words = np.zeros(MAX_KIND + 1, np.int64)
     for kinds, bit in sets:
         for kind in sorted(kinds):
@@ -101,9 +103,11 @@ def _check_actor(state: STATE, c: COMMAND, traits: int):
     if c.account < 1 or c.account > state.account_count:
         return Reason.UNKNOWN_ACCOUNT
     named = at.account(state, c.account)
-    if c.account != own and scope != Scope.ALL:
-        if scope == Scope.OWN or own == 0 or at.account(state, own).entity != named.entity:
+    if c.account != own:
+        if scope != Scope.ALL and (scope == Scope.OWN or own == 0 or at.account(state, own).entity != named.entity):
             return Reason.FOREIGN_ACCOUNT
+        if c.kind == Kind.NEW_ORDER or c.kind == Kind.MASS_QUOTE:
+            a.roams = 1                         # a kill of this key must go through every account's orders
     state.told = c.account
     return Reason.NONE if named.enabled or traits & (FACT | WIND_DOWN) else Reason.ACCOUNT_DISABLED
 
@@ -160,11 +164,32 @@ def _check_rate(state: STATE, account: int):
     if owner.rate_limit == 0:
         return Reason.NONE
     if owner.rate_second != state.second:
-        owner.rate_second = state.second
-        owner.rate_count = 0
+        _begin_second(state, account)
     if owner.rate_count >= owner.rate_limit:
         return Reason.RATE
     owner.rate_count = owner.rate_count + 1
+    return Reason.NONE
+
+
+@cold
+def _begin_second(state: STATE, account: int):
+    owner = at.account(state, account)
+    owner.rate_second = state.second
+    owner.rate_count = 0
+    at.account_extra(state, account).rate_cancels = 0
+
+
+@cold
+def _check_cancels(state: STATE, account: int):
+    """Line 11 of what cancels, of an account with a rate: counted apart, and above the rate there is a reserve; without a reserve not counted."""
+    owner, x = at.account(state, account), at.account_extra(state, account)
+    if x.cancel_reserve == 0:
+        return Reason.NONE
+    if owner.rate_second != state.second:
+        _begin_second(state, account)
+    if x.rate_cancels >= owner.rate_limit + x.cancel_reserve:
+        return Reason.RATE
+    x.rate_cancels = x.rate_cancels + 1
     return Reason.NONE
 
 
@@ -175,7 +200,9 @@ def _check_latches(state: STATE, c: COMMAND, traits: int):
         return Reason.NONE
     if state.killed_all:
         return Reason.KILLED_ALL
-    return Reason.KILLED if at.account(state, c.account).killed else Reason.NONE
+    if at.account(state, c.account).killed:
+        return Reason.KILLED
+    return Reason.TRADER_KILLED if at.actor(state, c.actor).killed else Reason.NONE
 
 
 @hot
@@ -197,6 +224,8 @@ def admit(state: STATE, c: COMMAND):
     reason = _check_number(state, c) if c.flags & NUMBERED else _check_id(state, c, account)
     if not reason and traits & COUNTED_RATE:
         reason = _check_rate(state, account)
+    elif not reason and traits & CANCELS and at.account(state, account).rate_limit:
+        reason = _check_cancels(state, account)
     return reason if reason else _check_latches(state, c, traits)
 
 

@@ -5,51 +5,89 @@ Compiled once for all deployments: sizes are in the state, never in a type. Unco
 from numba import types
 
 from cambist.core import (
+    accept,
     accounts,
+    agenda,
+    amend,
     arithmetic,
+    auction,
+    auction_price,
     authority,
+    bands,
     book,
     configuration,
     control,
+    controls,
     digest,
     emit,
+    ends,
+    entry,
+    fees,
+    flags,
+    groups,
+    guarded,
     layout,
     ledger,
+    lists,
+    look,
+    mass_actions,
+    mass_quote,
     matching,
+    meetings,
     memory,
+    order_lists,
     orders,
+    pegs,
     pools,
+    precision,
+    protection,
     rfq,
     risk,
     routing,
+    rows,
+    schedules,
+    session_sweep,
+    sessions,
     settlement,
+    shapes,
+    standing,
+    terms,
     timers,
+    traders,
     trades,
+    trading_configuration,
+    triggers,
     work,
 )
 from cambist.core import layout as at
-from cambist.core.authority import DUPLICATE, admit, check_again, needs_second_person, pass_time, place_of_number
-from cambist.core.configuration import change_configure, check_configure
-from cambist.core.control import approve, change_control, check_control, deny, hold_command
+from cambist.core.authority import DUPLICATE, admit, check_again, pass_time, place_of_number
+from cambist.core.control import approve, deny, hold_command
 from cambist.core.emit import begin, echo, put, refuse
+from cambist.core.guarded import run_guarded
+from cambist.core.groups import duplicate, group_length, refuse_record, run_group
 from cambist.core.layout import COMMAND, MIN_EVENTS, PLACES, STATE, as_command, seen_as
 from cambist.core.ledger import check_transfer, deposit, move_custody, post_transfer, reverse_deposit, tell_transfer, wants_approval
+from cambist.core.look import look_again
 from cambist.core.memory import COMPILED, Several, address, cold, element, entry, hot, prefetch
-from cambist.core.orders import amend_order, cancel_all, cancel_order, new_order, work_taker
+from cambist.core.mass_actions import cancel_all, cancel_some, set_dead_man
+from cambist.core.mass_quote import mass_quote
+from cambist.core.orders import amend_order, cancel_order, new_order, work_taker
 from cambist.core.accounts import account_of, balance, following_id, position_key
 from cambist.core.arithmetic import divide
+from cambist.core.book import word_of
 from cambist.core.pools import POSITION_TAG, ROW_MASK, home, mark_of, order_home
+from cambist.core.protection import reset_protection
 from cambist.core.rfq import accept_quote, cancel_request, quote, request_quote, withdraw_quote
 from cambist.core.routing import cancel_child, child_acked, child_closed, child_filled, child_unknown, new_child, source_price
-from cambist.core.settlement import begin_cut_off, check_settle, settle
 from cambist.core.work import do_work, is_work
 from cambist.messages import GROUP_MORE, MAX_GROUP, Event, Kind, Reason
 
 (as_new_order, as_cancel_order, as_amend, as_ask, as_cancel_request, as_quote, as_withdraw, as_accept, as_deposit, as_reverse, as_move, as_transfer,
- as_price, as_new_child, as_cancel_child, as_acked, as_filled, as_closed, as_unknown, as_settle, as_halt, as_approve, as_deny) = (seen_as(k) for k in (
+ as_price, as_new_child, as_cancel_child, as_acked, as_filled, as_closed, as_unknown, as_approve, as_deny, as_reset, as_mass_quote, as_some, as_dead_man) = (seen_as(k) for k in (
      Kind.NEW_ORDER, Kind.CANCEL_ORDER, Kind.AMEND_ORDER, Kind.REQUEST_QUOTE, Kind.CANCEL_REQUEST, Kind.QUOTE, Kind.WITHDRAW_QUOTE, Kind.ACCEPT_QUOTE,
      Kind.DEPOSIT, Kind.REVERSE_DEPOSIT, Kind.MOVE_CUSTODY, Kind.TRANSFER, Kind.SOURCE_PRICE, Kind.NEW_CHILD, Kind.CANCEL_CHILD, Kind.CHILD_ACKED,
-     Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN, Kind.SETTLE, Kind.HALT, Kind.APPROVE, Kind.DENY))
+     Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN, Kind.APPROVE, Kind.DENY, Kind.RESET_PROTECTION,
+     Kind.MASS_QUOTE, Kind.CANCEL_SOME, Kind.DEAD_MAN))
 COMMANDS = Several(COMMAND)
 record = element(COMMAND)
 AIMS = layout.AIMS - 1
@@ -59,35 +97,6 @@ FAR, NEAR, HERE, NEXT = 12, 8, 4, 2                      # how many commands ahe
 
 
 # ------------------------------------------------------------------------------------------------------------- dispatch
-@cold
-def _guarded(state: STATE, c: COMMAND, account: int):
-    """Kinds a role may need a second person for: check whole, then hold or change."""
-    kind = c.kind + 0
-    reason = Reason.NONE + 0
-    named = 0
-    if kind <= Kind.START:
-        reason = check_configure(state, c) + 0
-    elif kind == Kind.NET:
-        reason = Reason.NETTING if state.cut_off else Reason.NONE
-    elif kind == Kind.SETTLE:
-        named = as_settle(c).obligation + 0
-        reason = check_settle(state, named) + 0
-    else:
-        reason = check_control(state, c, as_halt(c).cancel) + 0
-    if reason:
-        refuse(state, account if state.started else 0, reason, named)
-    elif needs_second_person(state, c):
-        hold_command(state, c, account, named, state.time + state.approval_window)
-    elif kind <= Kind.START:
-        change_configure(state, c)
-    elif kind == Kind.NET:
-        begin_cut_off(state)
-    elif kind == Kind.SETTLE:
-        settle(state, as_settle(c), account)
-    else:
-        change_control(state, c, as_halt(c).cancel)
-
-
 @cold
 def _transfer(state: STATE, c: COMMAND):
     t = as_transfer(c)
@@ -146,17 +155,25 @@ def _business(state: STATE, c: COMMAND, account: int):
         withdraw_quote(state, as_withdraw(c))
     elif kind == Kind.CANCEL_REQUEST:
         cancel_request(state, as_cancel_request(c))
+    elif kind == Kind.MASS_QUOTE:
+        mass_quote(state, as_mass_quote(c))
     elif kind == Kind.CANCEL_ALL:
         cancel_all(state, c.account)
+    elif kind == Kind.CANCEL_SOME:
+        cancel_some(state, as_some(c))
+    elif kind == Kind.DEAD_MAN:
+        set_dead_man(state, as_dead_man(c))
     elif kind == Kind.TRANSFER:
         _transfer(state, c)
     elif kind == Kind.NEW_CHILD:
         new_child(state, as_new_child(c))
     elif kind == Kind.CANCEL_CHILD:
         cancel_child(state, as_cancel_child(c))
-    elif kind <= Kind.START or kind >= Kind.NET:
+    elif kind == Kind.RESET_PROTECTION:
+        reset_protection(state, as_reset(c))
+    elif kind <= Kind.START or kind >= Kind.NET or kind == Kind.MANUAL_CREDIT:
         if kind != Kind.TICK:
-            _guarded(state, c, account)
+            run_guarded(state, c, account)
     else:
         _fact(state, c, account)
 
@@ -190,14 +207,9 @@ def _release(state: STATE, c: COMMAND, account: int):
 
 
 @cold
-def _duplicate(state: STATE, account: int, first: int):
-    echo(state, put(state, Event.DUPLICATE, account, 0, 0, first))
-
-
-@cold
 def _turn_away(state: STATE, c: COMMAND, reason: int):
     if reason == DUPLICATE:
-        _duplicate(state, state.told, state.told_other)
+        duplicate(state, state.told, state.told_other)
     else:
         refuse(state, state.told, reason, _named(c))
 
@@ -225,74 +237,6 @@ def _other(state: STATE, c: COMMAND):
         deny(state, as_deny(c), state.told)
     else:
         _business(state, c, state.told)
-
-
-# --------------------------------------------------------------------------------------------------------------- groups
-@cold
-def _group_length(commands: COMMANDS, first: int, total: int):
-    """Records of the group that begins here; negative when it is broken: too long, cut off by the entry's end, or of a kind that may not be grouped."""
-    i = first
-    good = True
-    while True:
-        if commands[i].kind != Kind.TRANSFER:
-            good = False
-        if not commands[i].flags & GROUP_MORE:
-            break
-        if i + 1 == total:
-            return -(i + 1 - first)
-        i += 1
-    length = i + 1 - first
-    return length if good and length <= MAX_GROUP else -length
-
-
-@cold
-def _group(state: STATE, commands: COMMANDS, first: int, length: int):
-    """All or none: preambles, then postings one by one, taken back at the first refusal."""
-    sequence = state.sequence + 0
-    failed = False
-    for k in range(length):
-        state.sequence = sequence + k
-        c = commands[first + k]
-        reason = admit(state, c)
-        state.group_reason[k] = reason
-        state.group_account[k] = state.told
-        state.group_other[k] = state.told_other
-        if reason:
-            failed = True
-    posted = 0
-    while posted < length and not failed:
-        t = as_transfer(commands[first + posted])
-        reason = check_transfer(state, t)
-        if not reason and wants_approval(state, t):
-            reason = Reason.NOT_ALLOWED + 0
-        if reason:
-            state.group_reason[posted] = reason
-            failed = True
-        else:
-            post_transfer(state, t.account, t.to, t.asset, t.amount)
-            posted += 1
-    for k in range(posted if failed else 0):
-        t = as_transfer(commands[first + k])
-        post_transfer(state, t.account, t.to, t.asset, -t.amount)
-    for k in range(length):
-        state.sequence = sequence + k
-        c = commands[first + k]
-        begin(state, c)
-        if not failed:
-            tell_transfer(state, as_transfer(c))
-        elif state.group_reason[k] == DUPLICATE:
-            _duplicate(state, state.group_account[k], state.group_other[k])
-        else:
-            refuse(state, state.group_account[k], state.group_reason[k] if state.group_reason[k] else Reason.BAD_GROUP, 0)
-
-
-@cold
-def _refuse_group_record(state: STATE, c: COMMAND):
-    begin(state, c)
-    account = 0
-    if state.started and 1 <= c.actor <= state.actor_count:
-        account = at.actor(state, c.actor).account + 0
-    refuse(state, account, Reason.BAD_GROUP, _named(c))
 
 
 # --------------------------------------------------------------------------------------------------------------- ahead
@@ -351,7 +295,7 @@ def _aim_at_level(state: STATE, c: COMMAND, k: int):
     tick = divide(as_new_order(c).price - b.min_price, b.book_tick, b.tick_inverse)
     inside = 0 <= tick < b.ticks
     x.tick = tick if inside else 0
-    x.word = b.l0 + (tick >> 6) if inside else 0
+    x.word = word_of(b, as_new_order(c).side & 1, tick) if inside else 0
     prefetch(address(at.word(state, x.word)))
 
 
@@ -397,36 +341,46 @@ def _apply(states, commands, first, limit, now):
             work_taker(state)
             if at.taker(state, 0).active:
                 return i - first
-        if i >= end or state.written > room:
-            return i - first
-        if COMPILED and i + FAR < total:
-            _look_ahead(state, commands, i)
-        pass_time(state, now)
-        state.sequence = state.sequence + 1
+            if state.look_first:
+                look_again(state)
+        if state.begun == 0:
+            if i >= end or state.written > room:
+                return i - first
+            if COMPILED and i + FAR < total:
+                _look_ahead(state, commands, i)
+            pass_time(state, now)
+            state.sequence = state.sequence + 1
         c = record(commands, i)
         if state.bad_group:
             state.bad_group = state.bad_group - 1
-            _refuse_group_record(state, c)
+            refuse_record(state, c, _named(c))
             i += 1
             continue
-        if is_work(state):
-            do_work(state)
+        if state.begun or is_work(state):
+            do_work(state, room)
+            if state.begun:                     # it goes on with an empty buffer, before the command
+                return i - first
         if not c.flags & GROUP_MORE:
             _one(state, c)
             i += 1
-            continue
-        length = _group_length(commands, i, total)
-        if length < 0:
-            state.bad_group = -length - 1
-            _refuse_group_record(state, c)
-            i += 1
         else:
-            _group(state, commands, i, length)
+            length = group_length(commands, i, total)
+            if length < 0:
+                state.bad_group = -length - 1
+                refuse_record(state, c, _named(c))
+                i += 1
+                continue
+            run_group(state, commands, i, length)
             i += length
+        if state.look_first and not at.taker(state, 0).active:
+            look_again(state)
 
 
-FINGERPRINT = memory.fingerprint((memory, layout, accounts, arithmetic, authority, book, configuration, control, digest, emit, ledger, matching, orders, pools,
-                                  rfq, risk, routing, settlement, timers, trades, work, _apply, Kind))
+FINGERPRINT = memory.fingerprint((accept, accounts, agenda, amend, arithmetic, auction, auction_price, authority, bands, book, configuration, control,
+                                  controls, digest, emit, ends, entry, fees, flags, groups, guarded, layout, ledger, lists, look, mass_actions,
+                                  mass_quote, matching, meetings, memory, order_lists, orders, pegs, pools, precision, protection, rfq, risk, routing,
+                                  rows, schedules, session_sweep, sessions, settlement, shapes, standing, terms, timers, traders, trades,
+                                  trading_configuration, triggers, work, _apply, Kind))
 
 if COMPILED:
     from numba.np.numpy_support import from_dtype

@@ -5,72 +5,29 @@ An order has its row from acceptance on. While it is at work it stands in no lev
 from cambist.core import layout as at
 from cambist.core.accounts import ORDINAL_MASK, account_of
 from cambist.core.arithmetic import fee
-from cambist.core.book import highest_below, leave, level_at, lowest_above, price_of, rest, tell_level
+from cambist.core.agenda import touch
+from cambist.core.book import crosses, leave, level_at, price_of, rest, tell_level
 from cambist.core.emit import answer, of, say, write
+from cambist.core.ends import cancel_special
 from cambist.core.layout import INSTRUMENT, ORDER, POSITION, ROOM, STATE, TAKER
+from cambist.core.meetings import go_on_specially, work_special
 from cambist.core.memory import cold, hot
-from cambist.core.pools import forget_order, give_order, remember_order
+from cambist.core.pools import give_order
 from cambist.core.risk import amount, change_hold, hold_of
+from cambist.core.rows import change_open, drop_order, list_order, unlist
 from cambist.core.trades import post_trade
 from cambist.messages import Event, Liquidity, Reason, SelfTrade, Side
 
+PARKED, NOT_PLAIN = 1, 2                        # how a sweep may end besides being done
+
 
 @hot
-def is_dying(state: STATE, o: ORDER):
-    """Below its account's cancel-all latch: it never trades again."""
+def is_latched(state: STATE, o: ORDER):
+    """Below its account's cancel-all latch: it never trades again. Of a plain order nothing else could end that."""
     return 1 if (o.id & ORDINAL_MASK) < at.account(state, account_of(o)).dying_below else 0
 
 
-@hot
-def change_open(p: POSITION, side: int, more: int):
-    """What stands in the book for a position, on one side."""
-    if side == Side.BUY:
-        p.open_buy = p.open_buy + more
-    else:
-        p.open_sell = p.open_sell + more
-
-
 # ------------------------------------------------------------------------------------------------------------ the rows
-@hot
-def list_order(state: STATE, i: int, o: ORDER):
-    """Known from now on: to its account, whose list is in the order of ids as they are given, and by its id."""
-    owner = at.account(state, account_of(o))
-    before = owner.last_order + 0
-    o.before = before
-    o.after = 0
-    if before:
-        at.order(state, before).after = i
-    else:
-        owner.first_order = i
-    owner.last_order = i
-    owner.open_orders = owner.open_orders + 1
-    remember_order(state, o.id, i)
-
-
-@hot
-def _unlist(state: STATE, i: int, o: ORDER):
-    """The reverse of `list_order`."""
-    owner = at.account(state, account_of(o))
-    before, after = o.before + 0, o.after + 0
-    if before:
-        at.order(state, before).after = after
-    else:
-        owner.first_order = after
-    if after:
-        at.order(state, after).before = before
-    else:
-        owner.last_order = before
-    owner.open_orders = owner.open_orders - 1
-    forget_order(state, o.id, i)
-
-
-@cold
-def drop_order(state: STATE, i: int):
-    """Forget an order that has left its queue."""
-    _unlist(state, i, at.order(state, i))
-    give_order(state, i)
-
-
 @hot
 def _take_out(state: STATE, b: INSTRUMENT, i: int, o: ORDER):
     """A resting order goes for good: its hold, its queue, its account's list, its id, its row."""
@@ -78,7 +35,7 @@ def _take_out(state: STATE, b: INSTRUMENT, i: int, o: ORDER):
     change_hold(state, b, p, o.side, -o.held)
     change_open(p, o.side, -o.leaves)
     leave(state, b, o)
-    _unlist(state, i, o)
+    unlist(state, i, o)
     give_order(state, i)
 
 
@@ -95,6 +52,9 @@ def remove_order(state: STATE, b: INSTRUMENT, instrument: int, i: int, reason: i
 def withdraw_order(state: STATE, i: int, reason: int, answers: int):
     """Cancel an order that nobody is trading with now, and tell its level."""
     o = at.order(state, i)
+    if o.special:
+        cancel_special(state, i, reason, answers, 1)
+        return
     row = o.level + 0
     l = at.level(state, row)
     instrument = l.instrument + 0
@@ -106,6 +66,7 @@ def withdraw_order(state: STATE, i: int, reason: int, answers: int):
     else:
         say(state, of(Event.ORDER_CANCELLED, reason, side, 0), account_of(o), instrument, id, price, leaves, 0)
     tell_level(state, b, instrument, side, row)
+    touch(state, b, instrument)
 
 
 @cold
@@ -122,6 +83,7 @@ def join_book(state: STATE, b: INSTRUMENT, instrument: int, i: int, tick: int, k
     if not known:
         list_order(state, i, o)
     tell_level(state, b, instrument, o.side, o.level)
+    touch(state, b, instrument)
 
 
 # ------------------------------------------------------------------------------------------------------------ one match
@@ -165,36 +127,12 @@ def _trade(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER, i: int, price: int):
         post_trade(state, b, maker.account, taker.account, x, worth, maker_fee, taker_fee)
         taker.net, maker.net = taker.net - x, maker.net + x
     b.last = price
+    b.book_last = price
     match = state.matches + 1
     state.matches = match
     # emit
     write(state, of(Event.FILLED, 0, m.side, Liquidity.MAKER), maker.account, t.instrument, m.id, match, price, x, m.leaves, worth, maker_fee)
     write(state, of(Event.FILLED, 0, o.side, Liquidity.TAKER), taker.account, t.instrument, o.id, match, price, x, o.leaves, worth, taker_fee)
-    if m.leaves == 0:
-        leave(state, b, m)
-        drop_order(state, i)
-
-
-@cold
-def _reduce(state: STATE, t: TAKER, o: ORDER, price: int, x: int):
-    """Say that an order lost x to a self-trade, and that it is gone when nothing is left."""
-    account = account_of(o)
-    say(state, of(Event.ORDER_REDUCED, Reason.SELF_TRADE, o.side, 0), account, t.instrument, o.id, price, x, o.leaves)
-    if o.leaves == 0:
-        say(state, of(Event.ORDER_CANCELLED, Reason.SELF_TRADE, o.side, 0), account, t.instrument, o.id, price, 0, 0)
-
-
-@cold
-def _decrement(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER, i: int, price: int):
-    """Both lose the smaller leaves without a trade."""
-    m = at.order(state, i)
-    x = min(m.leaves, o.leaves)
-    _set_maker_leaves(state, b, m, at.position_row(state, m.position), price, m.leaves - x)
-    m.quantity = m.quantity - x
-    o.leaves = o.leaves - x
-    o.quantity = o.quantity - x
-    _reduce(state, t, m, price, x)
-    _reduce(state, t, o, t.price, x)
     if m.leaves == 0:
         leave(state, b, m)
         drop_order(state, i)
@@ -208,12 +146,8 @@ def _cancel_taker(state: STATE, t: TAKER, o: ORDER, reason: int):
 
 
 @cold
-def _meet_self(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER, i: int, price: int):
-    """The taker's mode decides (CME and Binance publish the same four)."""
-    if o.self_trade == SelfTrade.DECREMENT:
-        _decrement(state, b, t, o, i, price)
-        t.touched = 1
-        return
+def _meet_self(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER, i: int):
+    """The taker's mode decides (CME and Binance publish the same four); DECREMENT is no plain order's."""
     if o.self_trade != SelfTrade.CANCEL_NEWEST:
         t.touched = 1
         remove_order(state, b, t.instrument, i, Reason.SELF_TRADE)
@@ -222,28 +156,26 @@ def _meet_self(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER, i: int, price: i
 
 
 # ------------------------------------------------------------------------------------------------------------ the sweep
-@hot
-def crosses(b: INSTRUMENT, side: int, tick: int):
-    """Whether an order at a tick would trade now."""
-    return b.ask <= tick if side == Side.BUY else b.bid >= tick
-
-
 @cold
 def _sweep(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER):
-    """Match until nothing crosses or nothing is left. 1: parked for want of room; call again with an empty buffer."""
+    """Match until nothing crosses or nothing is left. PARKED for want of room: call again with an empty buffer; NOT_PLAIN: what it has met is."""
     account = account_of(o)
     while o.leaves and crosses(b, o.side, t.tick):
         if state.written + ROOM > at.event_room(state):
-            return 1
+            return PARKED
         best = b.ask if o.side == Side.BUY else b.bid
-        row = level_at(state, b, best)
+        row = level_at(state, b, 1 - o.side, best)
         i = at.level(state, row).head + 0
         m = at.order(state, i)
-        if is_dying(state, m):
+        if m.special | at.account(state, account_of(m)).flags:
+            return NOT_PLAIN
+        if is_latched(state, m):
             remove_order(state, b, t.instrument, i, Reason.DYING)
             t.touched = 1
         elif account_of(m) == account:
-            _meet_self(state, b, t, o, i, price_of(b, best))
+            if o.self_trade == SelfTrade.DECREMENT:
+                return NOT_PLAIN                # what is prevented is in no plain row
+            _meet_self(state, b, t, o, i)
         else:
             _trade(state, b, t, o, i, price_of(b, best))
             t.touched = 1
@@ -257,10 +189,18 @@ def _sweep(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER):
 def work_taker(state: STATE):
     """Match the order at work on; what is left is cancelled (immediate) or joins the book. It stays active while it is parked."""
     t = at.taker(state, 0)
+    if t.complete:
+        work_special(state)
+        return
     b = at.instrument(state, t.instrument)
     o = at.order(state, t.order)
-    t.active = _sweep(state, b, t, o)
-    if t.active:
+    t.active = NOT_PLAIN if state.traders_killed else _sweep(state, b, t, o)
+    if t.active == PARKED:
+        return
+    if t.active == NOT_PLAIN:
+        t.active = 0
+        go_on_specially(state, t)
+        work_special(state)
         return
     if o.leaves and t.immediate:
         _cancel_taker(state, t, o, Reason.IMMEDIATE)
@@ -271,29 +211,5 @@ def work_taker(state: STATE):
         drop_order(state, t.order)
     else:
         give_order(state, t.order)
-
-
-@cold
-def fillable(state: STATE, b: INSTRUMENT, side: int, tick: int, account: int, self_trade: int, wanted: int):
-    """Whether fill-or-kill finds its whole quantity: dying orders do not count, own ones end the search or are passed over by mode."""
-    p = b.ask if side == Side.BUY else b.bid
-    while (p <= tick and p < b.ticks) if side == Side.BUY else (p >= tick and p >= 0):
-        i = at.level(state, level_at(state, b, p)).head + 0
-        while i:
-            o = at.order(state, i)
-            if not is_dying(state, o):
-                if account_of(o) != account:
-                    wanted -= o.leaves
-                    if wanted <= 0:
-                        return 1
-                elif self_trade == SelfTrade.CANCEL_NEWEST or self_trade == SelfTrade.CANCEL_BOTH:
-                    return 0
-            i = o.next + 0
-        p = _next_price(state, b, side, p)
-    return 0
-
-
-@cold
-def _next_price(state: STATE, b: INSTRUMENT, side: int, p: int):
-    from_ask = side == Side.BUY
-    return lowest_above(state, b, p) if from_ask else highest_below(state, b, p)
+    t.order = 0
+    touch(state, b, t.instrument)

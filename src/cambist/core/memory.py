@@ -68,12 +68,12 @@ if COMPILED:
 
     @contextlib.contextmanager
     def _only_linked():
-        """A helper is linked into `apply` and never called from Python: it needs no machine code of its own, and the whole is optimized once, in `apply`,
-        instead of again in every caller on the way. That is most of the compile time."""
+        """A helper is linked into `apply` and never called from Python: it needs no machine code of its own, and the whole is linked and optimized once, in
+        `apply`, instead of again in every caller on the way. That is most of the compile time."""
         def finish(library) -> None:
             library._finalized = True
 
-        instead = {(JITCodeLibrary, "_optimize_final_module"): lambda library: None, (JITCodeLibrary, "_finalize_final_module"): finish,
+        instead = {(JITCodeLibrary, "finalize"): finish,
                    (JITCodeLibrary, "get_pointer_to_function"): lambda library, name: 0, (JITCPUCodegen, "set_env"): lambda codegen, name, env: None}
         before = {(owner, name): getattr(owner, name) for owner, name in instead}
         try:
@@ -102,7 +102,12 @@ if COMPILED:
     @contextlib.contextmanager
     def _closed(name: str):
         """What is linked into an entry point is called by nothing else: told so, the optimizer inlines what is called once and passes values in registers."""
-        optimize = JITCodeLibrary._optimize_final_module
+        optimize, finalize = JITCodeLibrary._optimize_final_module, JITCodeLibrary.finalize
+
+        def whole(library) -> None:
+            if library.name == name:
+                library._linking_libraries = _all_linked(library)
+            finalize(library)
 
         def closed(library) -> None:
             if library.name == name:
@@ -114,11 +119,25 @@ if COMPILED:
                             function.add_function_attribute("noinline")
             optimize(library)
 
-        JITCodeLibrary._optimize_final_module = closed
+        JITCodeLibrary._optimize_final_module, JITCodeLibrary.finalize = closed, whole
         try:
             yield
         finally:
-            JITCodeLibrary._optimize_final_module = optimize
+            JITCodeLibrary._optimize_final_module, JITCodeLibrary.finalize = optimize, finalize
+
+    def _all_linked(library) -> list:
+        """Every library that this one needs, also through others, each once and after all that call it: what nobody has asked for is not linked."""
+        done, seen, left = [], set(), [(library, iter(library._linking_libraries))]
+        while left:
+            one, needed = left[-1]
+            following = next(needed, None)
+            if following is None:
+                done.append(one)
+                left.pop()
+            elif following not in seen:
+                seen.add(following)
+                left.append((following, iter(following._linking_libraries)))
+        return done[-2::-1]
 
     def entry(function: Callable):
         """What Python calls: everything it uses is compiled with it, as one program."""

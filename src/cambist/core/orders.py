@@ -1,11 +1,13 @@
 """NEW_ORDER, AMEND_ORDER, CANCEL_ORDER, CANCEL_ALL: what is accepted, in the order of docs/rules.md section 4. Matching is elsewhere."""
 from cambist.core import layout as at
 from cambist.core.accounts import account_of, may_trade, next_id, position_of
-from cambist.core.book import leave, may_rest, price_of, tell_level
-from cambist.core.control import begin_sweep
-from cambist.core.emit import answer, done, of, refuse
-from cambist.core.layout import ACCOUNT, INSTRUMENT, ORDER, STATE, TAKER, L
-from cambist.core.matching import change_open, crosses, fillable, is_dying, join_book, rest_order, withdraw_order, work_taker
+from cambist.core.agenda import touch
+from cambist.core.amend import amend_special
+from cambist.core.book import crosses, leave, may_rest, price_of, tell_level
+from cambist.core.emit import answer, of, refuse
+from cambist.core.entry import check_cancel, new_special
+from cambist.core.layout import ACCOUNT, INSTRUMENT, ORDER, SESSION_STANDS, SLOW, STATE, TAKER, L
+from cambist.core.matching import is_latched, join_book, rest_order, withdraw_order, work_taker
 from cambist.core.memory import cold, hot
 from cambist.core.pools import find_order, room_order, take_order
 from cambist.core.risk import (
@@ -21,6 +23,7 @@ from cambist.core.risk import (
     market_limit,
     tick_of,
 )
+from cambist.core.rows import change_open
 from cambist.messages import Event, Kind, OrderType, Reason, SelfTrade, Side, TimeInForce
 
 NEW, CANCEL, AMEND = L[Kind.NEW_ORDER], L[Kind.CANCEL_ORDER], L[Kind.AMEND_ORDER]
@@ -28,28 +31,11 @@ NEW, CANCEL, AMEND = L[Kind.NEW_ORDER], L[Kind.CANCEL_ORDER], L[Kind.AMEND_ORDER
 
 @hot
 def _is_plain(c: NEW):
-    """A limit order to rest, with nothing special: no more is to be asked of its words."""
-    return (c.order_type | c.time_in_force | c.post_only) == 0 and c.side <= Side.SELL and c.self_trade <= SelfTrade.DECREMENT
-
-
-@cold
-def _check_words(c: NEW):
-    """The order's own fields, before its numbers."""
-    if c.side > Side.SELL:
-        return Reason.BAD_SIDE
-    if c.order_type > OrderType.MARKET:
-        return Reason.BAD_TYPE
-    if c.time_in_force > TimeInForce.FOK:
-        return Reason.BAD_TIME_IN_FORCE
-    if c.self_trade > SelfTrade.DECREMENT:
-        return Reason.BAD_SELF_TRADE
-    if c.post_only > 1 or (c.post_only and (c.time_in_force != TimeInForce.GTC or c.order_type == OrderType.MARKET)):
-        return Reason.BAD_VALUE
-    if c.order_type == OrderType.MARKET:
-        if c.price:
-            return Reason.BAD_PRICE
-        return Reason.BAD_TIME_IN_FORCE if c.time_in_force == TimeInForce.FOK else Reason.NONE
-    return Reason.NONE
+    """A limit or market order that rests or ends at once, with nothing special: no more is to be asked of its words."""
+    small = c.order_type | c.time_in_force
+    return (small <= 1 and c.side <= Side.SELL and c.self_trade <= SelfTrade.DECREMENT
+            and (c.post_only | c.trigger | c.trigger_on | c.options | c.trigger_price | c.display | c.minimum | c.good_till | c.offset | c.link) == 0
+            and (c.order_type == OrderType.LIMIT or c.price == 0))
 
 
 @hot
@@ -71,16 +57,6 @@ def _check_size(state: STATE, c: NEW, b: INSTRUMENT, price: int, quantity: int, 
 
 
 @hot
-def _check_place(state: STATE, c: NEW, b: INSTRUMENT, tick: int):
-    """What the book says to an order that may be afforded."""
-    if c.post_only and crosses(b, c.side, tick):
-        return Reason.POST_ONLY
-    if c.time_in_force == TimeInForce.FOK and not fillable(state, b, c.side, tick, c.account, c.self_trade, c.quantity):
-        return Reason.UNFILLABLE
-    return Reason.NONE
-
-
-@hot
 def _check_risk(state: STATE, b: INSTRUMENT, owner: ACCOUNT, position: int, side: int, quantity: int, worth: int, hold: int, tick: int):
     """What may be risked; `worth` of the whole order, rounded up, and what it would hold."""
     reason = check_worth(b, worth)
@@ -94,7 +70,7 @@ def _check_risk(state: STATE, b: INSTRUMENT, owner: ACCOUNT, position: int, side
     reason = check_open(b, p, side, quantity, 0)
     if reason:
         return reason
-    if not room_order(state) or not may_rest(state, b, tick):
+    if not room_order(state) or not may_rest(state, b, side, tick):
         return Reason.CAPACITY
     return check_funds(state, b, p, side, hold)
 
@@ -110,10 +86,12 @@ def new_order(state: STATE, c: NEW):
     elif instrument < 1 or instrument > state.instrument_count:
         reason = Reason.UNKNOWN_INSTRUMENT + 0
     b = at.instrument(state, 0 if reason else instrument)
-    plain = _is_plain(c)
+    if not reason and (owner.flags or b.flags & SLOW or not _is_plain(c)):
+        new_special(state, c)
+        return
     price, tick, hold, position = 0, 0, 0, 0
-    if not reason:
-        reason = Reason.HALTED + 0 if b.halted else 0 if plain else _check_words(c)
+    if not reason and b.halted:
+        reason = Reason.HALTED + 0
     if not reason:
         price = _limit_of(state, c, b)
         tick = tick_of(b, price)
@@ -123,8 +101,6 @@ def new_order(state: STATE, c: NEW):
         position = position_of(state, account, instrument) if owner.open_orders < owner.max_open else 0
         hold = hold_of_worth(b, side, quantity, worth)
         reason = _check_risk(state, b, owner, position, side, quantity, worth, hold, tick)
-    if not reason and not plain:
-        reason = _check_place(state, c, b, tick)
     if reason:
         refuse(state, account, reason, 0)
         return
@@ -140,20 +116,23 @@ def new_order(state: STATE, c: NEW):
     o.fee_ppm = b.highest_ppm
     o.side = side
     o.self_trade = c.self_trade
-    o.post_only = c.post_only
+    o.special = 0
+    origin = at.origin(state, i)
+    origin.sequence = state.sequence
+    origin.actor = c.actor
     o.asset = asset_of(b, side)
     change_hold(state, b, at.position_row(state, position), side, hold)
     # emit
     answer(state, of(Event.ORDER_ACCEPTED, 0, side, 0), account, instrument, id, price, quantity, quantity)
     # match
-    if not plain or crosses(b, side, tick):
+    if c.order_type | c.time_in_force or crosses(b, side, tick):
         t = at.taker(state, 0)
         t.order = i
         t.instrument = instrument
         t.known = 0
         t.price = price
         t.tick = tick
-        t.immediate = 1 if c.order_type == OrderType.MARKET or c.time_in_force != TimeInForce.GTC else 0
+        t.immediate = c.order_type | c.time_in_force
         work_taker(state)
     else:
         join_book(state, b, instrument, i, tick, 0)
@@ -172,13 +151,18 @@ def cancel_order(state: STATE, c: CANCEL):
     if i == 0:
         refuse(state, c.account, Reason.UNKNOWN_ORDER, c.order)
         return
+    if at.order(state, i).level and at.instrument(state, at.level(state, at.order(state, i).level).instrument).flags & SESSION_STANDS:
+        reason = check_cancel(state, i)
+        if reason:
+            refuse(state, c.account, reason, c.order)
+            return
     withdraw_order(state, i, Reason.USER, 1)
 
 
 @hot
 def _check_amend(state: STATE, c: AMEND, o: ORDER, b: INSTRUMENT, t: TAKER):
     """Price, tick and hold are then the taker's."""
-    if is_dying(state, o):
+    if is_latched(state, o):
         return Reason.DYING
     if b.halted:
         return Reason.HALTED
@@ -200,14 +184,14 @@ def _check_amend(state: STATE, c: AMEND, o: ORDER, b: INSTRUMENT, t: TAKER):
         reason = check_open(b, p, o.side, leaves, o.leaves)
     if reason:
         return reason
-    if not may_rest(state, b, t.tick):
+    if not may_rest(state, b, o.side, t.tick):
         return Reason.CAPACITY
     t.hold = hold_of_worth(b, o.side, leaves, worth)
     if t.hold > o.held:
         reason = check_funds(state, b, p, o.side, t.hold - o.held)
         if reason:
             return reason
-    return Reason.POST_ONLY if o.post_only and crosses(b, o.side, t.tick) else Reason.NONE
+    return Reason.NONE
 
 
 @cold
@@ -218,9 +202,12 @@ def amend_order(state: STATE, c: AMEND):
         refuse(state, c.account, Reason.UNKNOWN_ORDER, c.order)
         return
     o = at.order(state, i)
+    b = at.instrument(state, at.position_row(state, o.position).instrument)
+    if o.special or b.flags & SLOW or at.account(state, c.account).flags or state.traders_killed:
+        amend_special(state, c, i)
+        return
     row = o.level + 0
     l = at.level(state, row)
-    b = at.instrument(state, l.instrument)
     t = at.taker(state, 0)
     t.instrument = l.instrument
     reason = _check_amend(state, c, o, b, t)
@@ -249,16 +236,11 @@ def amend_order(state: STATE, c: AMEND):
         tell_level(state, b, t.instrument, o.side, row)
     # match
     if not stays:
-        t.order = i
-        t.immediate = 0
-        t.known = 1
         if crosses(b, o.side, t.tick):
+            t.order = i
+            t.immediate = 0
+            t.known = 1
+            t.touched = 0
             work_taker(state)
         else:
             rest_order(state, b, t.instrument, i, t.tick, 1)
-
-
-@cold
-def cancel_all(state: STATE, account: int):
-    begin_sweep(state, account, Reason.CANCEL_ALL)
-    done(state, account, account)

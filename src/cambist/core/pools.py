@@ -7,6 +7,7 @@ from cambist.core.layout import PLACES, STATE
 from cambist.core.memory import cold, hot, row_count, wrap
 
 REQUEST_TAG, QUOTE_TAG, CHILD_TAG, OBLIGATION_TAG, HELD_TAG, POSITION_TAG, CREDIT_TAG, ANSWER_TAG, FACT_TAG = range(1, 10)
+RESTRICTED_ACCOUNT_TAG, RESTRICTED_ACTOR_TAG = 10, 11
 ROW_MASK = (1 << 32) - 1
 OBLIGATIONS, ANSWERS, FACTS = PLACES["obligations"], PLACES["answers"], PLACES["facts"]
 SPREAD, TAGGED = -7046029254386353131, 0x2545F4914F6CDD1D    # odd multipliers (2^64 / golden ratio; xorshift*'s)
@@ -45,6 +46,8 @@ take_quote, give_quote, room_quote = pool("quotes", at.quote)
 take_child, give_child, room_child = pool("children", at.child)
 take_obligation, give_obligation, room_obligation = pool("obligations", at.obligation)
 take_held, give_held, room_held = pool("held", at.held)
+take_protection, give_protection, room_protection = pool("protections", at.protection)
+take_restriction, give_restriction, room_restriction = pool("restrictions", at.restriction)
 take_timer, give_timer, room_timer = pool("timers", at.timer)
 
 

@@ -168,18 +168,21 @@ def check_side_collar(state: STATE, b: INSTRUMENT, instrument: int, side: int, p
 
 
 @cold
-def market_limit(state: STATE, b: INSTRUMENT, instrument: int, side: int):
-    """The worst price a market order may trade at: the band's edge, inward to the tick and into the range; 0 without a reference."""
-    middle = reference(state, b, instrument) if b.collar_ppm else 0
-    if middle == 0:
-        return 0
+def collar_limit(b: INSTRUMENT, side: int, middle: int):
+    """The collar's edge around a centre, brought inward to the tick and into the range of prices."""
     band = multiply_divide(middle, b.collar_ppm, MILLION, 0)
-    top = b.min_price + (b.ticks - 1) * b.book_tick
     if side == Side.BUY:
         edge = (middle + band) // b.book_tick * b.book_tick
     else:
         edge = (middle - band + b.book_tick - 1) // b.book_tick * b.book_tick
-    return min(max(edge, b.min_price), top)
+    return min(max(edge, b.min_price), b.min_price + (b.ticks - 1) * b.book_tick)
+
+
+@cold
+def market_limit(state: STATE, b: INSTRUMENT, instrument: int, side: int):
+    """The worst price a market order may trade at: the collar's edge; 0 without a reference."""
+    middle = reference(state, b, instrument) if b.collar_ppm else 0
+    return collar_limit(b, side, middle) if middle else 0
 
 
 @hot

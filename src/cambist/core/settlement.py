@@ -50,8 +50,9 @@ def settle(state: STATE, c: SETTLE, account: int):
     x.due = x.due - o.amount
     h.available = h.available - o.amount
     h.due = h.due + o.amount
-    owner = at.account(state, o.account)
+    owner, a = at.account(state, o.account), at.asset(state, o.asset)
     owner.obligations = owner.obligations - 1
+    a.obligations = a.obligations - 1
     if o.amount < 0:
         owner.owing = owner.owing - 1
     if owner.obligations == 0:

@@ -55,6 +55,8 @@ def _oblige(state: STATE, account: int, asset: int, amount: int):
     remember(state, OBLIGATION_TAG, o.id, i)
     owner = at.account(state, account)
     owner.obligations = owner.obligations + 1
+    a = at.asset(state, asset)
+    a.obligations = a.obligations + 1
     if amount < 0:
         owner.owing = owner.owing + 1
     i = put(state, Event.OBLIGATION, account, 0, o.id, asset)

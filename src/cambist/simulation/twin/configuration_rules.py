@@ -96,7 +96,8 @@ def check_actor(t: State, c: Command) -> Reason:
 
 
 def set_actor(t: State, c: Command) -> None:
-    actor = t.actors.setdefault(c["number"], Actor())
+    actor = t.actors.setdefault(c["number"], Actor(c.account))
+    actor.roams |= int(actor.account != c.account)
     actor.account = c.account
     for name in ("person", "role", "enabled"):
         setattr(actor, name, c[name])

@@ -1,5 +1,5 @@
 """Section 14 of the rules: restrictions, duplicates, exposure and daily loss, executions, market-maker protection."""
-from cambist.messages import MAX_AMOUNT, Event, Kind, Reason, Side
+from cambist.messages import MAX_AMOUNT, MAX_WORTH, Event, Kind, Reason, Side
 from cambist.simulation.twin.model import Command, Exposure, Instrument, Order, State
 
 R = Reason
@@ -47,7 +47,7 @@ def worth(t: State, asset: int, amount: int) -> int:
     row = t.assets[asset]
     if row.rate_den == 0:
         return 0
-    size = abs(amount) * row.rate_num // row.rate_den
+    size = min(abs(amount) * row.rate_num // row.rate_den, MAX_WORTH)
     return size if amount >= 0 else -size
 
 
@@ -66,9 +66,10 @@ def check_exposure(t: State, account: int, ins: Instrument, side: int, amount: i
         return R.NONE
     if t.assets[ins.quote].rate_den == 0:
         return R.NO_RATE
-    v = worth(t, ins.quote, amount) - old
-    if v > MAX_AMOUNT:
+    rate = t.assets[ins.quote]
+    if amount * rate.rate_num // rate.rate_den > MAX_WORTH:
         return R.OVERFLOW
+    v = worth(t, ins.quote, amount) - old
     if row.gross_limit and row.gross + row.open + v > row.gross_limit:
         return R.EXPOSURE
     net = row.net if side == Side.BUY else -row.net
@@ -81,7 +82,7 @@ def traded(t: State, account: int, ins: Instrument, side: int, a: int, fee_: int
     if row is None:
         return
     begin_day(t, row)
-    size = worth(t, ins.quote, ins.amount(abs(position.net), t.reference(ins.number) or price))
+    size = worth(t, ins.quote, min(MAX_AMOUNT, ins.amount(abs(position.net), t.reference(ins.number) or price)))
     value = size if position.net >= 0 else -size
     row.gross += abs(value) - abs(position.value)
     row.net += value - position.value

@@ -36,7 +36,7 @@ def quote_fee(t: State, account: int, ins: Instrument, a: int) -> int:
 def chosen_asset(t: State, account: int, ins: Instrument, fee_: int) -> tuple[int, int] | None:
     """(asset, amount) of a fee that can be paid in the account's chosen asset; nothing: it is paid in the quote asset."""
     way = t.instruments.get(t.accounts[account].fee_instrument)
-    if way is None or way.quote != ins.quote or not ins.prefunded or fee_ <= 0:
+    if way is None or way.quote != ins.quote or not ins.prefunded or fee_ <= 0 or not t.assets[way.base].enabled:
         return None
     reference = t.reference(way.number)
     if reference == 0:

@@ -50,6 +50,12 @@ class Cell:
     cut_off: int = 0
     matches: int = 0
     ordinal: int = 0
+    trader_account: int = 0                     # where the sweep of the head of the traders' queue is, and the ordinal it has looked at
+    trader_cursor: int = 0
+    change_asset: int = 0                       # whose digits are being changed, to how many; which stage, and its next row
+    change_digits: int = 0
+    change_stage: int = 0
+    change_next: int = 0
 
 
 @dataclass
@@ -112,6 +118,7 @@ class Actor:
     enabled: int = 0
     highest: int = 0
     killed: int = 0
+    roams: int = 0                              # it has sent an order for another account than its own
 
 
 @dataclass
@@ -513,9 +520,11 @@ class State:
 
     # money on its own
     def fits(self, account: int, asset: int, change: int) -> bool:
-        """Available stays inside the range of money after this change."""
-        row = self.balances.get((account, asset), Balance())
-        return -MAX_AMOUNT <= row.available + change <= MAX_AMOUNT
+        """Available stays inside the range of money after this change: a narrower one while it is being looked whether the asset's digits may change."""
+        row, most = self.balances.get((account, asset), Balance()), MAX_AMOUNT
+        if self.cell.change_asset == asset and self.cell.change_stage <= 2:
+            most //= 10 ** (self.cell.change_digits - self.assets[asset].digits)
+        return -most <= row.available + change <= most
 
     # reference price
     def fresh_prices(self, instrument: int) -> list[int]:

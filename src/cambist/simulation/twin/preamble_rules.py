@@ -89,6 +89,8 @@ def who(t: State, c: Command) -> Reason:
         return R.FOREIGN_ACCOUNT
     if scope == Scope.ENTITY and (actor.account == 0 or t.accounts[c.account].entity != t.accounts[actor.account].entity):
         return R.FOREIGN_ACCOUNT
+    if c.account != actor.account and c.kind in (K.NEW_ORDER, K.MASS_QUOTE):
+        actor.roams = 1                         # whose orders a kill of this trader must go through
     return R.NONE
 
 

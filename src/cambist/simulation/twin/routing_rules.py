@@ -3,6 +3,7 @@ from cambist.messages import MAX_AMOUNT, AccountKind, Cause, ChildState, Event, 
 from cambist.simulation.twin.control_rules import restricted
 from cambist.simulation.twin.model import Child, Command, Instrument, State
 from cambist.simulation.twin.preamble_rules import count_fact
+from cambist.simulation.twin.precision_rules import surprise
 from cambist.simulation.twin.shape_rules import lots
 from cambist.simulation.twin.standing_rules import hold_asset
 
@@ -200,6 +201,7 @@ def child_filled(t: State, c: Command) -> None:
         t.alert(R.OVERFILL if child is not None else R.UNMATCHED, id=c["child"], other=c["venue"], instrument=ins.number, amount=over)
     if x > 0:
         after_fill(t, child)
+    surprise(t, ins)
 
 
 def after_fill(t: State, child: Child) -> None:

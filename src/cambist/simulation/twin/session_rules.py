@@ -150,7 +150,7 @@ def auction_price(t: State, ins: Instrument) -> Outcome | None:
 
 def tell_indicative(t: State, ins: Instrument) -> None:
     found = auction_price(t, ins) or Outcome(0, 0, 0)
-    ins.indicative_at = t.time + ins.indicative
+    ins.indicative_at = t.time + ins.indicative if ins.indicative else 0
     t.emit(Event.INDICATIVE, 0, instrument=ins.number, price=found.price, quantity=found.quantity, amount=found.surplus)
 
 

@@ -15,12 +15,13 @@ ORDER = ("id account quantity leaves held fee_ppm self_trade post_only state ord
          "options trigger trigger_on trigger_price distance offset good_till link mate parent quoted value")
 EXPOSURE = "gross_limit net_limit loss_limit gross net open cash day base"
 COLUMNS: dict[str, str] = {
-    "cell": "time sequence started cell answer_window fact_window rfq_window approval_window max_ttl cycle killed_all kill_sweep cut_off matches ordinal",
+    "cell": "time sequence started cell answer_window fact_window rfq_window approval_window max_ttl cycle killed_all kill_sweep cut_off matches "
+            "trader_account trader_cursor change_asset change_digits change_stage change_next ordinal",
     "assets": "asset digits approval_above enabled quote_approval_above rate_num rate_den",
     "accounts": "account kind entity dealer rate_limit max_open answer_quota enabled killed ordinal dying_below sweep sweep_reason rate_second rate_count "
                 f"failed cycle {TRADING} some_place {SOME}",
     "dealers": "place account",
-    "actors": "actor account person role enabled highest killed sweep",
+    "actors": "actor account person role enabled highest killed sweep roams",
     "numbers": "actor number sequence",
     "authority": "role command scope second_person",
     "instruments": "instrument base quote lot book_tick quote_tick min_price max_price amount_num amount_den settlement max_quantity max_notional "
@@ -61,13 +62,14 @@ def rows(t: State) -> dict[str, list[tuple[int, ...]]]:
     cell = t.cell
     out: dict[str, list[tuple[int, ...]]] = {}
     out["cell"] = [(t.time, t.sequence, *fields(cell, "started cell answer_window fact_window rfq_window approval_window max_ttl cycle killed_all "
-                                                      "kill_sweep cut_off matches ordinal"))]
+                                                      "kill_sweep cut_off matches trader_account trader_cursor change_asset change_digits change_stage "
+                                                      "change_next ordinal"))]
     out["assets"] = [(n, *fields(a, "digits approval_above enabled quote_approval_above rate_num rate_den")) for n, a in t.assets.items()]
     out["accounts"] = [(n, *fields(a, "kind entity dealer rate_limit max_open answer_quota enabled killed ordinal dying_below"),
                         place(t.account_sweeps, n), *fields(a, "sweep_reason rate_second rate_count failed cycle"), *fields(a, TRADING),
                         place(t.partial_sweeps, n), *fields(a, SOME)) for n, a in t.accounts.items()]
     out["dealers"] = [(i + 1, account) for i, account in enumerate(t.dealers)]
-    out["actors"] = [(n, *fields(a, "account person role enabled highest killed"), place(t.trader_sweeps, n)) for n, a in t.actors.items()]
+    out["actors"] = [(n, *fields(a, "account person role enabled highest killed"), place(t.trader_sweeps, n), a.roams) for n, a in t.actors.items()]
     out["numbers"] = [(actor, number, s) for (actor, number), s in t.numbers.items() if number > t.actors[actor].highest - NUMBER_WINDOW]
     out["authority"] = [(*key, *value) for key, value in t.authority.items() if any(value)]
     out["instruments"] = [(n, *fields(i, "base quote lot book_tick quote_tick min_price max_price amount_num amount_den settlement max_quantity "

@@ -96,7 +96,7 @@ def look_at(t: State, ins: Instrument, source: int) -> None:
     p = price_of(t, ins, source)
     orders = waiting(t, ins, source)
     for order in orders if p > 0 else ():
-        if order.trigger == Trigger.TRAILING and order.state == OrderState.WAITING:
+        if order.trigger == Trigger.TRAILING and order.state == OrderState.WAITING and order.id in t.orders:
             if reached_by(order, p, p):
                 fire(t, order)
             else:

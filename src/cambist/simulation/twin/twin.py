@@ -87,6 +87,8 @@ class Twin(State):
         check, change = HANDLERS[c.kind]
         if reason := check(self, c):
             self._refuse(c, Verdict(reason, c.belongs))
+        elif precision_rules.held_off(self, c):
+            self._refuse(c, Verdict(R.SWEEPING, c.belongs))
         elif not c.released and c.kind == K.QUOTE and quote_rules.needs_approval(self, c):
             people_rules.hold(self, c, quote_rules.stands_until(self, c))
         elif not c.released and (people_rules.needs_a_second(self, c) or (c.kind == K.TRANSFER and money_rules.needs_approval(self, c))):

@@ -5,6 +5,7 @@ from cambist.messages import ChildState, Event, Reason, RequestState, Side, Time
 from cambist.simulation.twin.control_rules import latch_account
 from cambist.simulation.twin.model import Instrument, State
 from cambist.simulation.twin.peg_rules import look_at_pegs, next_instrument, peg_unit
+from cambist.simulation.twin.precision_rules import change_unit
 from cambist.simulation.twin.quote_rules import quote_timer, request_timer
 from cambist.simulation.twin.session_rules import auction_unit, schedule_timer, session_unit, tell_indicative, to_enter
 from cambist.simulation.twin.settlement_rules import net_account, never_netted
@@ -56,13 +57,21 @@ def partial_unit(t: State) -> None:
 
 
 def trader_unit(t: State) -> None:
-    actor = t.trader_sweeps[0]
-    mine = sorted((o for o in t.orders.values() if o.actor == actor), key=lambda o: o.id)
-    if mine:
-        cancel(t, mine[0], R.TRADER_KILLED)
+    """The head goes through the orders of its own account, or of every account when it has sent for others, and cancels those it sent."""
+    actor, cell = t.trader_sweeps[0], t.cell
+    row = t.actors[actor]
+    if cell.trader_account == 0:
+        cell.trader_account = 1 if row.roams else row.account
+    order = next((o for o in t.account_orders(cell.trader_account) if ordinal(o.id) > cell.trader_cursor), None)
+    if order is not None:
+        cell.trader_cursor = ordinal(order.id)
+        if order.actor == actor:
+            cancel(t, order, R.TRADER_KILLED)
         return
-    t.trader_sweeps.pop(0)
-    t.emit(Event.SWEPT, 0, id=5, other=actor)
+    cell.trader_account, cell.trader_cursor = next_account(t, cell.trader_account) if row.roams else 0, 0
+    if cell.trader_account == 0:
+        t.trader_sweeps.pop(0)
+        t.emit(Event.SWEPT, 0, id=5, other=actor)
 
 
 def instrument_unit(t: State) -> None:
@@ -156,6 +165,8 @@ def one_unit(t: State) -> bool:
         instrument_unit(t)
     elif t.session_sweeps:
         session_unit(t)
+    elif t.cell.change_asset:
+        change_unit(t)
     elif t.cell.cut_off:
         cut_off_unit(t)
     elif timers := due_timers(t):
