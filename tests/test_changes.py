@@ -180,7 +180,10 @@ def test_more_digits_take_effect_on_a_disabled_asset_and_every_amount_stays_what
     [change] = applied(house, finer, first=950)
     assert change.kind == "change_digits"
     [row] = held_row(house)
-    assert approved(house, row, first=5100) == "done" and running_design(house.disk, "house").text == finer
+    assert approved(house, row, first=5100) == "done" and running_design(house.disk, "house").text == off, "begun, and not in force"
+    for _ in range(12):
+        house.do(K.CANCEL_ALL, "ines", "b2")
+    assert running_design(house.disk, "house").text == finer
     account = next(b for b in msgspec.json.decode(house.node.view("account", b'{"account":%d}' % ACCOUNT["acme"])[1])["balances"] if b["asset"] == ASSET["XRP"])
     assert account["available"] == 500_000_000 and instrument_row(house)["lot"] == 10_000_000
     assert state_differs(running_design(house.disk, "house"), read_design(finer, "same")) == ""

@@ -13,8 +13,7 @@ from cambist.messages import COMMAND, CONFIGURE, AccountKind, Event, Kind, Scope
 TEXT = (Path(__file__).parents[1] / "desks" / "demo.toml").read_text()
 DEMO = read_design(TEXT, "demo")
 CLEO = {"entity": "acme", "max_open": 5, "answer_quota": 10}
-UNSAID = {Kind.CONFIGURE_TRADING, Kind.CONFIGURE_TIER, Kind.CONFIGURE_BAND, Kind.CONFIGURE_SCHEDULE, Kind.CONFIGURE_PROTECTION, Kind.CONFIGURE_EXPOSURE,
-          Kind.CONFIGURE_RESTRICTION}           # optional, and the demo says nothing of them
+UNSAID = {Kind.CONFIGURE_RESTRICTION}           # optional, and the demo says nothing of it
 STAMP = {"actor": 13, "id_hi": 7, "id_lo": 100, "expires": 10**18}
 
 

@@ -86,6 +86,7 @@ def test_what_is_of_an_instrument_in_words():
 
 def test_a_mass_action_says_what_it_was_about():
     assert WORDS.told(row(Event.SWEPT, id=5, other=WORDS.names["actors"]["bo"]), 1) == {"event": "swept", "time": 1, "swept": "trader", "trader": "bo"}
+    assert WORDS.told(row(Event.SWEPT, id=6, other=2), 1) == {"event": "swept", "time": 1, "swept": "digits", "asset": "USD"}
     assert WORDS.told(row(Event.SWEPT, id=3), 1)["swept"] == "session" and WORDS.told(row(Event.SWEPT, id=9), 1)["swept"] == "#9"
 
 

@@ -99,10 +99,10 @@ def test_results_that_another_core_told_are_a_difference():
     close_node(made.node)
 
     class Other(Cell):
-        def apply(self, records, time, batch=1 << 30):
-            events = super().apply(records, time, batch)
-            events["amount"][events["amount"] == 5] = 6
-            return events
+        def run(self, records, time, batch=1 << 30):
+            for events in super().run(records, time, batch):
+                events["amount"][events["amount"] == 5] = 6
+                yield events
 
     found = replay(made.disk, "house", Other(fresh_cell().sizes), clock)
     first = made.node.log.position.sequence - 4

@@ -34,7 +34,7 @@ class Adder:
         self.first: dict[tuple[int, int], int] = {}
         self.groups_cut, self.looks = 0, []
 
-    def apply(self, records, time):
+    def run(self, records, time):
         assert records.dtype == COMMAND and records.flags.writeable and time >= self.time
         events, self.time = np.zeros(len(records), EVENT), time
         self.groups_cut += bool(records["flags"][-1] & GROUP_MORE)
@@ -46,7 +46,7 @@ class Adder:
             self.total += 0 if again else key[1]
             event["kind"], event["other"] = (Event.DUPLICATE, again) if again else (Event.DONE, 0)
             event["account"], event["id_lo"], event["command"], event["sequence"], event["amount"] = *key, row["kind"], self.sequence, self.total
-        return events
+        yield events
 
     def tables(self, names=()):
         self.looks.append(tuple(names))
@@ -143,10 +143,10 @@ def test_a_difference_from_what_was_told_refuses_to_start_and_names_the_sequence
     close_node(node)
 
     class Other(Adder):
-        def apply(self, records, time):
-            events = super().apply(records, time)
-            events["amount"][1] += 1
-            return events
+        def run(self, records, time):
+            for events in super().run(records, time):
+                events["amount"][1] += 1
+                yield events
 
     with pytest.raises(Broken, match="sequence 2"):
         open_node(disk, "house", number=3, epoch=1, fresh=Other, load=Other.load, segment_bytes=1 << 14)
@@ -155,7 +155,7 @@ def test_a_difference_from_what_was_told_refuses_to_start_and_names_the_sequence
 
 def test_a_core_that_breaks_stops_the_node():
     node = opened(CrashDisk())
-    node.cell.apply = lambda records, time: 1 // 0
+    node.cell.run = lambda records, time: 1 // 0
     node.submit(orders(1))
     with pytest.raises(ZeroDivisionError):
         node.step(1)

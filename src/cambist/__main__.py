@@ -39,7 +39,7 @@ def run(*, design: Path = DEMO, directory: Path = Path("cambist-data"), base_por
     Args:
         design: The desk's design file.
         directory: Where the log, the secrets and the logs of the parts are kept.
-        base_port: The first of five ports in a row (REST, WebSocket, portal, console, venues), instead of those under [listen].
+        base_port: The first of six ports in a row (REST, WebSocket, portal, console, venues, native), instead of those under [listen].
         without: Parts to leave out, as in --without world,console.
         plain: Lines instead of a table; always so when this is no terminal.
         feed: Recorded market data for the simulated venues; without it a market is made up.

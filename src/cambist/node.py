@@ -28,6 +28,7 @@ from cambist.log.replay import Replay
 from cambist.log.results import Results as KeptResults, ResultsReader
 from cambist.log.segment import Position
 from cambist.messages import COMMAND, EVENT, GROUP_MORE, RECORD_BYTES, Kind, command
+from cambist.rows import copied, joined, raw
 
 MAX_STAGED = 1 << 16                                    # records waiting for the log: 8 MiB; more is refused OVERLOAD
 MAX_STAGED_SIDE = 1 << 20                               # bytes of attachments waiting
@@ -52,7 +53,9 @@ class Cell(Protocol):
     fingerprint: bytes
     sequence: int
     time: int
-    def apply(self, records: np.ndarray, time: int) -> np.ndarray: ...
+    def run(self, records: np.ndarray, time: int) -> Iterable[np.ndarray]:
+        """Events of these commands, in parts that hold until the next one is asked for."""
+        ...
     def tables(self, names: Iterable[str] = ()) -> views.Tables: ...
 
 
@@ -80,6 +83,7 @@ class Staging:
     """Records in the order they came, and which of them brought attachments. Bounded; two of them take turns."""
     def __init__(self, most: int = MAX_STAGED):
         self.rows = np.zeros(most, COMMAND)
+        self._raw = raw(self.rows)
         self.count = self.side_bytes = 0
         self.sections: list[tuple[int, int, bytes]] = []        # first and end of the records that came with it
 
@@ -87,7 +91,7 @@ class Staging:
         end = self.count + len(records)
         if end > len(self.rows) or self.side_bytes + len(attachments) > MAX_STAGED_SIDE:
             return Code.OVERLOAD
-        self.rows[self.count:end] = records
+        self._raw[self.count * RECORD_BYTES:end * RECORD_BYTES] = raw(np.ascontiguousarray(records))
         if attachments:
             self.sections.append((self.count, end, attachments))
             self.side_bytes += len(attachments)
@@ -319,11 +323,11 @@ def run(cell: Cell, entry: Entry) -> np.ndarray:
     """Applies an entry whole and checks that the cell took all of it."""
     if cell.sequence + 1 != entry.first_sequence:
         raise Broken(f"the cell stands at sequence {cell.sequence}; the entry begins at {entry.first_sequence}")
-    records = np.frombuffer(bytearray(entry.records), COMMAND)      # the kernel takes writable rows only
-    events = cell.apply(records, entry.time)
+    records = np.frombuffer(entry.records if not entry.records.readonly else bytearray(entry.records), COMMAND)     # the kernel takes writable rows only
+    events = joined(cell.run(records, entry.time), EVENT)
     if cell.sequence != entry.last_sequence:
         raise Broken(f"the cell took {cell.sequence - entry.first_sequence + 1} of the {entry.count} commands from sequence {entry.first_sequence}")
-    return events if events.flags.owndata else events.copy()
+    return events
 
 
 def told_by(results: Any) -> streams.Results:
@@ -372,7 +376,7 @@ def start(cell: Cell, log: Log, results: Results, tail: Iterable[Entry], reader:
     told = told_by(reader or results)
     numbered = Streams(told)
     for first, last, time, events in told(1):                 # every stream gets the numbers it had; a copy, for a view would keep the whole of what was read
-        numbered.add(first, last, time, events.copy())
+        numbered.add(first, last, time, copied(events))
     return Node(cell, log, results, numbered, **settings)
 
 

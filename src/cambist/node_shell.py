@@ -1,11 +1,13 @@
-"""The node as a process: threads, clocks, signals and the socket around `Node`.
+"""The node as a process: clocks, signals, threads and the socket around `Node`.
 
-Decides what overlaps with what. One thread seals and makes durable, one applies and keeps results, the loop receives and tells: while one batch is on its
-way to the disk the next one gathers, which is the whole of group commit, and the batch before it is applied. Another reads files for who asks about the
-log. It must not know what a command means.
+Decides what happens in which order, and what overlaps with what. One thread, the loop, does everything: what has gathered is sealed, made durable, applied,
+told, and its events are kept, in one turn; while it is at it the next batch gathers in the sockets, which is the whole of group commit. So a small batch
+is handed from thread to thread nowhere. Only a batch of OVERLAP_RECORDS or more is written by a thread of its own: it is on its way to the disk while the one
+before it is applied. Another thread reads files for who asks about the log. It must not know what a command means.
+
+Architecture invariant: between two turns everything that was told is also kept, so whoever asks after an event finds it in the results.
 """
 import asyncio
-import contextlib
 import queue
 import signal
 import sys
@@ -27,8 +29,8 @@ from cambist.log.entry import Entry
 from cambist.log.times import Row, Times
 from cambist.node import Broken, Cell, Node, Told, close_node, open_node
 
-MAX_TO_APPLY = 32                                       # durable entries waiting for the core: then the log waits
-MAX_TO_TELL = 256                                       # applied entries waiting for the loop: then the core waits
+OVERLAP_RECORDS = 2048                                  # so many in one batch, and it is worth two changes of thread to apply another meanwhile
+HOLD_RECORDS = 16                                       # fewer waiting, and who submitted hears RECEIVED together with what came of it
 MAX_WAITING = 256                                       # questions that wait for a position
 WAIT_SECONDS = 2.0                                      # how long they may
 STATUS_SECONDS = 10.0
@@ -51,38 +53,44 @@ def stream_of(row: int) -> tuple[StreamKind, int]:
 
 
 class Running:
-    """A node at work: the `House` behind the door. `start` in the loop it shall tell; `stop` lets everything staged through first."""
+    """A node at work: the `House` behind the door. `start` in the loop it shall work in; `stop` lets everything staged through first."""
     def __init__(self, node: Node, times: Times | None = None, wall: Callable[[], int] = time.time_ns, monotonic: Callable[[], int] = monotonic_ns):
         self.node, self.times, self.wall, self.monotonic = node, times, wall, monotonic
         self.door: Door | None = None
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
-        self._staged, self._stopping = threading.Event(), False
-        self._to_apply: queue.Queue[tuple[Entry, int, int] | None] = queue.Queue(MAX_TO_APPLY)
+        self._due = self._writing = self._stopping = False          # a turn is; a batch is on its way to the disk; the end is near
+        self._turns = 0
+        self._to_write: queue.SimpleQueue[tuple[list[Entry], int] | None] = queue.SimpleQueue()
         self._questions: deque[tuple[Read, Callable[[View | Refused], None]]] = deque()
-        self._to_tell: deque[tuple[Told, int, int, int]] = deque()       # sealed, durable, applied
-        self._room_to_tell = threading.Semaphore(MAX_TO_TELL)
-        self._telling = False
-        self._stamps: deque[Row] = deque()              # told, and not yet written: fewer than STAMPS_TOGETHER and what waits to be told
+        self._stamps: list[Row] = []                    # told, and not yet written: fewer than STAMPS_TOGETHER and one batch
         self._to_recall: queue.SimpleQueue[tuple[Read, Callable[[View | Refused], None]] | None] = queue.SimpleQueue()
         self._waiting: list[tuple[float, Read, Callable[[View | Refused], None]]] = []
         self._threads = [threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
-                         for name, work in (("seal", self._seal_on), ("apply", self._apply_on), ("recall", self._recall_on))]
+                         for name, work in (("write", self._write_on), ("recall", self._recall_on))]
+        self._quiet: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         for thread in self._threads:
             thread.start()
+        self._quiet = self._loop.call_later(QUIET_SECONDS, self._guarded, self._use_quiet, 0)
 
     async def stop(self) -> None:
         """No new business; what is staged becomes durable, is applied and told; then the threads end."""
         self.node.closing, self._stopping = True, True
-        self._staged.set()
+        if self._quiet:
+            self._quiet.cancel()
+        while not self.failure and (self._writing or (self.node.staged and not self.node.stopped)):
+            self._wake()
+            await asyncio.sleep(0.002)
+        self._to_write.put(None)
         self._to_recall.put(None)
         for thread in self._threads:
             while thread.is_alive():
                 await asyncio.sleep(0.002)
-        self._tell()
+        while self._questions and not self.failure:
+            self._answer_next()
         self._write_times()
 
     # ------------------------------------------------------------------------------------------------------------------ the house, in the loop
@@ -92,8 +100,11 @@ class Running:
     def submit(self, records: np.ndarray, attachments: bytes) -> Code:
         code = self.node.submit(records, attachments)
         if not code:
-            self._staged.set()
+            self._wake()
         return code
+
+    def turns_at_once(self) -> bool:
+        return self._due and not self._writing and self.node.staged < HOLD_RECORDS
 
     def last_number(self, stream: StreamKind, account: int) -> int:
         return self.node.streams.last_number(row_of(stream, account))
@@ -110,137 +121,136 @@ class Running:
             self._waiting.append((self._loop.time() + WAIT_SECONDS, question, answer))
 
     def _question(self, question: Read, answer: Callable[[View | Refused], None]) -> None:
-        if question.view in LOG_VIEWS:
-            if self._to_recall.qsize() < MAX_WAITING:
-                self._to_recall.put((question, answer))
-            else:
-                self._loop.call_soon(answer, Refused(question.request, Code.OVERLOAD))
-            return
-        self._questions.append((question, answer))
-        with contextlib.suppress(queue.Full):           # then it is at work, and looks at the questions after each entry
-            self._to_apply.put_nowait(None)
+        if question.view not in LOG_VIEWS:
+            self._questions.append((question, answer))
+            if len(self._questions) == 1:
+                self._loop.call_soon(self._answer_next)
+        elif self._to_recall.qsize() < MAX_WAITING:
+            self._to_recall.put((question, answer))
+        else:
+            self._loop.call_soon(answer, Refused(question.request, Code.OVERLOAD))
+
+    def _answer_next(self) -> None:
+        """One question; the next one in another turn of the loop, so that many of them never keep an order waiting for more than one."""
+        if self._questions:
+            question, answer = self._questions.popleft()
+            if self._questions:
+                self._loop.call_soon(self._answer_next)
+            answer(self._answer(question, self.node.view))
 
     def tick(self) -> None:
         """Called now and then: moves log time when nothing else does, and gives up on what waits for too long."""
-        if self.node.tick_if_idle(self.wall()):
-            self._staged.set()
+        if not self._writing and self.node.tick_if_idle(self.wall()):
+            self._wake()
         now, waiting = self._loop.time(), self._waiting
         self._waiting = [each for each in waiting if each[0] > now]
         for until, question, answer in waiting:
             if until <= now:
                 answer(Refused(question.request, Code.NOT_YET, 0, f"the cell stands at {self.node.streams.position}"))
 
-    def _tell(self) -> None:
-        self._telling = False                           # before looking, so that what comes while we look is looked at again
-        grown: set[tuple[StreamKind, int]] = set()
-        passed: list[tuple[Told, int, int, int]] = []
-        while self._to_tell:
-            passed.append(self._to_tell.popleft())
-            rows = self.node.tell(passed[-1][0])
-            self._room_to_tell.release()
-            if self.door is not None:
-                grown.update(key for row in rows.tolist() if (key := stream_of(row)) in self.door.listeners)
-        if self.door is not None:
-            self.door.told(sorted(grown))
-        self._stamp(passed)
-        if self._waiting:
-            position, waiting = self.node.streams.position, self._waiting
-            self._waiting = [each for each in waiting if each[1].at_least > position]
-            for _, question, answer in waiting:
-                if question.at_least <= position:
-                    self._question(question, answer)
+    # ------------------------------------------------------------------------------------------------------------------------------- a turn
+    def _wake(self) -> None:
+        """A turn, once whatever can be read now has been read."""
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self._guarded, self._turn)
 
-    def _stamp(self, passed: list[tuple[Told, int, int, int]]) -> None:
-        """What was told by now: each entry's log time, and when it passed each point."""
-        now = self.monotonic()
-        for told, sealed, durable, applied in passed:
-            row = told.first, told.last - told.first + 1, told.time, sealed, durable, applied, now
-            self._stamps.append(row)
-            if self.node.archive is not None:
-                self.node.archive.stamps.add(row)
+    def _turn(self) -> None:
+        self._due = False
+        if not self._writing and not self.failure and (entries := self._sealed()):      # whoever ends the writing looks at what was staged
+            sealed = self.monotonic()
+            if entries[-1].last_sequence - entries[0].first_sequence >= OVERLAP_RECORDS:
+                self._write_beside(entries, sealed)
+            else:
+                self.node.commit(entries)
+                self._through(entries, sealed, self.monotonic())
+        if self.door is not None:
+            self.door.flush()
+
+    def _sealed(self) -> list[Entry]:
+        self._turns += 1
+        try:
+            return self.node.seal(self.wall(), self.monotonic()) if not self.node.stopped else []
+        except Broken as fault:                         # the clock: reads go on, nothing is sealed until a person looks
+            log.critical("sealing stopped", why=str(fault))
+            return []
+
+    def _write_beside(self, entries: list[Entry], sealed: int) -> None:
+        self._writing = True
+        self._to_write.put((entries, sealed))
+
+    def _written(self, entries: list[Entry], sealed: int, durable: int) -> None:
+        """They are durable. If enough has gathered meanwhile it goes to the disk while they are applied."""
+        self._writing = False
+        if self.failure:
+            return
+        if self.node.staged >= OVERLAP_RECORDS and (following := self._sealed()):
+            self._write_beside(following, self.monotonic())
+        self._through(entries, sealed, durable)
+        if self.node.staged:
+            self._wake()
+
+    def _through(self, entries: list[Entry], sealed: int, durable: int) -> None:
+        """Durable entries: each is applied and told at once; their events are kept when nobody waits for them any more."""
+        applied: list[tuple[Entry, np.ndarray]] = []
+        for entry in entries:
+            events = self.node.run(entry)
+            applied.append((entry, events))
+            done = self.monotonic()
+            rows = self.node.tell(Told(entry.first_sequence, entry.last_sequence, entry.time, events))
+            if self.door is not None:
+                self.door.told(key for row in rows.tolist() if (key := stream_of(row)) in self.door.listeners)
+            self._stamp((entry.first_sequence, entry.count, entry.time, sealed, durable, done, self.monotonic()))
+        if self.door is not None:
+            self.door.flush()
+        for entry, events in applied:
+            self.node.keep(entry, events)
+        if len(self._stamps) >= STAMPS_TOGETHER:
+            self._write_times()
+        if self._waiting:
+            self._reached()
+
+    def _reached(self) -> None:
+        position, waiting = self.node.streams.position, self._waiting
+        self._waiting = [each for each in waiting if each[1].at_least > position]
+        for _, question, answer in waiting:
+            if question.at_least <= position:
+                self._question(question, answer)
+
+    def _stamp(self, row: Row) -> None:
+        """When an entry passed each point."""
+        self._stamps.append(row)
+        if self.node.archive is not None:
+            self.node.archive.stamps.add(row)
+
+    def _write_times(self) -> None:
+        rows, self._stamps = self._stamps, []
+        if self.times is not None:
+            self.times.append(rows)
+
+    def _use_quiet(self, turns: int) -> None:
+        """Room is made ahead, a slice at a time, when there was no turn for a while."""
+        pause = QUIET_SECONDS
+        if turns == self._turns and not self._writing and not self.node.staged and not self.node.prepare():
+            pause = NO_ROOM_SECONDS
+        self._quiet = self._loop.call_later(pause, self._guarded, self._use_quiet, self._turns)
 
     # --------------------------------------------------------------------------------------------------------------------------- the threads
-    def _guarded(self, work: Callable[[], None]) -> None:
+    def _guarded(self, work: Callable[..., None], *given: Any) -> None:
         try:
-            work()
+            work(*given)
         except BaseException as fault:  # noqa: BLE001  the loop ends the process: nothing may be applied or told after this
             self.failure = self.failure or fault
             self.node.stopped = self.node.stopped or str(fault)
             self._stopping = True
-            self._staged.set()
-            with contextlib.suppress(queue.Full):
-                self._to_apply.put_nowait(None)
             self._loop.call_soon_threadsafe(self.failed.set)
 
-    def _seal_on(self) -> None:
-        pause = QUIET_SECONDS
-        while not (self._stopping and (self.failure or not self.node.staged)):
-            if not self._staged.wait(pause):
-                pause = QUIET_SECONDS if self.node.prepare() else NO_ROOM_SECONDS
-                continue
-            self._staged.clear()
-            pause = QUIET_SECONDS
-            try:
-                entries = self.node.seal(self.wall(), self.monotonic())
-            except Broken as fault:                     # the clock: reads go on, nothing is sealed until a person looks
-                log.critical("sealing stopped", why=str(fault))
-                break
-            if entries:
-                sealed = self.monotonic()
-                self.node.commit(entries)
-                durable = self.monotonic()
-                for entry in entries:
-                    self._hand_over((entry, sealed, durable))
-        while not self._stopping:
-            self._staged.wait(0.1)
-        self._hand_over(None)
-
-    def _hand_over(self, work: tuple[Entry, int, int] | None) -> None:
-        """Waits for the core while it lives."""
-        while not self.failure:
-            try:
-                self._to_apply.put(work, timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def _apply_on(self) -> None:
-        while not self.failure:
-            work = self._to_apply.get()
-            if work is not None:
-                passed = self._applied(*work)
-                while not self._room_to_tell.acquire(timeout=0.1):
-                    if self._stopping:
-                        break                           # the loop tells the rest when we have ended
-                self._to_tell.append(passed)
-                if not self._telling:
-                    self._telling = True
-                    self._loop.call_soon_threadsafe(self._tell)
-            while self._questions:
-                question, answer = self._questions.popleft()
-                self._loop.call_soon_threadsafe(answer, self._answer(question, self.node.view))
-            if work is None and self._stopping and self._to_apply.empty():      # only then: a wake-up for each wake-up would never come to an end
-                if not self._threads[0].is_alive():
-                    return
-                self._wake_later()
-
-    def _applied(self, entry: Entry, sealed: int, durable: int) -> tuple[Told, int, int, int]:
-        events = self.node.run(entry)
-        applied = self.monotonic()
-        told = self.node.keep(entry, events)
-        if len(self._stamps) >= STAMPS_TOGETHER:
-            self._write_times()
-        return told, sealed, durable, applied
-
-    def _write_times(self) -> None:
-        rows = [self._stamps.popleft() for _ in range(len(self._stamps))]        # the loop goes on adding
-        if self.times is not None:
-            self.times.append(rows)
-
-    def _wake_later(self) -> None:
-        time.sleep(0.001)
-        with contextlib.suppress(queue.Full):
-            self._to_apply.put_nowait(None)
+    def _write_on(self) -> None:
+        """Batches one after the other; while one is on its way no other is sealed."""
+        while not self.failure and (work := self._to_write.get()) is not None:
+            entries, sealed = work
+            self.node.commit(entries)
+            self._loop.call_soon_threadsafe(self._guarded, self._written, entries, sealed, self.monotonic())
 
     def _recall_on(self) -> None:
         """Questions about the log, one after the other, while entries go on being applied."""

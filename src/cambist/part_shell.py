@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 STOP_SECONDS = 5.0                              # how long a part may take to end; then it is killed
-ADDRESSES = ("rest", "websocket", "portal", "console", "venues")        # the keys of [listen], in the order --base-port counts them
+ADDRESSES = ("rest", "websocket", "portal", "console", "venues", "native")        # the keys of [listen], in the order --base-port counts them
 
 
 class DesignChanged(Exception):

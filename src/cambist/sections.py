@@ -51,6 +51,8 @@ class Capacity(Section, kw_only=True):
     held: Count = 1024
     answers: Count = 1 << 17
     facts: Count = 1 << 14
+    protections: Count = 256
+    restrictions: Count = 256
     events: Count = 1 << 14
 
 
@@ -309,6 +311,7 @@ class Listen(Section, kw_only=True):
     portal: str = "127.0.0.1:8602"
     console: str = "127.0.0.1:8603"
     venues: str = "127.0.0.1:8604"              # the simulated venues' own API
+    native: str = "127.0.0.1:8605"              # the native record protocol over TCP
     certificate: Reference | None = None
     private_key: Reference | None = None
 

@@ -33,6 +33,7 @@ class PartRow(NamedTuple):
 PARTS = (
     PartRow("node", "cambist.run", "serve_node"),
     PartRow("gateway", "cambist.gateways.gateway_shell", "serve", ("rest", "websocket")),
+    PartRow("native", "cambist.native.native_shell", "serve", ("native",)),
     PartRow("portal", "cambist.ops.portal.portal_shell", "serve", ("portal",)),
     PartRow("console", "cambist.ops.console.console_shell", "serve", ("console",)),
     PartRow("desk", "cambist.desk_part_shell", "serve"),

@@ -11,7 +11,11 @@ from numba import config
 
 from cambist.core import kernel, rebuild
 from cambist.core.memory import COMPILED
+from cambist.door import checking
+from cambist.feeds import sorting
+from cambist.loops import warm_loops
 
+LOOPS_OF = (checking, sorting)                          # imported so that their loops are declared
 PARTS = (("the kernel", kernel.apply, kernel.SIGNATURE), ("its restart", rebuild.relink, rebuild.SIGNATURE))
 
 
@@ -39,7 +43,13 @@ def warm(say: Callable[[str], None] | None = None) -> bool:
             function.compile(signature)
             function.disable_compile()
             found = found and bool(sum(function.stats.cache_hits.values()))
+        found = warm_loops(str(cache_folder())) and found
     finally:
         if collecting:
             gc.enable()
     return found
+
+
+def warm_batches() -> bool:
+    """The loops over batches alone, for a process that has no kernel at work."""
+    return warm_loops(str(cache_folder()))

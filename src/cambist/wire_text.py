@@ -90,7 +90,8 @@ A reader takes an entry only if its own hash, its sequence and its previous hash
 """
 
 FRAMES = """## The door
-The native record protocol (`src/cambist/door/protocol.py`), version 2, over the node's Unix socket. A frame: length `<u4` (all of it, head included),
+The native record protocol (`src/cambist/door/protocol.py`), version 2, over the node's Unix socket, and from outside over TCP.
+A frame: length `<u4` (all of it, head included),
 verb `u1`, flags `u1` (zero), reserved `<u2` (zero), request `<u4`, body; at most 1,048,576 bytes. Answers echo `request`; for a subscription it is its name.
 
 | verb | number | from | body |
@@ -109,19 +110,33 @@ verb `u1`, flags `u1` (zero), reserved `<u2` (zero), request `<u4`, body; at mos
 | PING | 12 | either | token `<i8` |
 | PONG | 13 | either | token `<i8` |
 | BYE | 14 | either | code `<u2`, reserved `<u2`, words |
+| CHALLENGE | 15 | server, outside | 32 bytes |
+| LOGON | 16 | client, outside | signature 64, name of the key (at most 64 bytes) |
+| ADMITTED | 17 | server, outside | account `<u4`, actor `<u4`, highest `<i8`, events `<i8`, time `<i8`, limits 6 x `<u4` |
 
 The limits of a WELCOME, in order: frame, records of a SUBMIT, attachments, events of an EVENTS, credit, subscriptions. Roles: GATEWAY 1, SERVICE 2,
-OPERATOR 3, OBSERVER 4 (may not submit). Streams: ALL 1 (with log sequences, for the house), ACCOUNT 2, PUBLIC 3; each is numbered from 1. A cursor is the
+OPERATOR 3, OBSERVER 4 (may not submit), CLIENT 5 (outside).
+Streams: ALL 1 (with log sequences, for the house), ACCOUNT 2, PUBLIC 3; each is numbered from 1. A cursor is the
 first number wanted, 0 only what comes from now on. EVENTS never exceed the credit that was given;
 after the events stands the log time of each. `more` is 1 where a batch ends within an entry, so that the answer to its last command may go on in the next.
 
 | codes of a refused request | codes that end a connection |
 |---|---|
-| OVERLOAD 1, DISK_FULL 2, TOO_LARGE 3, MALFORMED 4, CLOSING 5, STOPPED 6, NOT_ALLOWED 7 | BAD_LENGTH 30, UNKNOWN_VERB 31, UNDEFINED_BITS 32 |
-| UNKNOWN_VIEW 10, BAD_ARGUMENT 11, NOT_YET 12 | UNEXPECTED 33, BAD_VERSION 34, BAD_ROLE 35 |
+| OVERLOAD 1, DISK_FULL 2, TOO_LARGE 3, MALFORMED 4, CLOSING 5, STOPPED 6, NOT_ALLOWED 7, FOREIGN 8 | BAD_LENGTH 30, UNKNOWN_VERB 31, UNDEFINED_BITS 32 |
+| UNKNOWN_VIEW 10, BAD_ARGUMENT 11, NOT_YET 12 | UNEXPECTED 33, BAD_VERSION 34, BAD_ROLE 35, BAD_LOGON 36 |
 | UNKNOWN_STREAM 20, BAD_CURSOR 21, TOO_MANY 22, BAD_CREDIT 23, UNKNOWN_SUBSCRIPTION 24 | SLOW 40, SILENT 41 |
 
 NONE 0 is the code of a BYE without a fault; TOO_LARGE and MALFORMED end a connection too when a frame itself is so.
+
+### From outside, over TCP
+The address is `native` under `[listen]`; TLS 1.3 beyond loopback. The client says HELLO with role CLIENT and hears a CHALLENGE of this connection alone. Its
+LOGON carries an Ed25519 signature by its key over the text `cambist-native-1`, the challenge in 64 lower hex digits, and the key's name, each followed by a
+line feed. ADMITTED names the account and the actor that every record of the session must name; `highest` is the highest number of this key's numbered requests
+that was applied, so the next one is one more; `events` the number of the account's newest event. Until then no frame may have more than 1,024 bytes, and five
+seconds are given. What follows is as above, but for this: streams are ACCOUNT (account 0 or its own) and PUBLIC, the position in EVENTS and VIEW is 0, there
+are no attachments, and views are `account`, `numbers`, `instruments` without an argument, `book` by `instrument`,
+`answer` by `number` or by `id_hi` and `id_lo`.
+A session whose answers may be lost is ended; it logs on again and goes on behind `highest`. [native.md](native.md) has an example.
 """
 
 

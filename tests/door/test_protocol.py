@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from cambist.door.protocol import (
-    HEAD, MAX_ARGUMENT, MAX_ATTACHED_RECORDS, MAX_ATTACHMENTS, MAX_EVENTS, MAX_FRAME, MAX_NAME, MAX_RECORDS, MAX_TEXT, MOVES, Bye, Code, End, Events,
-    Hello, Ping, Pong, ProtocolFault, Pull, Read, Received, Refused, Role, Session, State, StreamKind, Submit, Subscribe, Unsubscribe, Verb, View, Welcome,
-    attach, encode, fit_to_seal,
+    HEAD, MAX_ARGUMENT, MAX_ATTACHED_RECORDS, MAX_ATTACHMENTS, MAX_EVENTS, MAX_FRAME, MAX_NAME, MAX_RECORDS, MAX_STRANGER, MAX_TEXT, MOVES, Admitted, Bye,
+    Challenge, Code, End, Events, Hello, Logon, Ping, Pong, ProtocolFault, Pull, Read, Received, Refused, Role, Session, State, StreamKind, Submit, Subscribe,
+    Unsubscribe, Verb, View, Welcome, attach, encode, fit_to_seal,
 )
 from cambist.messages import COMMAND, EVENT, GROUP_MORE, MAX_GROUP, Kind, command
 
@@ -24,6 +24,10 @@ GOLDEN = {
     "ping": (Ping(1), "140000000c000000000000000100000000000000"),
     "pong": (Pong(-1), "140000000d00000000000000ffffffffffffffff"),
     "bye": (Bye(Code.SLOW, "no"), "120000000e0000000000000028000000" + "6e6f"),
+    "challenge": (Challenge(bytes(range(32))), "2c0000000f00000000000000" + bytes(range(32)).hex()),
+    "logon": (Logon("acme", bytes(range(64))), "500000001000000000000000" + bytes(range(64)).hex() + b"acme".hex()),
+    "admitted": (Admitted(6, 14, 7, 9, 1 << 40), "440000001100000000000000060000000e00000007000000000000000900000000000000" + "0000000000010000"
+                 + "00001000ff1f000000000100622700000000010000100000"),
 }
 
 
@@ -33,7 +37,13 @@ def cancel(**fields):
 
 def opened(end=End.SERVER):
     session = Session(end)
-    list(session.feed(encode(Hello(Role.GATEWAY) if end is End.SERVER else Welcome(1, 1, 0, bytes(32)))))
+    first = {End.SERVER: (Hello(Role.GATEWAY),), End.CLIENT: (Welcome(1, 1, 0, bytes(32)),), End.GUARD: (Hello(Role.CLIENT), Logon("key", bytes(64))),
+             End.STRANGER: (Challenge(bytes(32)), Admitted(1, 2, 3, 4, 5))}[end]
+    for message in first:
+        list(session.feed(encode(message)))
+    if end is End.GUARD:
+        session.admit()
+    assert session.state is State.OPEN
     return session
 
 
@@ -51,6 +61,10 @@ def test_golden_bytes_and_back(name):
     assert encode(message).hex() == golden
     end = comes_to(message)
     session = Session(end) if isinstance(message, Hello | Welcome) else opened(end)
+    if isinstance(message, Challenge | Logon | Admitted):
+        session = Session(End.GUARD if isinstance(message, Logon) else End.STRANGER)
+        for before in {Challenge: (), Logon: (Hello(Role.CLIENT),), Admitted: (Challenge(bytes(32)),)}[type(message)]:
+            list(session.feed(encode(before)))
     assert list(session.feed(bytes.fromhex(golden))) == [message]
 
 
@@ -133,7 +147,8 @@ def head(size, verb, flags=0, reserved=0, request=0):
     (head(MAX_FRAME + 1, Verb.SUBMIT), Code.TOO_LARGE),
     (head(0xFFFFFFFF, Verb.SUBMIT), Code.TOO_LARGE),
     (head(12, 0), Code.UNKNOWN_VERB),
-    (head(12, 15), Code.UNKNOWN_VERB),
+    (head(12, 18), Code.UNKNOWN_VERB),
+    (head(12, Verb.LOGON), Code.UNEXPECTED),
     (head(12, Verb.UNSUBSCRIBE, flags=1), Code.UNDEFINED_BITS),
     (head(12, Verb.UNSUBSCRIBE, reserved=1), Code.UNDEFINED_BITS),
     (head(13, Verb.UNSUBSCRIBE) + b"x", Code.BAD_LENGTH),
@@ -181,8 +196,11 @@ def test_what_follows_a_bye_is_not_read():
 def test_each_verb_comes_to_one_end_only_but_those_of_both():
     both = {Verb.PING, Verb.PONG, Verb.BYE}
     for verb in Verb:
-        ends = {end for end, _, v in MOVES if v is verb}
-        assert len(ends) == (2 if verb in both else 1), verb
+        for inner, outer in ((End.SERVER, End.CLIENT), (End.GUARD, End.STRANGER)):
+            ends = {end for end, _, v in MOVES if v is verb and end in (inner, outer)}
+            only_inside, only_outside = verb is Verb.WELCOME, verb in (Verb.CHALLENGE, Verb.LOGON, Verb.ADMITTED)
+            absent = only_outside if inner is End.SERVER else only_inside
+            assert len(ends) == (0 if absent else 2 if verb in both else 1), verb
 
 
 @settings(max_examples=300)
@@ -205,6 +223,31 @@ def test_arbitrary_bodies_under_a_right_head_raise_nothing_but_a_fault(end, fram
             list(session.feed(head(12 + len(body), verb, request=request) + body))
     except ProtocolFault as fault:
         assert fault.code in Code and fault.text
+
+
+@pytest.mark.parametrize("end", [End.GUARD, End.STRANGER])
+def test_nothing_but_the_next_frame_of_a_logon_may_come_before_it(end):
+    order = {End.GUARD: [Hello(Role.CLIENT), Logon("k", bytes(64))], End.STRANGER: [Challenge(bytes(32)), Admitted(1, 2, 3, 4, 5)]}[end]
+    for done in range(2):
+        for name, (message, golden) in GOLDEN.items():
+            if name == "bye" or (type(message) is type(order[done])):
+                continue
+            session = Session(end)
+            for before in order[:done]:
+                list(session.feed(encode(before)))
+            with pytest.raises(ProtocolFault, match="UNEXPECTED"):
+                list(session.feed(bytes.fromhex(golden)))
+
+
+def test_before_a_session_is_open_no_large_frame_is_waited_for():
+    for end in End:
+        with pytest.raises(ProtocolFault, match="TOO_LARGE"):
+            list(Session(end).feed(head(MAX_STRANGER + 1, Verb.SUBMIT)))
+
+
+def test_nobody_is_admitted_who_was_not_asked():
+    with pytest.raises(ProtocolFault, match="UNEXPECTED"):
+        Session(End.GUARD).admit()
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------ maxima

@@ -15,6 +15,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cambist.configure import numbered
+from cambist.core.cell import Cell
 from cambist.design import read_design
 from cambist.dictionary import Dictionary
 from cambist.door.link_shell import Link
@@ -34,7 +35,6 @@ from cambist.opaque import Opaque
 from cambist.part_shell import Part
 from cambist.run import genesis, sizes
 
-from tests.core.whole_cell import Cell, complete_cell
 
 ROOT = Path(__file__).resolve().parents[2]
 SECOND = 1_000_000_000
@@ -96,7 +96,7 @@ def design_text():
     """The demo desk with small tables, more keys, every scope for the bots, and no limit on how often they send."""
     text = (ROOT / "desks" / "demo.toml").read_text()
     head, _, _ = text.partition("[capacity]")
-    head = head.replace("[dealers.b2]\n", "[dealers.b2]\nprotection = { \"BTC/USD\" = { quantity = \"5\", window = \"4s\" } }\n")
+    head = head.replace('quantity = "25", delta = "15", window = "5s"', 'quantity = "5", window = "4s"')      # little enough to be met
     head = head.replace('max_age = "5s"', 'max_age = "1h"').replace("rate_limit = 500", "rate_limit = 0").replace("rate_limit = 2000", "rate_limit = 0")
     return f"{head}\n{MORE_KEYS}\n[capacity]\n" + "".join(f"{name} = {rows}\n" for name, rows in SMALL.items())
 
@@ -123,6 +123,9 @@ class InLoop:
         self.due = False
         self.node.step(time.time_ns())
         self.door.told(list(self.door.listeners))
+
+    def turns_at_once(self):
+        return False
 
     def last_number(self, stream, account):
         return self.node.streams.last_number(row_of(stream, account))
@@ -232,7 +235,7 @@ async def a_world(folder, limits=None, rest=False):
     design = read_design(text, "demo")
     names = numbered(design)
     commands, side = genesis(design, text)
-    node = open_node(RealDisk(), str(folder / "house"), number=design.cell.number, epoch=1, segment_bytes=8 << 20, fresh=lambda: complete_cell(sizes(design)),
+    node = open_node(RealDisk(), str(folder / "house"), number=design.cell.number, epoch=1, segment_bytes=8 << 20, fresh=lambda: Cell(sizes(design)),
                      load=lambda tables: Cell.load(tables, sizes(design)))
     behind = InLoop(node)
     inside = Inside(behind, design, names)

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from cambist.configure import configure
+from cambist.core.cell import Cell
 from cambist.design import read_design
 from cambist.feeds.streams import ALL, account_row
 from cambist.messages import EVENT, Event, Kind, command
 from cambist.node import Node, open_node
 from cambist.run import genesis, sizes, ticker
 
-from tests.core.whole_cell import Cell, complete_cell
 from tests.log.crash_disk import CrashDisk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ SEGMENT_BYTES = 1 << 16
 
 
 def fresh_cell() -> Cell:
-    return complete_cell(SIZES)
+    return Cell(SIZES)
 
 
 def opened(disk: CrashDisk, cell: Callable[[], Cell] = fresh_cell) -> Node:

@@ -17,7 +17,7 @@ from cambist.part_shell import ADDRESSES
 from tests.process.node_process import ACCOUNT, DEMO, INSTRUMENT, KEY, OPEN_SECONDS, NodeProcess, Started, cambist
 
 pytestmark = pytest.mark.process
-PARTS = ("node", "gateway", "portal", "console", "desk", "world")
+PARTS = ("node", "gateway", "native", "portal", "console", "desk", "world")
 END_SECONDS = 10.0                                      # for all of them to end when they are asked to
 ORPHAN_SECONDS = 15.0                                   # for all of them to end when nobody is left to ask
 

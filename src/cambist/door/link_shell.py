@@ -91,7 +91,7 @@ class Link:
         if not await self._ready(self.patience):
             raise DoorClosed(f"nothing was sent: {self.why}")
         turn = _turn()
-        self._send_submit(records, attachments, lambda answer: _end(turn, answer))
+        self.post(records, attachments, lambda answer: _end(turn, answer))
         answer = await _within(turn, self.patience)
         if answer is None:
             raise DoorClosed("the door did not answer; whether the records are queued is unknown")
@@ -144,7 +144,7 @@ class Link:
     async def _asking(self, ask: "_Ask", private: "_Private", attachments: bytes, deadline: float) -> Outcome:
         sent, unknown, pause, refused_pause = 0, False, AGAIN_SECONDS, REFUSED_SECONDS
         while (left := deadline - _time()) > 0 and await self._ready(left):
-            self._send_submit(ask.record, attachments, ask.submitted)
+            self.post(ask.record, attachments, ask.submitted)
             sent += 1
             events = await self._answered(ask, min(pause, deadline - _time()))
             if events is None and (refused := ask.refused) is not None:
@@ -186,7 +186,8 @@ class Link:
             return None
         return ask.found(told)
 
-    def _send_submit(self, records: np.ndarray, attachments: bytes, answered: Callable[[Answer], None]) -> None:
+    def post(self, records: np.ndarray, attachments: bytes, answered: Callable[[Answer], None]) -> None:
+        """Sends them now, while connected; `answered` hears RECEIVED or REFUSED, or None when the connection was lost before."""
         self._waiting[self._session.submit(records, attachments)] = answered
         self.send(records.nbytes + len(attachments))
 

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from cambist.door.checking import looked_at
 from cambist.log.entry import SideSection
-from cambist.messages import COMMAND, EVENT, EVENT_BYTES, GROUP_MORE, MAX_GROUP, RECORD_BYTES
+from cambist.messages import COMMAND, EVENT, EVENT_BYTES, MAX_GROUP, RECORD_BYTES
+from cambist.rows import copied, raw
 
 VERSION = 2                                             # 2: EVENTS carry the log time of each event, and whether an entry goes on
 HEAD = struct.Struct("<IBBHI")
@@ -26,6 +28,8 @@ MAX_ATTACHMENTS = 1 << 16                               # bytes of attachments i
 MAX_ATTACHED_RECORDS = 1024                             # a SUBMIT with attachments goes whole into one entry, so it must fit one
 MAX_CREDIT = 1 << 16                                    # events asked for and not yet sent, of one subscription
 MAX_SUBSCRIPTIONS = 4096                                # of one connection
+MAX_STRANGER = 1 << 10                                  # bytes of a frame before a session is open
+MAX_KEY = 64                                            # bytes of the name of a key
 MAX_NAME, MAX_ARGUMENT, MAX_TEXT = 32, 1 << 12, 512     # bytes: a view's name, its argument, the words of a refusal or a BYE
 BUFFER_START = 1 << 16                                  # what a quiet connection costs
 
@@ -45,6 +49,9 @@ class Verb(IntEnum):
     PING = 12                                           # either: answered by a PONG of the same token
     PONG = 13
     BYE = 14                                            # either: the last frame of a side, with a code and words
+    CHALLENGE = 15                                      # server, outside: 32 bytes to be signed
+    LOGON = 16                                          # client, outside: its key's name, and the signature
+    ADMITTED = 17                                       # server, outside: whom this connection speaks for, and where its numbers stand
 
 
 class Code(IntEnum):
@@ -56,7 +63,8 @@ class Code(IntEnum):
     MALFORMED = 4
     CLOSING = 5                                         # the node is going down
     STOPPED = 6                                         # the node seals nothing until a person looks: its clock stepped or an invariant broke
-    NOT_ALLOWED = 7                                     # this role of connection may not
+    NOT_ALLOWED = 7                                     # this role of connection, or this key, may not
+    FOREIGN = 8                                         # a record names another account or key than the one that logged on
     UNKNOWN_VIEW = 10
     BAD_ARGUMENT = 11
     NOT_YET = 12                                        # the position asked for was not reached in time
@@ -71,6 +79,7 @@ class Code(IntEnum):
     UNEXPECTED = 33                                     # this frame may not come now
     BAD_VERSION = 34
     BAD_ROLE = 35
+    BAD_LOGON = 36                                      # no such key, or its signature does not fit
     SLOW = 40                                           # did not read what it asked for
     SILENT = 41                                         # half open: answered no PING
 
@@ -81,6 +90,7 @@ class Role(IntEnum):
     SERVICE = 2                                         # desk, venues, chain
     OPERATOR = 3
     OBSERVER = 4                                        # reads and subscribes; may not submit
+    CLIENT = 5                                          # from outside: must log on
 
 
 class StreamKind(IntEnum):
@@ -92,12 +102,16 @@ class StreamKind(IntEnum):
 class End(IntEnum):
     SERVER = 1
     CLIENT = 2
+    GUARD = 3                                           # a server to whom strangers speak
+    STRANGER = 4                                        # a client who must log on
 
 
 class State(IntEnum):
     FRESH = 1                                           # nothing said yet
     OPEN = 2
     ENDED = 3                                           # a BYE was received: what follows it is not read
+    ASKED = 4                                           # outside: who it is was asked, and not yet answered
+    ANSWERED = 5                                        # outside: a LOGON was sent or is being looked at
 
 
 class ProtocolFault(Exception):
@@ -129,6 +143,19 @@ MOVES: dict[tuple[End, State, Verb], State] = {
     (_C, State.OPEN, _V.PONG): State.OPEN,
     (_C, State.FRESH, _V.BYE): State.ENDED,             # refused before a WELCOME: too many connections, another version
     (_C, State.OPEN, _V.BYE): State.ENDED,
+}
+# Outside, four frames come first; what a session may say after them is the same.
+_G, _O = End.GUARD, End.STRANGER
+MOVES |= {(_G, state, verb): after for (end, state, verb), after in MOVES.items() if end is _S and verb is not _V.HELLO}
+MOVES |= {(_O, state, verb): after for (end, state, verb), after in MOVES.items() if end is _C and verb is not _V.WELCOME}
+MOVES |= {
+    (_G, State.FRESH, _V.HELLO): State.ASKED,
+    (_G, State.ASKED, _V.LOGON): State.ANSWERED,        # OPEN when it was admitted: Session.admit
+    (_G, State.ASKED, _V.BYE): State.ENDED,
+    (_G, State.ANSWERED, _V.BYE): State.ENDED,
+    (_O, State.FRESH, _V.CHALLENGE): State.ASKED,
+    (_O, State.ASKED, _V.ADMITTED): State.OPEN,
+    (_O, State.ASKED, _V.BYE): State.ENDED,
 }
 
 
@@ -203,7 +230,7 @@ class Events(NamedTuple):
 
     def kept(self) -> "Events":
         """The same with arrays of its own, which outlive the receive buffer."""
-        return self._replace(events=self.events.copy(), times=self.times.copy())
+        return self._replace(events=copied(self.events), times=self.times.copy())
 
 
 class Read(NamedTuple):
@@ -232,7 +259,26 @@ class Bye(NamedTuple):
     text: str = ""
 
 
-Message = Hello | Welcome | Submit | Received | Refused | Subscribe | Pull | Unsubscribe | Events | Read | View | Ping | Pong | Bye
+class Challenge(NamedTuple):
+    challenge: bytes                                    # 32 bytes, of this connection alone
+
+
+class Logon(NamedTuple):
+    key: str
+    signature: bytes                                    # Ed25519, 64 bytes, over `logon_text`
+
+
+class Admitted(NamedTuple):
+    account: int                                        # that every record names, or 0
+    actor: int                                          # the number of the key, that every record names
+    highest: int                                        # of this key's numbered requests that were applied: the next one is one more
+    events: int                                         # number of the account's last event
+    time: int                                           # of the house, ns since 1970
+    limits: Limits = Limits()
+
+
+Outside = Challenge | Logon | Admitted
+Message = Outside | Hello | Welcome | Submit | Received | Refused | Subscribe | Pull | Unsubscribe | Events | Read | View | Ping | Pong | Bye
 
 _HELLO = struct.Struct("<HHI")
 _WELCOME = struct.Struct("<HHIqq32s6I")
@@ -243,6 +289,9 @@ _EVENTS = struct.Struct("<BBHIqqI")                     # 28 bytes, so that even
 _READ = struct.Struct("<qHH")
 _POSITION = struct.Struct("<q")
 _BYE = struct.Struct("<HH")
+_CHALLENGE = struct.Struct("<32s")
+_LOGON = struct.Struct("<64s")
+_ADMITTED = struct.Struct("<IIqqq6I")
 _LENGTH = struct.Struct("<I")
 
 
@@ -257,7 +306,7 @@ def encode(message: Message) -> bytes:
 
 
 def _raw(rows: np.ndarray) -> memoryview:
-    return memoryview(np.ascontiguousarray(rows)).cast("B") if len(rows) else memoryview(b"")
+    return raw(np.ascontiguousarray(rows))
 
 
 def _words(text: str) -> bytes:
@@ -279,7 +328,15 @@ _WRITE = {
     Ping: lambda m: (Verb.PING, 0, _POSITION.pack(m.token)),
     Pong: lambda m: (Verb.PONG, 0, _POSITION.pack(m.token)),
     Bye: lambda m: (Verb.BYE, 0, _BYE.pack(m.code, 0), _words(m.text)),
+    Challenge: lambda m: (Verb.CHALLENGE, 0, _CHALLENGE.pack(m.challenge)),
+    Logon: lambda m: (Verb.LOGON, 0, _LOGON.pack(m.signature), m.key.encode()),
+    Admitted: lambda m: (Verb.ADMITTED, 0, _ADMITTED.pack(m.account, m.actor, m.highest, m.events, m.time, *m.limits)),
 }
+
+
+def logon_text(challenge: bytes, key: str) -> bytes:
+    """What a LOGON's signature is over: the challenge of this one connection, so that it opens no other."""
+    return f"cambist-native-1\n{challenge.hex()}\n{key}\n".encode()
 
 
 # ---------------------------------------------------------------------------------------------------------------------------------- reading
@@ -381,6 +438,18 @@ def _read_unsubscribe(request: int, body: memoryview) -> Unsubscribe:
     return Unsubscribe(request)
 
 
+def _read_logon(request: int, body: memoryview) -> Logon:
+    signature, = _opening(_LOGON, body)
+    _zero(request)
+    return Logon(_text(body[_LOGON.size:], MAX_KEY), signature)
+
+
+def _read_admitted(request: int, body: memoryview) -> Admitted:
+    account, actor, highest, events, time, *limits = _exactly(_ADMITTED, body)
+    _zero(request)
+    return Admitted(account, actor, highest, events, time, Limits(*limits))
+
+
 def _read_token(kind: Any, request: int, body: memoryview) -> Message:
     _zero(request)
     return kind(*_exactly(_POSITION, body))
@@ -401,6 +470,9 @@ _READERS: dict[Verb, Any] = {
     Verb.PING: lambda request, body: _read_token(Ping, request, body),
     Verb.PONG: lambda request, body: _read_token(Pong, request, body),
     Verb.BYE: _read_bye,
+    Verb.CHALLENGE: lambda request, body: Challenge(*_exactly(_CHALLENGE, body)),
+    Verb.LOGON: _read_logon,
+    Verb.ADMITTED: _read_admitted,
 }
 
 
@@ -463,8 +535,14 @@ class Session:
             return 0
         size = int.from_bytes(self._buffer[self._start:self._start + 4], "little")
         _need(size >= HEAD.size, Code.BAD_LENGTH, f"a frame of {size} bytes; the head alone has {HEAD.size}")
-        _need(size <= MAX_FRAME, Code.TOO_LARGE, f"a frame of {size} bytes; {MAX_FRAME} fit")
+        most = MAX_FRAME if self.state is State.OPEN else MAX_STRANGER
+        _need(size <= most, Code.TOO_LARGE, f"a frame of {size} bytes; {most} fit")
         return size
+
+    def admit(self) -> None:
+        """Who was asked has proven who it is."""
+        _need(self.state is State.ANSWERED, Code.UNEXPECTED, "nobody has logged on")
+        self.state = State.OPEN
 
     def _take(self, size: int) -> Message:
         _, verb, flags, reserved, request = HEAD.unpack_from(self._buffer, self._start)
@@ -483,14 +561,11 @@ def fit_to_seal(records: np.ndarray, attachments: bytes = b"") -> Code:
     """NONE, or why a SUBMIT is refused before anything of it is queued. Looks at nothing but what could harm its neighbours in an entry."""
     if attachments and (len(attachments) > MAX_ATTACHMENTS or len(records) > MAX_ATTACHED_RECORDS):
         return Code.TOO_LARGE
-    more = (records["flags"] & GROUP_MORE) != 0
-    if more[-1]:                                        # its group would swallow the next connection's command
+    longest, attached = looked_at(records)
+    if not 0 < longest <= MAX_GROUP:                    # one left open would swallow the next connection's command
         return Code.MALFORMED
-    if more.any() and np.diff(np.flatnonzero(~more), prepend=-1).max() > MAX_GROUP:
-        return Code.MALFORMED
-    named = records["attachment"]
-    if attachments or named.any():
-        return _attached(named, attachments)
+    if attachments or attached:
+        return _attached(records["attachment"], attachments)
     return Code.NONE
 
 

@@ -10,7 +10,7 @@ import asyncio
 import os
 import stat
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -39,6 +39,9 @@ class House(Protocol):
     def ask(self, question: Read, answer: Callable[[View | Refused], None]) -> None:
         """Calls `answer` once, in this loop: with the view, or why there is none."""
         ...
+    def turns_at_once(self) -> bool:
+        """Whether what was submitted is decided in the next turn of this loop, and `Door.flush` called after it: RECEIVED may wait and go with the events."""
+        ...
 
 
 class Listener:
@@ -59,6 +62,7 @@ class Door:
         self.connections: set[Connection] = set()
         self.listeners: dict[tuple[StreamKind, int], set[Listener]] = {}
         self.questions = 0
+        self.held: set[Connection] = set()              # whose answers wait for the end of the turn
         self._server: asyncio.Server | None = None
         self._watch: asyncio.TimerHandle | None = None
 
@@ -81,6 +85,14 @@ class Door:
             self._watch.cancel()
         if self._server:
             self._server.close()
+        await self.leave(code, text)
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+    async def leave(self, code: Code = Code.CLOSING, text: str = "the house is going down") -> None:
+        """Ends every connection, each with a moment to read why."""
+        if self._watch:
+            self._watch.cancel()
         for connection in list(self.connections):
             connection.end(code, text)
         for _ in range(int(BYE_SECONDS * 100)):
@@ -89,14 +101,17 @@ class Door:
             await asyncio.sleep(0.01)
         for connection in list(self.connections):
             connection.transport.abort()
-        if os.path.exists(self.path):
-            os.unlink(self.path)
 
     def told(self, grown: Iterable[tuple[StreamKind, int]]) -> None:
         """These streams have grown: whoever listens and has credit is told in this turn."""
         for key in grown:
             for listener in tuple(self.listeners.get(key, ())):
                 listener.connection.tell(listener)
+
+    def flush(self) -> None:
+        """Sends the answers that were held back for the turn that is now over."""
+        while self.held:
+            self.held.pop().flush()
 
     def _look_around(self) -> None:
         loop = asyncio.get_running_loop()
@@ -107,8 +122,10 @@ class Door:
 
 class Connection(asyncio.BufferedProtocol):
     """One connection: bytes into the session, messages to the house, answers out."""
+    END = End.SERVER
+
     def __init__(self, door: Door):
-        self.door, self.session = door, Session(End.SERVER)
+        self.door, self.session = door, Session(self.END)
         self.transport: asyncio.Transport
         self.role: Role | None = None
         self.listeners: dict[int, Listener] = {}
@@ -116,6 +133,8 @@ class Connection(asyncio.BufferedProtocol):
         self.full_since = 0.0                           # since when it does not read; 0 while it does
         self.ended = False
         self._answers: list[bytes] = []
+
+    HANDLERS: ClassVar[dict[type, Callable[[Any, Any], None]]]
 
     # -------------------------------------------------------------------------------------------------------------- called by the transport
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -136,12 +155,14 @@ class Connection(asyncio.BufferedProtocol):
         self.heard, self.pinged = asyncio.get_running_loop().time(), 0.0
         try:
             for message in self.session.messages():
-                _HANDLERS[type(message)](self, message)
+                self.HANDLERS[type(message)](self, message)
         except ProtocolFault as fault:
-            self._flush()
             self.end(fault.code, fault.text)
             return
-        self._flush()
+        if self._answers and self.door.house.turns_at_once():
+            self.door.held.add(self)                    # one write, and the reader is woken once
+        else:
+            self.flush()
 
     def eof_received(self) -> bool:
         return False                                    # half a connection is none
@@ -160,6 +181,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = True
         self.door.connections.discard(self)
+        self.door.held.discard(self)
         for listener in list(self.listeners.values()):
             self._forget(listener)
 
@@ -170,19 +192,20 @@ class Connection(asyncio.BufferedProtocol):
 
     def send(self, message: Message) -> None:
         self.answer(message)
-        self._flush()
+        self.flush()
 
-    def _flush(self) -> None:
-        if self._answers and not self.transport.is_closing():
-            self.transport.write(b"".join(self._answers))
+    def flush(self) -> None:
+        answers, self._answers = self._answers, []
+        if answers and not self.transport.is_closing():
+            self.transport.write(b"".join(answers))
             if self.transport.get_write_buffer_size() > OUTGOING_MOST:
                 self.end(Code.SLOW, "it does not read")
-        self._answers = []
 
     def end(self, code: Code, text: str) -> None:
         """The last word, and a moment to read it."""
         if self.ended:
             return
+        self.flush()
         self.ended = True
         self.transport.pause_reading()
         for listener in list(self.listeners.values()):
@@ -294,5 +317,7 @@ class Connection(asyncio.BufferedProtocol):
         self.transport.close()
 
 
-_HANDLERS = {Hello: Connection.on_hello, Submit: Connection.on_submit, Subscribe: Connection.on_subscribe, Pull: Connection.on_pull, Read: Connection.on_read,
-             Unsubscribe: Connection.on_unsubscribe, Ping: Connection.on_ping, Pong: Connection.on_pong, Bye: Connection.on_bye}
+Connection.HANDLERS = {
+    Hello: Connection.on_hello, Submit: Connection.on_submit, Subscribe: Connection.on_subscribe, Pull: Connection.on_pull, Read: Connection.on_read,
+    Unsubscribe: Connection.on_unsubscribe, Ping: Connection.on_ping, Pong: Connection.on_pong, Bye: Connection.on_bye,
+}

@@ -20,21 +20,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cambist.messages import EVENT, Event, Liquidity
+from cambist.feeds.sorting import ALL, INDEX, PUBLIC, deal, give, show, survey
+from cambist.messages import EVENT
+from cambist.rows import copied, joined
 
 MARK_EVENTS, MARK_BLOCKS = 1024, 256                    # a stream gets a mark at least this often, wherever it has events
 RING_EVENTS, RING_BLOCKS = 1 << 17, 4096                # recent results kept in memory: 12 MiB and their index
 MAX_BATCH = 1 << 13                                     # events in one read
-ALL, PUBLIC = 0, 1                                      # rows of the index; account n is row n + 1, so account 0 has no stream of its own
 NOTHING = np.empty(0, EVENT)
 NO_TIMES = np.empty(0, np.int64)
-# What of each public kind is shown: field by field, so that nothing is public because it was forgotten. A trade's account is taken out, the others have none.
-PUBLIC_KINDS = {
-    Event.REFERENCE: ("other", "price"), Event.LEVEL: ("side", "price", "quantity", "leaves"), Event.FILLED: ("side", "other", "price", "quantity"),
-    Event.SESSION_CHANGED: ("id", "other", "price", "amount", "reason"), Event.INDICATIVE: ("price", "quantity", "amount"),
-    Event.UNCROSSED: ("price", "quantity", "amount"), Event.TERMS_CHANGED: ("id", "price", "quantity", "other"), Event.DIGITS_CHANGED: ("id", "other")}
-OF_NOBODY = np.zeros(1 << 8 * EVENT["kind"].itemsize, bool)     # by kind: public where no account is told
-OF_NOBODY[[kind for kind in PUBLIC_KINDS if kind is not Event.FILLED]] = True
 
 Results = Callable[[int], Iterable[tuple[int, int, int, np.ndarray]]]    # sequence -> (first, last, time, events) of its entry and every later one
 
@@ -55,22 +49,12 @@ class Batch(NamedTuple):
 
 
 class Block:
-    """The events of one entry, and by account where they are."""
-    __slots__ = ("first", "last", "time", "events", "public", "_accounts", "_order", "_starts")
+    """The events of one entry: what is public of them, and by account where they are."""
+    __slots__ = ("first", "last", "time", "events", "public", "rows", "_starts", "_order")
 
-    def __init__(self, first: int, last: int, time: int, events: np.ndarray):
-        self.first, self.last, self.time, self.events = first, last, time, events
-        self.public = to_public(events)
-        self._accounts = None
-
-    def by_account(self) -> tuple[np.ndarray, np.ndarray]:
-        """The accounts it concerns but 0, ascending, and how many events each has."""
-        named = self.events["account"]
-        self._order = np.argsort(named, kind="stable")
-        self._accounts, starts = np.unique(named[self._order], return_index=True)
-        self._starts = np.append(starts, len(named))
-        sizes, real = np.diff(self._starts), self._accounts > 0
-        return self._accounts[real].astype(np.int64), sizes[real]
+    def __init__(self, first: int, last: int, time: int, events: np.ndarray, public: np.ndarray, rows: np.ndarray, starts: np.ndarray, order: np.ndarray):
+        self.first, self.last, self.time, self.events, self.public = first, last, time, events, public
+        self.rows, self._starts, self._order = rows, starts, order
 
     def of(self, row: int) -> np.ndarray:
         """What this block gives to a stream."""
@@ -78,47 +62,65 @@ class Block:
             return self.events
         if row == PUBLIC:
             return self.public
-        if self._accounts is None:
-            return to_account(self.events[self.events["account"] == row - 1])
-        at = int(np.searchsorted(self._accounts, row - 1))
-        if at == len(self._accounts) or self._accounts[at] != row - 1:
+        start, end = self._run(row)
+        if start == end:
             return NOTHING
-        return to_account(self.events[self._order[self._starts[at]:self._starts[at + 1]]])
+        mine = self._order[start:end]
+        told = np.empty(len(mine), EVENT)
+        give(self.events, mine, told)
+        return told
+
+    def count(self, row: int) -> int:
+        """How many events of a stream it has."""
+        if row in (ALL, PUBLIC):
+            return len(self.events) if row == ALL else len(self.public)
+        start, end = self._run(row)
+        return end - start
+
+    def _run(self, row: int) -> tuple[int, int]:
+        """From where to where in the order an account's events are."""
+        at = int(self.rows.searchsorted(row))
+        if at == len(self.rows) or self.rows[at] != row:
+            return 0, 0
+        return int(self._starts[at]), int(self._starts[at + 1])
 
 
-def to_account(mine: np.ndarray) -> np.ndarray:
-    """An own copy of one account's events without the log's sequence, which DUPLICATE carries in `other` too: the view `answer` tells the rest."""
-    mine = mine.copy()
-    mine["sequence"] = 0
-    mine["other"][mine["kind"] == Event.DUPLICATE] = 0
-    return mine
+class Sorter:
+    """Makes blocks, and keeps what is known of every stream. The arrays it works in are its own and grow with the largest entry."""
+    def __init__(self) -> None:
+        self.index = np.zeros(64, INDEX)
+        self._found, self._touched, self._public, self._due = np.zeros(3, np.int64), *(np.zeros(0, np.int64) for _ in range(3))
 
+    def block(self, first: int, last: int, time: int, events: np.ndarray, ordinal: int = 0) -> tuple[Block, np.ndarray]:
+        """The block, and for each of its rows the number at which a mark is due, or 0."""
+        count = len(events)
+        if count + 2 > len(self._touched):
+            self._touched, self._public, self._due = (np.zeros(2 * count + 2, np.int64) for _ in range(3))
+        if not events.flags.writeable or not events.flags.c_contiguous:
+            events = copied(np.ascontiguousarray(events))       # one version of each loop is compiled
+        survey(events, self.index, self._touched, self._public, self._found)
+        touched, shown, beyond = self._found.tolist()
+        if beyond:
+            self._forget(touched)
+            self.grow(beyond)
+            return self.block(first, last, time, events, ordinal)
+        rows = self._touched[:touched].copy()
+        rows.sort()
+        starts, order, public = np.empty(touched + 1, np.int64), np.empty(count, np.int64), NOTHING
+        due = self._due[:touched]
+        deal(events, self.index, rows, starts, order, due, ordinal, MARK_EVENTS, MARK_BLOCKS)
+        if shown:
+            public = np.zeros(shown, EVENT)
+            show(events, self._public[:shown], public)
+        return Block(first, last, time, events, public, rows, starts, order), due
 
-def to_public(events: np.ndarray) -> np.ndarray:
-    """What is of nobody as it is but for the sequence; of every trade the taker's or the asking client's side, without a trace of who it was."""
-    kind = events["kind"]
-    filled = kind == Event.FILLED
-    seen = OF_NOBODY[kind] & (events["account"] == 0)
-    if filled.any():
-        # A quote's trade is told to the client first and to the dealer after, an auction's to the buyer first: the first of each match is told.
-        paired = filled & ((events["liquidity"] == Liquidity.QUOTE) | (events["liquidity"] == Liquidity.AUCTION))
-        again = np.zeros(len(events), bool)
-        again[1:] = paired[1:] & paired[:-1] & (events["other"][1:] == events["other"][:-1])
-        seen |= filled & (events["liquidity"] == Liquidity.TAKER) | paired & ~again
-    if not seen.any():
-        return NOTHING
-    shown = events[seen]
-    told = np.zeros(len(shown), EVENT)
-    for field in ("kind", "instrument"):
-        told[field] = shown[field]
-    for public, fields in PUBLIC_KINDS.items():
-        its = shown["kind"] == public
-        for field in fields:
-            told[field][its] = shown[field][its]
-    of_auction = (shown["kind"] == Event.FILLED) & (shown["liquidity"] == Liquidity.AUCTION)
-    told["liquidity"][of_auction] = Liquidity.AUCTION
-    told["side"][of_auction] = 0
-    return told
+    def grow(self, row: int) -> None:
+        grown = np.zeros(max(2 * len(self.index), row + 1), INDEX)
+        grown[:len(self.index)] = self.index
+        self.index = grown
+
+    def _forget(self, touched: int) -> None:
+        self.index["tally"][self._touched[:touched]] = 0
 
 
 class Streams:
@@ -130,7 +132,7 @@ class Streams:
         self._ring_events = 0
         self._ordinal = 0                               # blocks with events so far; that of the newest
         self._marks: dict[int, tuple[array, array]] = {}    # row -> numbers, sequences
-        self._count, self._mark_number, self._mark_ordinal, self._newest_number, self._newest_ordinal = (np.zeros(64, np.int64) for _ in range(5))
+        self._sorter, self._aside = Sorter(), Sorter()  # of what is added; of what is read back, whose numbers nobody asks for
 
     def add(self, first: int, last: int, time: int, events: np.ndarray) -> np.ndarray:
         """Takes the events of the entry `first`..`last`; returns the rows of the streams that grew."""
@@ -139,16 +141,16 @@ class Streams:
         self.position = last
         if not len(events):
             return np.empty(0, np.int64)
-        block = Block(first, last, time, events)
-        accounts, sizes = block.by_account()
-        head = [ALL, PUBLIC] if len(block.public) else [ALL]
-        rows = np.concatenate((np.array(head, np.int64), accounts + 1))
-        self._number(block, rows, np.concatenate(([len(events), len(block.public)][:len(head)], sizes)))
+        self._ordinal += 1
+        block, due = self._sorter.block(first, last, time, events, self._ordinal)
+        for at in due.nonzero()[0].tolist():
+            self._mark(int(block.rows[at]), int(due[at]), first)
         self._remember(block)
-        return rows
+        return block.rows
 
     def last_number(self, row: int) -> int:
-        return int(self._count[row]) if row < len(self._count) else 0
+        index = self._sorter.index
+        return int(index["count"][row]) if row < len(index) else 0
 
     def read(self, row: int, number: int, limit: int = MAX_BATCH) -> Batch:
         """From `number` on, at most `limit` events; empty at the stream's end. Raises ValueError for a number that is not yet the next."""
@@ -178,23 +180,10 @@ class Streams:
         return _batch(number, complete, parts, stamps, more=False)
 
     # ------------------------------------------------------------------------------------------------------------------------------- inside
-    def _number(self, block: Block, rows: np.ndarray, sizes: np.ndarray) -> None:
-        if rows[-1] >= len(self._count):
-            for name in ("_count", "_mark_number", "_mark_ordinal", "_newest_number", "_newest_ordinal"):
-                old = getattr(self, name)
-                grown = np.zeros(max(2 * len(old), int(rows[-1]) + 1), np.int64)
-                grown[:len(old)] = old
-                setattr(self, name, grown)
-        self._ordinal += 1
-        number = self._count[rows] + 1
-        due = (number == 1) | (number - self._mark_number[rows] >= MARK_EVENTS) | (self._ordinal - self._mark_ordinal[rows] >= MARK_BLOCKS)
-        for row, at in zip(rows[due].tolist(), number[due].tolist(), strict=True):
-            numbers, sequences = self._marks.setdefault(row, (array("q"), array("q")))
-            numbers.append(at)
-            sequences.append(block.first)
-        self._mark_number[rows[due]], self._mark_ordinal[rows[due]] = number[due], self._ordinal
-        self._newest_number[rows], self._newest_ordinal[rows] = number, self._ordinal
-        self._count[rows] += sizes
+    def _mark(self, row: int, number: int, sequence: int) -> None:
+        numbers, sequences = self._marks.setdefault(row, (array("q"), array("q")))
+        numbers.append(number)
+        sequences.append(sequence)
 
     def _remember(self, block: Block) -> None:
         self._ring.append(block)
@@ -207,9 +196,15 @@ class Streams:
 
     def _from(self, row: int, number: int) -> tuple[int, Iterable[Block]]:
         """Blocks from one at or before the one that holds `number`, and the number its first event of this stream has."""
-        newest = len(self._ring) - 1 - (self._ordinal - int(self._newest_ordinal[row]))
-        if number >= self._newest_number[row] and newest >= 0:      # the usual case: a reader that keeps up
-            return int(self._newest_number[row]), self._ring[newest:]
+        known = self._sorter.index[row]
+        at, first = len(self._ring) - 1 - (self._ordinal - int(known["newest_ordinal"])), int(known["newest_number"])
+        for _ in range(min(at, MARK_BLOCKS)):           # the usual case: a reader that keeps up, or nearly
+            if number >= first:
+                break
+            at -= 1
+            first -= self._ring[at].count(row)
+        if number >= first and at >= 0:
+            return first, self._ring[at:]
         numbers, sequences = self._marks[row]
         mark = bisect_right(numbers, number) - 1
         return numbers[mark], self._blocks(sequences[mark])
@@ -222,11 +217,13 @@ class Streams:
         for first, last, time, events in self._results(sequence):
             if first > self.position:                   # already in the journal, not yet told
                 return
+            if first < sequence:                        # whoever hears events alone begins a block behind the last one it heard, within an entry
+                events = events[events["sequence"] >= sequence]
             if len(events):
-                yield Block(first, last, time, events)
+                yield self._aside.block(first, last, time, events)[0]
 
 
 def _batch(number: int, position: int, parts: list[np.ndarray], stamps: list[int], more: bool) -> Batch:
     """Parts of blocks, and the time of each block."""
-    events = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    events = parts[0] if len(parts) == 1 else joined(parts, EVENT)
     return Batch(number, position, events, np.repeat(np.array(stamps, np.int64), [len(part) for part in parts]), more)

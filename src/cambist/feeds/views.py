@@ -115,7 +115,7 @@ def account(asked: Question) -> dict:
         raise BadArgument(f"no account {number}")
     told: dict[str, Any] = {"account": row, "credit": listed(asked.tables, "credit", taker=number)}
     for table in OF_ACCOUNT:
-        told[table] = listed(asked.tables, table, account=number) if table in asked.tables else []
+        told[table] = listed(asked.tables, table, account=number)
     told["more"] = any(len(part) == MAX_ROWS for part in told.values() if isinstance(part, list))
     return told
 
@@ -130,12 +130,10 @@ def book(asked: Question) -> dict:
 
 def _levels(tables: Tables, instrument: int, side: int) -> list[list[int]]:
     """Lowest price first."""
-    columns = tables["orders"][1]
-    whole = "state" in columns                          # else a cell whose orders all rest, and show all they are
-    rows = rows_where(tables, "orders", instrument=instrument, side=side, **({"state": OrderState.BOOK} if whole else {}))
+    columns, rows = tables["orders"][1], rows_where(tables, "orders", instrument=instrument, side=side, state=OrderState.BOOK)
     prices, at, orders = np.unique(rows[:, columns.index("price")], return_inverse=True, return_counts=True)
     quantities = np.zeros(len(prices), np.int64)
-    np.add.at(quantities, at, rows[:, columns.index("shown" if whole else "leaves")])
+    np.add.at(quantities, at, rows[:, columns.index("shown")])
     return [list(level) for level in zip(prices.tolist(), quantities.tolist(), orders.tolist(), strict=True)]
 
 
@@ -145,7 +143,7 @@ def instruments(asked: Question) -> dict:
 
 def controls(asked: Question) -> dict:
     """Who is stopped, frozen, barred or near a limit: every key, and the rows of protections, exposures and restrictions."""
-    return {"actors": listed(asked.tables, "actors"), **{name: listed(asked.tables, name) if name in asked.tables else [] for name in OF_CONTROL}}
+    return {"actors": listed(asked.tables, "actors"), **{name: listed(asked.tables, name) for name in OF_CONTROL}}
 
 
 def held(asked: Question) -> dict:

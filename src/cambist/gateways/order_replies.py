@@ -153,7 +153,6 @@ def orders(view: Mapping[str, Any], words: Dictionary, instrument: Listed | None
 
 def order(row: Row, words: Dictionary, listed: Listed) -> order_api.Order:
     """One row of the table of orders."""
-    row = {**PLAIN, "worst": row["price"], **row}
     state, kind, trigger, link = OrderState(row["state"]), OrderType(row["order_type"]), Trigger(row["trigger"]), Link(row["link"])
     said: Any = {name: each.name.lower() for name, each in (
         ("state", state), ("type", kind), ("time_in_force", TimeInForce(row["time_in_force"])), ("self_trade", SelfTrade(row["self_trade"])))}
@@ -170,8 +169,6 @@ def order(row: Row, words: Dictionary, listed: Listed) -> order_api.Order:
         reduce_only=bool(row["options"] & REDUCE_ONLY), offset=words.price_out(row["offset"], listed) if kind in PEGGED else None, quoted=bool(row["quoted"]))
 
 
-PLAIN = dict.fromkeys(("state", "order_type", "time_in_force", "trigger", "trigger_on", "trigger_price", "distance", "link", "mate", "parent", "prevented",
-                       "good_till", "display", "options", "offset", "quoted"), 0)     # of a cell that knows no other orders
 POST_ONLY: Any = ("no", "reject", "slide")
 
 

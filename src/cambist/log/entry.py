@@ -88,7 +88,7 @@ def seal(*, cell: int, epoch: int, first_sequence: int, time: int, committed: in
     if side_length:
         digest.update(side)
     own_hash = digest.digest()
-    data = memoryview(b"".join((header, records, side, own_hash)))
+    data = memoryview(bytearray().join((header, records, side, own_hash)))
     records_end = HEADER.size + record_bytes
     return Entry(cell, epoch, count, first_sequence, time, committed, previous_hash, fingerprint, results_hash,
                  data[HEADER.size:records_end], data[records_end:records_end + side_length], own_hash, data)

@@ -48,7 +48,7 @@ def bench_desk(design_file: Path) -> Desk:
         row["limits"].update(max_position=ENOUGH, max_age="1h")
     for i in range(CLIENTS):
         data["clients"][f"m{i}"] = {"entity": "acme", "rate_limit": PLENTY, "max_open": PLENTY, "answer_quota": 16, "credit": {"USD": ENOUGH}}
-        data["keys"][f"m{i}"] = {"role": "client", "service": "bench", "account": f"m{i}"}
+        data["keys"][f"m{i}"] = {"role": "client", "service": "bench", "account": f"m{i}", "scopes": ["read", "trade"]}
     design = build_design(data, "the bench desk")
     records, names = configure(design)
     accounts = np.array([names["accounts"][f"m{i}"] for i in range(CLIENTS)])
@@ -86,13 +86,14 @@ def fresh_cell(desk: Desk, now: int) -> Cell:
     return cell
 
 
-def order_flow(desk: Desk, count: int, seed: int, now: int, cell: Cell | None = None) -> np.ndarray:
-    """`count` numbered commands: new orders (one in seven trades at once), cancels and amends (8 to 1) around a walking mid; about OPEN_AT_MOST rest."""
+def order_flow(desk: Desk, count: int, seed: int, now: int, cell: Cell | None = None, clients: int = CLIENTS) -> np.ndarray:
+    """`count` numbered commands of the first `clients`: new orders (one in seven trades at once), cancels and amends (8 to 1) around a walking mid; about
+    OPEN_AT_MOST rest."""
     cell, noise = cell or fresh_cell(desk, now), np.random.default_rng(Noise(seed).word())
     numbers, open_ids, parts, mid = np.zeros(CLIENTS, np.int64), np.zeros(0, np.int64), [], MID
     for start in range(0, count, CHUNK):
         size = min(CHUNK, count - start)
-        part = _chunk(desk, size, noise, numbers, open_ids, mid)
+        part = _chunk(desk, size, noise, numbers, open_ids, mid, clients)
         mid += int(noise.integers(-4, 5)) * TICKS
         events = cell.apply(part, now)
         accepted = events["id"][events["kind"] == Event.ORDER_ACCEPTED]
@@ -102,13 +103,14 @@ def order_flow(desk: Desk, count: int, seed: int, now: int, cell: Cell | None = 
     return np.concatenate(parts)
 
 
-def _chunk(desk: Desk, size: int, noise: np.random.Generator, numbers: np.ndarray, open_ids: np.ndarray, mid: int) -> np.ndarray:
+def _chunk(desk: Desk, size: int, noise: np.random.Generator, numbers: np.ndarray, open_ids: np.ndarray, mid: int,
+           clients: int) -> np.ndarray:
     rows = np.zeros(size, COMMAND)
     dice = noise.random(size)
     fresh = 0.55 if len(open_ids) < OPEN_AT_MOST else 0.45
     if len(open_ids) < size:
         dice *= fresh
-    who = noise.integers(0, CLIENTS, size)
+    who = noise.integers(0, clients, size)
     taken = noise.permutation(len(open_ids))[:size] if len(open_ids) >= size else np.zeros(size, np.int64)
     new, side = dice < fresh, noise.integers(0, 2, size)
     away = np.where(dice < 0.08, -noise.integers(1, 8, size), noise.integers(1, 400, size)) * TICKS

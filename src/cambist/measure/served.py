@@ -11,12 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cambist.door.client_shell import Client
 from cambist.measure.flow import Desk, bench_desk, opening
+from cambist.measure.gateway_parts import free_ports
 
 START_SECONDS = 60.0
 RUN = ("import sys; from cambist.measure.served import serve; sys.exit(serve(sys.argv[1], sys.argv[2]))")
+
+RUN_OUTSIDE = ("import sys; from cambist.measure.served import serve_outside; serve_outside(*sys.argv[1:])")
+KEY_OF_ALL = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
 
 def serve(design_file: str, directory: str) -> int:
@@ -33,6 +38,52 @@ def serve(design_file: str, directory: str) -> int:
     desk = bench_desk(Path(design_file))
     return run_node(directory, f"{directory}/{SOCKET}", number=desk.design.cell.number, genesis=desk.records, epoch=EPOCH, ticker=ticker(desk.design),
                     **makers(desk.design))
+
+
+def serve_outside(design_file: str, directory: str, port: str) -> None:
+    """In another child: the native protocol over TCP as `cambist run` serves it, with the bench desk's keys and without throttles that would show."""
+    import asyncio
+    import logging
+
+    import structlog
+    import uvloop
+
+    from cambist.native.admission import Keys, Rate
+    from cambist.native.native_shell import Native, serve_native
+    from cambist.part_shell import Part
+    from cambist.warm import warm_batches
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    warm_batches()
+    desk, freely = bench_desk(Path(design_file)), Rate(1 << 40, 1 << 40)
+
+    class Bench(Native):
+        async def look_at_design(self) -> None:
+            public = KEY_OF_ALL.public_key()
+            self.keys = Keys(desk.design, desk.names, {name: public for name in desk.design.keys})
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        part = Part(Path(directory), f"{directory}/door.sock", {"native": ("127.0.0.1", int(port))}, None, stop, lambda address: print("ready", flush=True),
+                    lambda text: None)
+        await serve_native(Bench(part, key=freely, together=freely))
+
+    uvloop.run(main())
+
+
+@contextlib.contextmanager
+def served_outside(design_file: Path, path: str) -> Iterator[tuple[str, int]]:
+    """(host, port) at which the node behind `path` is reached over TCP."""
+    port = free_ports(1)[0]
+    process = subprocess.Popen([sys.executable, "-c", RUN_OUTSIDE, str(design_file), str(Path(path).parent), str(port)], env=os.environ, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        if process.stdout.readline().strip() != b"ready":
+            raise RuntimeError("the native listener did not start")
+        yield "127.0.0.1", port
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 @contextlib.contextmanager

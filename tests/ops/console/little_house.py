@@ -25,11 +25,10 @@ from cambist.messages import EVENT, NAMES_ACCOUNT, NAMES_INSTRUMENT, Event, Kind
 from cambist.node import close_node, open_node
 from cambist.node_shell import serve
 from cambist.part_shell import Part
-from cambist.run import genesis, makers, sizes
+from cambist.run import genesis, makers
 from cambist.venues.venue import BookUpdate
 from cambist.warm import warm
 
-from tests.core.whole_cell import complete_cell
 
 ROOT = Path(__file__).resolve().parents[3]
 DESIGN = ROOT / "desks" / "demo.toml"
@@ -61,8 +60,7 @@ class LittleHouse:
         """The node, until the block ends; it can be started again after."""
         if os.environ.get("NUMBA_DISABLE_JIT") != "1":
             warm(None)                                  # compiling takes longer than a question waits
-        node = open_node(RealDisk(), str(self.folder), number=self.design.cell.number, epoch=1, segment_bytes=8 << 20,
-                         **makers(self.design) | {"fresh": lambda: complete_cell(sizes(self.design))})
+        node = open_node(RealDisk(), str(self.folder), number=self.design.cell.number, epoch=1, segment_bytes=8 << 20, **makers(self.design))
         times, stop = Times(RealDisk(), str(self.folder)), asyncio.Event()
         serving = asyncio.create_task(serve(node, self.socket, genesis=self._genesis, genesis_attachments=self._side, times=times, stop=stop))
         try:

@@ -209,7 +209,8 @@ def test_sessions_are_called_and_a_volatility_auction_is_on_every_page(tmp_path)
             assert "Done." in (await ines.send(question.text, "/control/auction/BTC-USD", typed="BTC/USD", minutes="5")).text
             assert "BTC/USD: auction for trading until" in await until(rhea, "/blotter", "auction for trading until")
             control = await until(ines, "/control", "End the auction")
-            assert 'href="/control/continuous/BTC-USD"' in control and 'href="/control/close/BTC-USD"' not in control, "an auction leads only to what it was called for"
+            assert 'href="/control/continuous/BTC-USD"' in control
+            assert 'href="/control/close/BTC-USD"' not in control, "an auction leads only to what it was called for"
             assert (await rhea.get("/control/auction/BTC-USD")).status_code == 403
             question = await ines.get("/control/continuous/BTC-USD")
             assert "Done." in (await ines.send(question.text, "/control/continuous/BTC-USD", typed="BTC/USD")).text
@@ -218,7 +219,7 @@ def test_sessions_are_called_and_a_volatility_auction_is_on_every_page(tmp_path)
 
 
 def test_a_key_is_stopped_apart_from_its_account_and_a_frozen_protection_is_reset(tmp_path):
-    protected = DESIGN.read_text().replace("[dealers.b2]\n", "[dealers.b2]\nprotection = { \"BTC/USD\" = { quantity = \"1\", window = \"60s\" } }\n")
+    protected = DESIGN.read_text().replace('quantity = "25", delta = "15", window = "5s"', 'quantity = "1", window = "60s"')
 
     async def test():
         async with scene(tmp_path, "ines", "rhea", text=protected) as (house, ines, rhea):

@@ -263,7 +263,8 @@ def _exposure(view: Mapping[str, Any], words: Dictionary) -> list[dict[str, Any]
         for what, used, limit in (("Gross exposure", row["gross"] + row["open"], row["gross_limit"]), ("Net exposure", net + row["open"], row["net_limit"]),
                                   ("Lost today", lost, row["loss_limit"])):
             if limit:
-                rows.append({"what": what, "used": grouped(format_units(used, digits)), "limit": grouped(format_units(limit, digits)), "bar": bar(used, limit), "frozen": False})
+                rows.append({"what": what, "used": grouped(format_units(used, digits)), "limit": grouped(format_units(limit, digits)), "bar": bar(used, limit),
+                             "frozen": False})
     return rows
 
 

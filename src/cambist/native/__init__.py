@@ -1,0 +1,1 @@
+"""Programs outside that speak the native record protocol over TCP."""

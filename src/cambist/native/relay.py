@@ -1,0 +1,109 @@
+"""What goes between the sessions outside and the node: their records as frames, the house's stream as blocks.
+
+Decides which session's records go into which frame to the node, and in which order; and where one entry of the house's stream ends. It must not know a
+socket: who sent something is an object that is handed back with the answer.
+"""
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cambist.door.checking import take
+from cambist.door.protocol import MAX_RECORDS, Code, Events
+from cambist.messages import COMMAND, EVENT
+from cambist.native.admission import Admission
+from cambist.rows import joined
+
+GATHERED = 4 * MAX_RECORDS                              # records that wait to be sent: 4 MiB, and as much again on its way
+
+
+class Sent(NamedTuple):
+    """One SUBMIT of a session."""
+    sender: Any
+    request: int
+    count: int
+
+
+class Refusal(NamedTuple):
+    code: Code
+    text: str
+
+
+class Gathering:
+    """Records in the order they came, and whose they are. One frame is on its way to the node at a time, so that what it refuses for the moment is sent again
+    before anything that came later: order within a session never changes."""
+    def __init__(self) -> None:
+        self._rows, self._spare = np.zeros(GATHERED, COMMAND), np.zeros(GATHERED, COMMAND)
+        self._count, self._sent, self._on_way = 0, list[Sent](), list[Sent]()
+        self._start = self._end = self._next = 0        # of the frame on its way in `_spare`, and whose SUBMIT comes after it
+        self._found = np.zeros(2, np.int64)
+
+    @property
+    def full(self) -> bool:
+        """Nothing may be put: whoever sends is not read from."""
+        return self._count + MAX_RECORDS > GATHERED
+
+    def put(self, sender: Any, request: int, records: np.ndarray, whose: Admission, now: int) -> Refusal | None:
+        """Takes one SUBMIT whole, or says why nothing of it. `now`: ns, when it was received."""
+        if self._count + len(records) > GATHERED:
+            return Refusal(Code.OVERLOAD, "")
+        take(records, whose.allowed, self._found, self._rows, self._count, whose.account, whose.actor, now)
+        foreign, other = self._found.tolist()
+        if foreign >= 0:
+            r = records[foreign]
+            return Refusal(Code.FOREIGN, f"record {foreign} names account {r['account']} and key {r['actor']}; this session speaks for account {whose.account} "
+                                         f"and key {whose.actor}")
+        if other >= 0:
+            return Refusal(Code.NOT_ALLOWED, f"record {other} is of kind {records[other]['kind']}; the scopes of {whose.key} are "
+                                             f"{', '.join(sorted(whose.scopes)) or 'none'}")
+        self._count += len(records)
+        self._sent.append(Sent(sender, request, len(records)))
+        return None
+
+    def frame(self) -> np.ndarray | None:
+        """The next one to be sent; the same again until `done`. None: nothing waits."""
+        if self._start == self._end and not self._more():
+            return None
+        return self._spare[self._start:self._end]
+
+    def _more(self) -> bool:
+        if self._next == len(self._on_way):
+            if not self._count:
+                return False
+            self._rows, self._spare = self._spare, self._rows
+            self._on_way, self._sent = self._sent, []
+            self._count = self._start = self._end = self._next = 0
+        first = self._next
+        while self._next < len(self._on_way) and self._end - self._start + self._on_way[self._next].count <= MAX_RECORDS:
+            self._end += self._on_way[self._next].count
+            self._next += 1
+        self._first = first
+        return True
+
+    def done(self) -> list[Sent]:
+        """The frame was answered: whose it was."""
+        self._start = self._end
+        return self._on_way[self._first:self._next]
+
+
+class Blocks:
+    """The stream ALL as (first, last, time, events): whole entries, those of one time together."""
+    def __init__(self, position: int):
+        self.position = position                        # the log sequence up to which everything was given
+        self._events, self._times = list[np.ndarray](), list[np.ndarray]()
+
+    def take(self, batch: Events) -> Iterator[tuple[int, int, int, np.ndarray]]:
+        if len(batch.events):
+            self._events.append(batch.events)
+            self._times.append(batch.times)
+        if batch.more or not self._events:
+            return
+        events, times = joined(self._events, EVENT), np.concatenate(self._times)
+        self._events, self._times = [], []
+        ends = [*(np.flatnonzero(np.diff(times)) + 1).tolist(), len(times)]
+        start = 0
+        for end in ends:
+            last = int(events["sequence"][end - 1]) if end < len(times) else max(batch.position, int(events["sequence"][end - 1]))
+            first, self.position = self.position + 1, last
+            yield first, last, int(times[start]), events[start:end]
+            start = end
