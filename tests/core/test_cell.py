@@ -7,8 +7,8 @@ from cambist.core.cell import Cell
 from cambist.core.layout import MIN_EVENTS
 from cambist.messages import EVENT, Event, Kind, Reason, command
 from tests.scenarios import (
-    ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BUY, DEALER_A, DEALER_B, DESK, KEY_OF, ONE_BTC, ONE_XRP, OPERATIONS, PRICE, RISK_ONE, SECOND, SELL, USD, WALLET,
-    XRP_PRICE, XRPUSD, Scenario, digests, scenario,
+    ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BUY, DEALER_A, DEALER_B, DESK, KEY_OF, ONE_BTC, ONE_XRP, OPERATIONS, PRICE, RISK_ONE, SECOND, SELL, USD,
+    WALLET, XRP_PRICE, XRPUSD, Scenario, digests, scenario,
 )
 
 K, R = Kind, Reason

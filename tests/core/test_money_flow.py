@@ -15,7 +15,7 @@ from tests.core.engines import COMPLETE
 from tests.core.market import TRADERS, Market, market
 from tests.core.trading_flow import Everyone
 from tests.scenarios import (
-    ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, DEALER_A, DEALER_B, DESK, DESK_KEY, HOUSE, KEY_OF, KRAKEN, ONE_USD, RISK_ONE, SECOND, SETTLER,
+    ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, DEALER_A, DEALER_B, DESK, DESK_KEY, HOUSE, KEY_OF, KRAKEN, ONE_USD, RISK_ONE, SECOND, SETTLER,
     SUSPENSE, USD, WALLET, XRP, XRPUSD, XRPUSD_LIMITS,
 )
 
@@ -240,7 +240,8 @@ def test_random_money(seed):
 
 
 def test_random_money_met_what_there_is():
-    wanted = {"FILLED", "FEE_CHARGED", "DIGITS_CHANGED", "TERMS_CHANGED", "SWEPT", "ALERT", "IN_USE", "NOT_HALTED", "SWEEPING", "EXPOSURE", "RESTRICTED", "MINT",
+    wanted = {"FILLED", "FEE_CHARGED", "DIGITS_CHANGED", "TERMS_CHANGED", "SWEPT", "ALERT", "IN_USE", "NOT_HALTED", "SWEEPING", "EXPOSURE", "RESTRICTED",
+          "MINT",
               "TRADER_KILLED", "CHILD_FILL", "OBLIGATION", "SETTLED", "TRANSFERRED", "DEPOSIT_REVERSED"}
     assert {what for what in wanted if not SEEN[what]} == set()
 

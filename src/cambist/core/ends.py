@@ -5,7 +5,6 @@ nothing here calls itself.
 """
 from cambist.core import layout as at
 from cambist.core.accounts import account_of
-from cambist.core.agenda import touch
 from cambist.core.book import price_of, tell_level
 from cambist.core.emit import answer, of, say, write
 from cambist.core.layout import INSTRUMENT, ORDER, ORDER_EXTRA, STATE

@@ -2,67 +2,15 @@
 
 Compiled once for all deployments: sizes are in the state, never in a type. Uncompiled, the same source runs over checked rows.
 """
+from importlib import import_module
+
 from numba import types
 
-from cambist.core import (
-    accept,
-    accounts,
-    agenda,
-    amend,
-    arithmetic,
-    auction,
-    auction_price,
-    authority,
-    bands,
-    book,
-    configuration,
-    control,
-    controls,
-    digest,
-    emit,
-    ends,
-    entry,
-    fees,
-    flags,
-    groups,
-    guarded,
-    layout,
-    ledger,
-    lists,
-    look,
-    mass_actions,
-    mass_quote,
-    matching,
-    meetings,
-    memory,
-    order_lists,
-    orders,
-    pegs,
-    pools,
-    precision,
-    protection,
-    rfq,
-    risk,
-    routing,
-    rows,
-    schedules,
-    session_sweep,
-    sessions,
-    settlement,
-    shapes,
-    standing,
-    terms,
-    timers,
-    traders,
-    trades,
-    trading_configuration,
-    triggers,
-    work,
-)
+from cambist.core import layout, memory
 from cambist.core import layout as at
 from cambist.core.authority import DUPLICATE, admit, check_again, pass_time, place_of_number
 from cambist.core.control import approve, deny, hold_command
-from cambist.core.emit import begin, echo, put, refuse
+from cambist.core.emit import begin, refuse
 from cambist.core.guarded import run_guarded
 from cambist.core.groups import duplicate, group_length, refuse_record, run_group
 from cambist.core.layout import COMMAND, MIN_EVENTS, PLACES, STATE, as_command, seen_as
@@ -80,10 +28,11 @@ from cambist.core.protection import reset_protection
 from cambist.core.rfq import accept_quote, cancel_request, quote, request_quote, withdraw_quote
 from cambist.core.routing import cancel_child, child_acked, child_closed, child_filled, child_unknown, new_child, source_price
 from cambist.core.work import do_work, is_work
-from cambist.messages import GROUP_MORE, MAX_GROUP, Event, Kind, Reason
+from cambist.messages import GROUP_MORE, Kind
 
 (as_new_order, as_cancel_order, as_amend, as_ask, as_cancel_request, as_quote, as_withdraw, as_accept, as_deposit, as_reverse, as_move, as_transfer,
- as_price, as_new_child, as_cancel_child, as_acked, as_filled, as_closed, as_unknown, as_approve, as_deny, as_reset, as_mass_quote, as_some, as_dead_man) = (seen_as(k) for k in (
+ as_price, as_new_child, as_cancel_child, as_acked, as_filled, as_closed, as_unknown, as_approve, as_deny, as_reset, as_mass_quote, as_some,
+ as_dead_man) = (seen_as(k) for k in (
      Kind.NEW_ORDER, Kind.CANCEL_ORDER, Kind.AMEND_ORDER, Kind.REQUEST_QUOTE, Kind.CANCEL_REQUEST, Kind.QUOTE, Kind.WITHDRAW_QUOTE, Kind.ACCEPT_QUOTE,
      Kind.DEPOSIT, Kind.REVERSE_DEPOSIT, Kind.MOVE_CUSTODY, Kind.TRANSFER, Kind.SOURCE_PRICE, Kind.NEW_CHILD, Kind.CANCEL_CHILD, Kind.CHILD_ACKED,
      Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN, Kind.APPROVE, Kind.DENY, Kind.RESET_PROTECTION,
@@ -376,11 +325,12 @@ def _apply(states, commands, first, limit, now):
             look_again(state)
 
 
-FINGERPRINT = memory.fingerprint((accept, accounts, agenda, amend, arithmetic, auction, auction_price, authority, bands, book, configuration, control,
-                                  controls, digest, emit, ends, entry, fees, flags, groups, guarded, layout, ledger, lists, look, mass_actions,
-                                  mass_quote, matching, meetings, memory, order_lists, orders, pegs, pools, precision, protection, rfq, risk, routing,
-                                  rows, schedules, session_sweep, sessions, settlement, shapes, standing, terms, timers, traders, trades,
-                                  trading_configuration, triggers, work, _apply, Kind))
+SOURCES = (
+    "accept accounts agenda amend arithmetic auction auction_price authority bands book configuration control controls digest emit "
+    "ends entry fees flags groups guarded layout ledger lists look mass_actions mass_quote matching meetings memory order_lists "
+    "orders pegs pools precision protection rfq risk routing rows schedules session_sweep sessions settlement shapes standing terms "
+    "timers traders trades trading_configuration triggers work").split()
+FINGERPRINT = memory.fingerprint((*(import_module(f"cambist.core.{name}") for name in SOURCES), _apply, Kind))
 
 if COMPILED:
     from numba.np.numpy_support import from_dtype

@@ -81,11 +81,12 @@ CREDIT = np.dtype([("limit", I), ("quoting_limit", I), ("reserved", I), ("traded
                    ("asset", H), ("next", H)])
 ORDER = np.dtype([("id", I), ("leaves", I), ("quantity", I), ("held", I), ("level", H), ("next", H), ("prev", H), ("after", H), ("before", H),
                   ("position", H), ("fee_ppm", H), ("side", B), ("self_trade", B), ("special", B),
-                  ("asset", B)])                # level: 0 outside the book, where next and prev are the queue to enter; asset: what it holds of, or on whose line
+                  ("asset", B)])                # asset: what it holds of, or on whose line
+# level: 0 outside the book, where next and prev are the queue to enter
 ORIGIN = np.dtype([("sequence", I), ("actor", H), ("spare", H)])             # of every order: its place in the order of arrival, and who sent it
 ORDER_EXTRA = np.dtype([                        # of an order that is marked special; of others everything here is 0, `worst` its price, `shown` its leaves
     ("state", B), ("order_type", B), ("time_in_force", B), ("post_only", B), ("options", B), ("trigger", B), ("trigger_on", B), ("link", B),
-    ("quoted", B), ("session_list", B), ("waits", B), ("stands", B), ("instrument", H),     # session_list: from 1; waits: in a tree of triggers; stands: its account's list has it
+    ("quoted", B), ("session_list", B), ("waits", B), ("stands", B), ("instrument", H),     # session_list: from 1; waits: in a tree; stands: it is known
     ("worst", I), ("display", I), ("shown", I), ("prevented", I), ("fee_min", I), ("trigger_price", I),
     ("distance", I), ("offset", I), ("good_till", I), ("value", I), ("mate", H), ("parent", H), ("first_child", H), ("second_child", H),
     ("timer", H), ("outside_next", H), ("outside_prev", H), ("session_next", H), ("session_prev", H), ("float_next", H), ("float_prev", H),
@@ -96,7 +97,8 @@ HIDDEN = np.dtype([("quantity", I)])            # of the level with the same row
 WORD = np.dtype([("bits", I), ("page", H), ("spare", H)])    # 64 ticks of a side: which have orders, and the page of their levels
 PAGE = np.dtype([("next", H)])
 TAKER = np.dtype([("active", I), ("order", I), ("instrument", I), ("price", I), ("tick", I), ("immediate", I), ("touched", I), ("known", I), ("hold", I),
-                  ("sequence", I), ("from_queue", I), ("complete", I), ("matches", I), ("counts", I), ("broken", I), ("met_quantity", I), ("met_orders", I), ("spare", I, 7)])
+                  ("sequence", I), ("from_queue", I), ("complete", I), ("matches", I), ("counts", I), ("broken", I), ("met_quantity", I),
+                  ("met_orders", I), ("spare", I, 7)])
 # What an order at work is besides its row. touched: the level it met is to be told; known: its account's list has it; sequence: its events'; from_queue: it was
 # TRIGGERED; complete: nothing may be left out; matches: the number before it; counts: as an execution of its account; broken: the band stopped it;
 # met_*: what the level was when the taker came to it.
@@ -146,7 +148,8 @@ STATE = np.dtype([
     ("asset_count", I), ("account_count", I), ("actor_count", I), ("instrument_count", I), ("venue_count", I), ("dealer_count", I), ("word_count", I),
     ("quota_sum", I), ("house", I), ("fees", I), ("suspense", I), ("deficit", I),
     ("sweep_first", I), ("sweep_last", I), ("book_sweep_first", I), ("book_sweep_last", I),
-    ("some_first", I), ("some_last", I), ("trader_first", I), ("trader_last", I), ("trader_account", I), ("trader_cursor", I), ("trader_row", I), ("traders_killed", I),
+    ("some_first", I), ("some_last", I), ("trader_first", I), ("trader_last", I), ("trader_account", I), ("trader_cursor", I), ("trader_row", I),
+    ("traders_killed", I),
     ("over_first", I), ("over_last", I),                     # queues of partial, traders' and sessions' sweeps
     ("change_asset", I), ("change_digits", I), ("change_stage", I), ("change_next", I), ("change_factor", I), ("change_unit", I), ("held_count", I),
     ("look_first", I), ("agenda", I), ("units", I), ("begun", I),    # instruments to look at; lines with work (bits); units left; a command's work has begun
@@ -165,8 +168,9 @@ REGISTERS_HASHED = ("time", "sequence", "started", "cell", "answer_window", "fac
 
 SEEN = {"events": "event", "order_extras": "order extra"}                       # rows that are seen in more than one layout
 (asset, account, actor, dealer, authority, instrument, source, venue, stop, balance_row, position_row, credit_row, order, level, word, account_extra,
- exposure, instrument_extra, position_extra, origin, order_extra, hidden, tier, schedule, protection, restriction, agenda, draft, mass, page, taker, outcome, request, quote, child,
- obligation, held, answer, fact, number, flow, slot, order_slot, timer, heap, event, aim, shape) = (table(PLACES[n], d, STATE, SEEN.get(n, "")) for n, d in TABLES.items())
+ exposure, instrument_extra, position_extra, origin, order_extra, hidden, tier, schedule, protection, restriction, agenda, draft, mass, page, taker, outcome,
+ request, quote, child, obligation, held, answer, fact, number, flow, slot, order_slot, timer, heap, event, aim,
+ shape) = (table(PLACES[n], d, STATE, SEEN.get(n, "")) for n, d in TABLES.items())
 
 event_room = row_count(PLACES["events"], STATE)
 asset_rows = row_count(PLACES["assets"], STATE)
@@ -217,7 +221,8 @@ def sizes(**wanted: int) -> dict[str, int]:
     if chosen["assets"] > MAX_ASSETS or chosen["dealers"] > MAX_DEALERS:
         raise ValueError(f"at most {MAX_ASSETS} assets and {MAX_DEALERS} dealers")
     rows = {name: chosen.get(name, 0) + 1 for name in TABLES}           # row 0 means none
-    rows.update(events=chosen["events"], taker=1, draft=1, mass=2, outcome=1, aims=AIMS, words=2 * chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
+    rows.update(events=chosen["events"], taker=1, draft=1, mass=2, outcome=1, aims=AIMS, words=2 * chosen["words"],
+                answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
     rows["authority"] = ROLES * KINDS
     rows["shapes"] = KINDS
     rows["sources"] = rows["instruments"] * (MAX_SOURCES + 1)

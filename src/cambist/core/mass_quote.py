@@ -10,14 +10,14 @@ from cambist.core.book import highest_below, level_at, lowest_above, may_rest, p
 from cambist.core.controls import check_exposure, count_value, value_of
 from cambist.core.emit import echo, of, refuse, write
 from cambist.core.fees import hold_minimum, hold_ppm
-from cambist.core.layout import INSTRUMENT, MASS, STATE, L
+from cambist.core.layout import INSTRUMENT, STATE, L
 from cambist.core.memory import cold, hot
 from cambist.core.pools import give_order, room_order, take_order
 from cambist.core.protection import is_frozen
 from cambist.core.risk import amount_up, asset_of, change_hold, check_funds, check_open, check_quantity, check_side_collar, check_worth, tick_of
 from cambist.core.sessions import gathers
 from cambist.core.standing import depart, follow, full_hold, mark_special, set_leaves, stand_in_book
-from cambist.messages import MAX_AMOUNT, Event, Kind, OrderState, Reason, SelfTrade, Settlement, Side
+from cambist.messages import MAX_AMOUNT, Event, Kind, Reason, SelfTrade, Settlement, Side
 
 QUOTE = L[Kind.MASS_QUOTE]
 

@@ -12,7 +12,7 @@ from cambist.core.controls import count_execution, note_trade, same_owner, stop_
 from cambist.core.emit import of, write
 from cambist.core.ends import cancel_special, cover_children, finish, tell_cancelled, tell_linked, tell_reduced
 from cambist.core.fees import order_fee, post_fee, tell_charged
-from cambist.core.layout import INSTRUMENT, ORDER, ORDER_EXTRA, ROOM, STATE, TAKER
+from cambist.core.layout import INSTRUMENT, ROOM, STATE, TAKER
 from cambist.core.lists import join_queue
 from cambist.core.memory import cold, hot
 from cambist.core.pools import give_order

@@ -93,6 +93,8 @@ if COMPILED:
             if not dispatcher.overloads:
                 with _only_linked():
                     dispatcher.compile(_signature(function))
+                for made in dispatcher.overloads.values():
+                    made.library._finalized = True                      # whoever links it first would finish it otherwise
                 dispatcher.disable_compile()
             return found(args, kws)
 

@@ -5,11 +5,11 @@ from cambist.core.accounts import account_of
 from cambist.core.emit import begin
 from cambist.core.entry import begin_order, begins_outside
 from cambist.core.layout import COMMAND, STATE, L, seen_as
-from cambist.core.memory import Several, cold, hot
+from cambist.core.memory import Several, cold
 from cambist.core.pools import give_order
 from cambist.core.shapes import is_lasting
 from cambist.core.standing import depart, follow, set_leaves
-from cambist.messages import Kind, Link, OrderState, OrderType, Reason, TimeInForce
+from cambist.messages import Kind, Link, OrderType, TimeInForce
 
 COMMANDS = Several(COMMAND)
 NEW = L[Kind.NEW_ORDER]

@@ -1,7 +1,6 @@
 """NEW_ORDER, AMEND_ORDER, CANCEL_ORDER, CANCEL_ALL: what is accepted, in the order of docs/rules.md section 4. Matching is elsewhere."""
 from cambist.core import layout as at
 from cambist.core.accounts import account_of, may_trade, next_id, position_of
-from cambist.core.agenda import touch
 from cambist.core.amend import amend_special
 from cambist.core.book import crosses, leave, may_rest, price_of, tell_level
 from cambist.core.emit import answer, of, refuse
@@ -24,7 +23,7 @@ from cambist.core.risk import (
     tick_of,
 )
 from cambist.core.rows import change_open
-from cambist.messages import Event, Kind, OrderType, Reason, SelfTrade, Side, TimeInForce
+from cambist.messages import Event, Kind, OrderType, Reason, SelfTrade, Side
 
 NEW, CANCEL, AMEND = L[Kind.NEW_ORDER], L[Kind.CANCEL_ORDER], L[Kind.AMEND_ORDER]
 

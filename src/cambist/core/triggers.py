@@ -6,7 +6,7 @@ trigger stays where it is in the order of firing; trailing ones, at most 64 with
 from cambist.core import layout as at
 from cambist.core.book import price_of
 from cambist.core.ends import cancel_special, queue_to_enter
-from cambist.core.layout import INSTRUMENT, INSTRUMENT_EXTRA, ORDER, ORDER_EXTRA, STATE
+from cambist.core.layout import INSTRUMENT, INSTRUMENT_EXTRA, STATE
 from cambist.core.lists import first_waiting, leave_tree
 from cambist.core.memory import cold, hot
 from cambist.core.risk import collar_limit

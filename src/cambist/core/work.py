@@ -145,8 +145,8 @@ def _market_timer(state: STATE, kind: int, row: int):
 @hot
 def is_work(state: STATE):
     """Whether there is anything to do: the common case is a few registers and one timer."""
-    return (state.kill_sweep or state.sweep_first or state.some_first or state.trader_first or state.book_sweep_first or state.change_asset or state.over_first or state.cut_off
-            or due_timer(state) or state.agenda)
+    mass = state.kill_sweep | state.sweep_first | state.some_first | state.trader_first | state.book_sweep_first | state.over_first
+    return mass | state.change_asset | state.cut_off | state.agenda or due_timer(state)
 
 
 @cold
