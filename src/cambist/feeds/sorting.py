@@ -50,7 +50,7 @@ def survey(events, index, touched, public, found):
         if kind == TRADE:
             # A quote's trade is told to the client first and to the dealer after, an auction's to the buyer first: the first of each match is told.
             how = np.int64(e["liquidity"])
-            paired = how == QUOTED or how == CALLED
+            paired = how in (QUOTED, CALLED)
             if how == TAKER or (paired and not (paired_before and match_before == np.int64(e["other"]))):
                 public[shown] = i
                 shown += 1
