@@ -229,7 +229,7 @@ def test_the_drawing_of_the_demo_shows_every_stage_venue_and_gate():
     drawn = draw(DEMO)
     assert [drawn.count(f'"{s.name}<br/>') for s in DEMO.stages] == [1] * len(DEMO.stages)
     assert drawn.count("subgraph") == drawn.count("\n  end") == 5 and all(f'"{name}"' in drawn for name in (*DEMO.venues, *DEMO.house.custody, *DEMO.clients))
-    assert drawn.count("gate") == 5 and "s7 <--> venues" in drawn
+    assert drawn.count("gate") == 6 and "s7 <--> venues" in drawn
 
 
 def test_a_quote_in_a_name_does_not_end_a_label():

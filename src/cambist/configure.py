@@ -26,10 +26,8 @@ TRADING = ("trade_group", "self_trade_scope", "max_waiting", "cancel_reserve", "
 # What may not change once given: the field of the record, and the key of the design that says it.
 IMMUTABLE = {
     K.CONFIGURE_CELL: {"cell": "number"},
-    K.CONFIGURE_ASSET: {"digits": "digits"},
     K.CONFIGURE_ACCOUNT: {"account_kind": ""},
-    K.CONFIGURE_INSTRUMENT: {f: f for f in ("base", "quote", "lot", "book_tick", "quote_tick", "min_price", "max_price", "settlement")}
-    | {"amount_num": "price_increment", "amount_den": "price_increment"},
+    K.CONFIGURE_INSTRUMENT: {"base": "base", "quote": "quote", "settlement": "settlement"},
     K.CONFIGURE_VENUE: {"account": "account"},
 }
 # What a record becomes when the design no longer has it; kinds that are not here cannot be taken away.
@@ -76,8 +74,9 @@ def configure_diff(running_names: Names, running_design: Design, new_design: Des
                    decider: int = 0) -> Configuration:
     """The records that make the running cell what new_design says, and the names with what is new appended; no records: nothing differs.
 
-    Each record carries actor, decider, expires, and ids that count up from id_lo. Raises DesignError for a known name that is gone (disable it instead)
-    and for what may not change once given.
+    What names amounts and prices otherwise (digits, increments, ticks, lots, ranges) is changed first, by commands of its own: the rest is compared with what
+    they leave behind. Each record carries actor, decider, expires, and ids that count up from id_lo. Raises DesignError for a known name that is gone (disable
+    it instead) and for what may not change once given.
     """
     faults: list[tuple[str, str]] = []
     running, wanted = numbered(running_design, running_names), numbered(new_design, running_names)
@@ -86,7 +85,8 @@ def configure_diff(running_names: Names, running_design: Design, new_design: Des
     for table, known in running_names.items():
         present = _declared(new_design)[table]
         faults += [(_path_of(running_design, table, name), _gone(table)) for name in known if name not in present]
-    old, new = _rows(running_design, running_names), _rows(new_design, wanted)
+    precise, finer = _finer(running_design, new_design, running_names, faults)
+    old, new = _rows(finer, running_names), _rows(new_design, wanted)
     changed = []
     for subject, row in new.items():
         before = old.get(subject)
@@ -101,9 +101,11 @@ def configure_diff(running_names: Names, running_design: Design, new_design: Des
                 faults.append((row.path, "cannot be taken away: set max_quantity to \"0\", and every order is refused"))
             elif row.kind is K.CONFIGURE_TIER:
                 faults.append((row.path, "cannot be taken away: give it the instrument's own fees, and its accounts pay like everyone"))
+    faults += [(row.path, "digits change alone, because nothing else may wait for a second person meanwhile: apply the rest of this file before or after")
+               for row in precise if row.kind is K.CHANGE_DIGITS and len(precise) + len(changed) > 1]
     if faults:
         raise DesignError("the new design", list(dict.fromkeys(faults)))
-    changed.sort(key=_last_authority)
+    changed = precise + sorted(changed, key=_last_authority)
     stamps = ({"actor": actor, "decider": decider, "id_hi": id_hi, "id_lo": id_lo + n, "expires": expires} for n in count())
     return Configuration([command(row.kind, **row.fields, **stamp) for row, stamp in zip(changed, stamps, strict=False)], wanted)
 
@@ -162,6 +164,43 @@ def _immutable(before: Row, row: Row) -> list[tuple[str, str]]:
     fixed = IMMUTABLE.get(row.kind, {})
     return [(f"{row.path}.{key}" if key else row.path, "cannot change once given" + ("" if key else ": it was another kind of account"))
             for field, key in fixed.items() if before.fields.get(field) != row.fields.get(field)]
+
+
+# ---------------------------------------------------------------------------------------------------------- precision
+TERMS = ("lot", "book_tick", "quote_tick", "price_increment", "min_price", "max_price")
+
+
+def _finer(running: Design, new: Design, names: Names, faults: list[tuple[str, str]]) -> tuple[list[Row], Design]:
+    """CHANGE_DIGITS and CHANGE_TERMS where the new design has other digits or terms, and the running design as they leave it. Notes what cannot be."""
+    assets, instruments, rows = dict(running.assets), dict(running.instruments), []
+    for name, asset in running.assets.items():
+        path, digits = f"{join('$.assets', name)}.digits", new.assets[name].digits if name in new.assets else asset.digits
+        if digits < asset.digits:
+            faults.append((path, f"cannot change once given but for more digits: there are amounts of {asset.digits}, and nothing is rounded away"))
+        elif digits > asset.digits and asset.enabled:
+            faults.append((path, "changes only while the asset is disabled and its instruments are halted: apply enabled = false first"))
+        elif digits > asset.digits:
+            rows.append(Row(K.CHANGE_DIGITS, {"asset": names["assets"][name], "digits": digits}, path))
+            assets[name] = msgspec.structs.replace(asset, digits=digits)
+    middle = msgspec.structs.replace(running, assets=assets)
+    for name, instrument in running.instruments.items():
+        wanted = new.instruments.get(name)
+        if wanted is None or (wanted.base, wanted.quote) != (instrument.base, instrument.quote) or any(path.startswith("$.assets") for path, _ in faults):
+            continue
+        changed = msgspec.structs.replace(instrument, **{field: getattr(wanted, field) for field in TERMS})
+        finer = msgspec.structs.replace(middle, instruments=instruments | {name: changed})
+        before, after, path = terms(middle, name), terms(finer, name), join("$.instruments", name)
+        if before == after:
+            continue
+        factor, rest = divmod(before.amount_num * after.amount_den, before.amount_den * after.amount_num)      # of the two increments
+        if rest or factor < 1:
+            faults.append((f"{path}.price_increment", f"cannot change once given but for a finer one: {before.price_increment} is no whole number of "
+                                                      f"{after.price_increment}"))
+            continue
+        rows.append(Row(K.CHANGE_TERMS, {"instrument": names["instruments"][name], "price_factor": factor,
+                                         **{field: getattr(after, field) for field in ("lot", "book_tick", "quote_tick", "min_price", "max_price")}}, path))
+        instruments[name] = changed
+    return rows, msgspec.structs.replace(middle, instruments=instruments)
 
 
 # --------------------------------------------------------------------------------------------------------------- rows

@@ -347,7 +347,8 @@ def _trader(design: Design, path: str, row: Any, names: _Names) -> None:
         at = join(f"{path}.protection", name)
         if names.need(at, name, design.instruments, "$.instruments"):
             for key in ("quantity", "delta"):
-                names.decimal(design, f"{at}.{key}", design.instruments[name].base, getattr(protection, key))
+                if design.instruments[name].base in design.assets:
+                    names.decimal(design, f"{at}.{key}", design.instruments[name].base, getattr(protection, key))
         if protection.window < EIGHTHS:
             names.faults.append((f"{at}.window", "must be longer than nothing"))
     if row.exposure is not None:

@@ -48,7 +48,8 @@ TOLD: dict[Event, tuple[tuple[str, str, str], ...]] = {
                     ("bid_quantity", "quantity", "quantity"), ("ask_quantity", "leaves", "quantity")),
     E.FEE_CHARGED: (_ORDER, ("asset", "other", "asset"), ("amount", "amount", "of_asset")),
     E.PROTECTED: (_QUANTITY, ("delta", "amount", "quantity")),
-    E.SESSION_CHANGED: (("session", "id", "session"), ("next", "other", "session"), ("anchor", "price", "price"), ("ends", "amount", "time"), _REASON),
+    E.SESSION_CHANGED: (("session", "id", "session"), ("next", "other", "session"), ("anchor", "price", "price"), ("ends", "amount", "time_or_none"),
+                        _REASON),
     E.INDICATIVE: (_PRICE, _QUANTITY, ("surplus", "amount", "quantity")),
     E.UNCROSSED: (_PRICE, _QUANTITY, ("surplus", "amount", "quantity")),
     E.TERMS_CHANGED: (("price_factor", "id", "count"), ("lot", "quantity", "quantity"), ("book_tick", "price", "count"), ("quote_tick", "other", "count")),
@@ -78,13 +79,14 @@ TOLD: dict[Event, tuple[tuple[str, str, str], ...]] = {
     E.CUT_OFF: (("cycle", "id", "count"),),
     E.OBLIGATION: _OBLIGATION,
     E.SETTLED: _OBLIGATION,
-    E.SWEPT: (("swept", "id", "count"),),
+    E.SWEPT: (("swept", "id", "swept"), ("whose", "other", "swept_other")),
     E.APPROVED: (_HELD, ("by", "other", "person")),
     E.DENIED: (_HELD, ("by", "other", "person")),
     E.HELD_EXPIRED: (_HELD,),
 }
-NULLABLE = frozenset({"price", "reason", "order", "request", "quote", "match", "child", "obligation", "held", "named", "order_or_quote",
-                      "linked"})                # 0 says "none"
+SWEPT = ("account", "instrument", "all", "session", "some", "trader", "digits")      # which mass action has ended
+NULLABLE = frozenset({"swept_other", "price", "reason", "order", "request", "quote", "match", "child", "obligation", "held", "named", "order_or_quote",
+                      "linked", "time_or_none"})    # 0 says "none"
 
 
 class Wrong(ValueError):
@@ -245,6 +247,8 @@ class Dictionary:
             return kind, self.opaque.text(kind, value)
         if how == "linked":
             return name, self.opaque.text("order", value)
+        if how == "swept_other":
+            return ("trader", self.actor_name(value)) if row["id"] == SWEPT.index("trader") else ("asset", self.asset_name(value))
         if how in IDS:
             return name, self.opaque.text(how, value)  # type: ignore[arg-type]
         return name, self._plain(how, value, row, listed)
@@ -258,6 +262,7 @@ class Dictionary:
             case "asset": return self.asset_name(value)
             case "account": return self.account_name(value)
             case "person": return self.person_name(value)
+            case "swept": return SWEPT[value] if 0 <= value < len(SWEPT) else f"#{value}"
             case "venue": return self.venue_name(value)
             case "reason": return _word(Reason, value).upper()
             case "liquidity": return _word(Liquidity, value)

@@ -51,6 +51,8 @@ class Capacity(Section, kw_only=True):
     held: Count = 1024
     answers: Count = 1 << 17
     facts: Count = 1 << 14
+    protections: Count = 256
+    restrictions: Count = 256
     events: Count = 1 << 14
 
 

@@ -14,16 +14,16 @@ def to_account(mine: np.ndarray) -> np.ndarray:
 
 
 def to_public(events: np.ndarray) -> np.ndarray:
-    """References and levels as they are but for the sequence; of every trade the taker's or the asking client's side, without a trace of who it was."""
+    """What is of nobody as it is but for the sequence; of every trade the taker's or the asking client's side, without a trace of who it was."""
     kind = events["kind"]
     filled = kind == Event.FILLED
     seen = np.isin(kind, np.flatnonzero(OF_NOBODY)) & (events["account"] == 0)
     if filled.any():
-        # A quote's trade is told to the client first and to the dealer after: the first of each match is the client's side.
-        quoted = filled & (events["liquidity"] == Liquidity.QUOTE)
+        # A quote's trade is told to the client first and to the dealer after, an auction's to the buyer first: the first of each match is told.
+        paired = filled & np.isin(events["liquidity"], (Liquidity.QUOTE, Liquidity.AUCTION))
         again = np.zeros(len(events), bool)
-        again[1:] = quoted[1:] & quoted[:-1] & (events["other"][1:] == events["other"][:-1])
-        seen |= filled & (events["liquidity"] == Liquidity.TAKER) | quoted & ~again
+        again[1:] = paired[1:] & paired[:-1] & (events["other"][1:] == events["other"][:-1])
+        seen |= filled & (events["liquidity"] == Liquidity.TAKER) | paired & ~again
     if not seen.any():
         return events[:0]
     shown = events[seen]
@@ -34,4 +34,6 @@ def to_public(events: np.ndarray) -> np.ndarray:
         its = shown["kind"] == public
         for field in fields:
             told[field][its] = shown[field][its]
+    called = (shown["kind"] == Event.FILLED) & (shown["liquidity"] == Liquidity.AUCTION)
+    told["liquidity"][called], told["side"][called] = Liquidity.AUCTION, 0
     return told

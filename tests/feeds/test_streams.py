@@ -11,6 +11,7 @@ from cambist.messages import EVENT, Event, Liquidity
 from tests.feeds.obvious import to_account, to_public
 
 ACCOUNTS = 6
+NOBODYS = [Event.REFERENCE, Event.SESSION_CHANGED]
 
 
 def event(kind=Event.ORDER_ACCEPTED, **fields):
@@ -42,11 +43,12 @@ def fill(journal, seed, entries, accounts=ACCOUNTS, most=8):
     chance = np.random.default_rng(seed)
     for _ in range(entries):
         events = np.zeros(int(chance.integers(0, most)), EVENT)
-        events["kind"] = chance.choice([Event.ORDER_ACCEPTED, Event.FILLED, Event.REFERENCE, Event.DUPLICATE], len(events))
-        events["account"] = np.where(events["kind"] == Event.REFERENCE, 0, chance.integers(1, accounts + 1, len(events)))
-        events["liquidity"] = np.where(events["kind"] == Event.FILLED, chance.integers(1, 4, len(events)), 0)
+        events["kind"] = chance.choice([Event.ORDER_ACCEPTED, Event.FILLED, *NOBODYS, Event.DUPLICATE], len(events))
+        events["account"] = np.where(np.isin(events["kind"], NOBODYS), 0, chance.integers(1, accounts + 1, len(events)))
+        events["liquidity"] = np.where(events["kind"] == Event.FILLED, chance.integers(1, 5, len(events)), 0)
         events["id_lo"] = chance.integers(1, 1 << 60, len(events))
         events["other"] = np.arange(1, len(events) + 1)
+        events["amount"], events["id"], events["reason"] = (chance.integers(1, 100, len(events)) for _ in range(3))
         first = journal.entries[-1][1] + 1 if journal.entries else 1
         events["sequence"] = first
         journal.append(int(chance.integers(1, 4)), events)
@@ -145,6 +147,15 @@ def test_public_trades_name_nobody():
         [(Event.FILLED, 0, 55, 7, 3, 1), (Event.FILLED, 1, 56, 7, 3, 1), (Event.REFERENCE, 0, 3, 8, 0, 1)]
     for hidden in ("account", "sequence", "id", "id_hi", "id_lo", "leaves", "amount", "fee", "command", "liquidity"):
         assert not told[hidden].any(), hidden
+
+
+def test_a_trade_of_an_auction_is_told_once_and_has_no_side():
+    def fill(account, side, match):
+        return event(Event.FILLED, account=account, liquidity=Liquidity.AUCTION, side=side, price=7, quantity=3, instrument=1, other=match)
+    fee = event(Event.FEE_CHARGED, account=1, instrument=1, other=2, amount=5)
+    told = to_public(np.concatenate([fill(1, 0, 5), fill(2, 1, 5), fee, fill(1, 0, 6), fill(3, 1, 6)]))
+    assert [(e["other"], e["side"], e["liquidity"], e["quantity"]) for e in told] == [(5, 0, Liquidity.AUCTION, 3), (6, 0, Liquidity.AUCTION, 3)]
+    assert not told["account"].any()
 
 
 @pytest.mark.parametrize("kind", np.flatnonzero(OF_NOBODY).tolist())

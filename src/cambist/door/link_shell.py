@@ -128,8 +128,9 @@ class Link:
         return following
 
     async def ask(self, record: np.ndarray, timeout: float = ASK_SECONDS, attachments: bytes = b"") -> Outcome:
-        """Sends one command and waits for its answer; hearing none, or after a lost connection, sends the same bytes again. `events` is None when `timeout`
-        seconds have passed: unknown. Raises RefusedByDoor when the door did not take it, DoorClosed when the link is closed meanwhile."""
+        """Sends one command, or one group, and waits for its answer, of a group for that of the first; hearing none, or after a lost connection, sends the same
+        bytes again. `events` is None when `timeout` seconds have passed: unknown. Raises RefusedByDoor when the door did not take it, DoorClosed when the link
+        is closed meanwhile."""
         if self._asks >= MAX_ASKS:
             raise RefusedByDoor(Refused(0, Code.OVERLOAD, 1, f"{MAX_ASKS} commands wait for their answers already"))
         ask = _Ask(record)

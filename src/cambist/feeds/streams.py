@@ -5,7 +5,8 @@ not know who listens, how fast, or how results are kept; it is handed a function
 
     all           every event with its log sequence, for the house
     account n     the events of that account; the log sequence is taken out, because it would tell each how busy the others are
-    public        references and levels of the book (account 0), and trades: of each trade one event, with price, quantity, instrument, side and match only
+    public        references, levels, sessions, auctions and changed terms (account 0), and trades: of each trade one event, with price, quantity, instrument,
+                  side and match only, and AUCTION where it is of an auction, which has no taker and so no side
 
 Every event comes with the log time of its entry.
 

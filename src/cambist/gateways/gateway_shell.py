@@ -20,6 +20,7 @@ async def serve(part: Part) -> None:
     secrets, link = Secrets(part.directory), Link(part.socket, role=Role.GATEWAY)
     house, market = House(link, secrets.ids_key, secrets.public_keys), Market(link)
     house.on_design.append(market.use)
+    market.on_terms.append(house.look_soon)
     link.on_change.append(lambda connected: part.say("serving" if connected else "serving; the node does not answer"))
     async with contextlib.AsyncExitStack() as serving:
         serving.push_async_callback(link.close)

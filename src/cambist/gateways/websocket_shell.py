@@ -38,7 +38,7 @@ SOCKET_BYTES = 1 << 16                                  # of the kernel's buffer
 LAST_WORDS_SECONDS = 2.0                                # for what still waits when a connection is ended
 WELCOME_SECONDS = 2.0                                   # for the place of the account's stream
 STREAM_CREDIT = 1024                                    # private events pulled ahead for one connection
-LOOKS_FIRST = frozenset({"order.amend", "request.new"})  # may ask the house something before the command is sent, and so must not be overtaken
+LOOKS_FIRST = frozenset({"order.amend", "request.new"}) # may ask the house something before the command is sent, and so must not be overtaken
 
 log = structlog.get_logger("websocket")
 _QUIET = logging.getLogger("cambist.websocket")         # picows tells every connection at INFO, and every broken peer as an error
@@ -232,6 +232,7 @@ class WebSocketServer:
         self.lines: list[dict[Line, None]] = [{} for _ in range(TICKS)]
         self._books: dict[int, dict[Line, None]] = {}   # instrument -> who gets every update of its book
         self._tapes: dict[int, dict[Line, None]] = {}
+        self._floors: dict[int, dict[Line, None]] = {}
         self._behind: dict[Line, bool] = {}             # readers of books who are to be shown them first, and whether they missed something
         self._live: dict[int, str] = {}                 # books that are shown as live, and their epochs
         self._round: Iterator[None] | None = None       # what is being sent, a turn of the loop at a time
@@ -256,17 +257,22 @@ class WebSocketServer:
         for slot in self.lines:
             if slot.pop(line, self) is not self:
                 self.seats.leave(line.connection.member.key if line.connection.member is not None else None)
-        for readers in (*self._books.values(), *self._tapes.values(), self._behind):
+        for readers in (*self._books.values(), *self._tapes.values(), *self._floors.values(), self._behind):
             readers.pop(line, None)
 
     def join(self, line: Line, channel: str, number: int) -> None:
         if channel == "trades":
             self._tapes.setdefault(number, {})[line] = None
+        elif channel == "session":
+            self._floors.setdefault(number, {})[line] = None
+            data = self.market.data
+            if data is not None and data.floors[number].live:       # else it is told when it is read
+                line.send(data.floors[number].message())
         elif not line.connection.paused:                # else it joins when it is resumed
             self._show(line, conflated=False)
 
     def unjoin(self, line: Line, channel: str, number: int) -> None:
-        (self._books if channel == "book" else self._tapes).get(number, {}).pop(line, None)
+        {"book": self._books, "trades": self._tapes}.get(channel, self._floors).get(number, {}).pop(line, None)
 
     def paused(self, line: Line) -> None:
         """It gets no increments and costs nothing until it is resumed."""
@@ -357,7 +363,10 @@ class WebSocketServer:
             yield from self._each(self._books, number, lambda line: self._catch_up(line, conflated=False))
 
     def _tell_changes(self, data: MarketData, number: int) -> Iterator[None]:
-        book, tape = data.books[number], data.tapes[number]
+        book, tape, floor = data.books[number], data.tapes[number], data.floors[number]
+        if floor.changed and floor.live:
+            floor.changed, now = False, floor.message()
+            yield from self._each(self._floors, number, lambda line: line.send(now))
         update = book.update()
         if update is not None:
             yield from self._each(self._books, number, lambda line: self._tell_update(line, number, update))
