@@ -20,7 +20,7 @@ from cambist.core import layout as at
 from cambist.core.book import leave, level_at, may_rest, price_of, rest
 from cambist.core.layout import INSTRUMENT, ORDER, STATE
 from cambist.core.matching import crosses
-from cambist.core.memory import COMPILED, address, cold, hot, prefetch, told_apart, wrap
+from cambist.core.memory import address, cold, hot, prefetch, told_apart, wrap
 from cambist.core.pools import ROW_MASK, find_order, forget_order, give_order, mark_of, order_home, remember_order, room_order, take_order
 from cambist.core.risk import tick_of
 from cambist.messages import Side
@@ -136,7 +136,7 @@ def run(state: STATE, queue: CONTROL, rows: int, messages: int, count: int):
     """All messages of a run, in their order."""
     b = at.instrument(state, BOOK)
     for i in range(count):
-        if COMPILED and i + FAR < count:
+        if i + FAR < count:
             _look_ahead(state, messages, i)
         m = message_at(messages, i)
         if m.type == NEW:

@@ -2,7 +2,7 @@
 
 Uncompiled they take memoryviews instead, which is how they are tested without a compiler.
 """
-from bench.matching import book_engine
+from bench.matching import book_engine, command_engine
 from bench.matching.contract import NO_ASK, NO_BID
 from bench.matching.ring import CONTROL, rows_at, take
 from cambist.core import layout as at
@@ -15,9 +15,15 @@ from cambist.messages import Side
 state_at, queue_at = rows_at(STATE), rows_at(CONTROL)
 
 
-def match_book(state, queue, rows, messages, count):
-    """A run of messages."""
+def match_book(state, queue, rows, notes, messages, count):
+    """A run of messages, by the book alone."""
     book_engine.run(state_at(state, 0), queue_at(queue, 0), rows, messages, count)
+    return count
+
+
+def match_whole(state, queue, rows, notes, messages, count):
+    """A run of messages, by the whole kernel."""
+    command_engine.run(state_at(state, 0), queue_at(queue, 0), rows, notes, messages, count)
     return count
 
 
@@ -47,7 +53,7 @@ def depth_at(state, price, side):
     return at.level(s, level_at(s, b, tick)).quantity + 0 if (word.bits >> (tick & 63)) & 1 else 0
 
 
-ENTRIES = {"match_book": (match_book, 5), "drain_reports": (drain_reports, 4), "best_bid": (best_bid, 1), "best_ask": (best_ask, 1), "depth_at": (depth_at, 3)}
+ENTRIES = {"match_book": (match_book, 6), "match_whole": (match_whole, 6), "drain_reports": (drain_reports, 4), "best_bid": (best_bid, 1), "best_ask": (best_ask, 1), "depth_at": (depth_at, 3)}
 
 
 def compiled(name: str):

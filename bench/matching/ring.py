@@ -21,15 +21,15 @@ if COMPILED:
     from numba.extending import intrinsic
     from numba.np.numpy_support import from_dtype
 
-    def rows_at(dtype: np.dtype):
-        """row(address, i): the i-th record of a layout from an address on."""
+    def rows_at(dtype: np.dtype, start: int = 0):
+        """row(address, i): the i-th record of a layout, the first of which is `start` bytes after an address."""
         record, size = from_dtype(dtype), dtype.itemsize
 
         @intrinsic
         def row(typingctx, address, i):
             def codegen(context, builder, signature, args):
                 i64 = ir.IntType(64)
-                return builder.inttoptr(builder.add(args[0], builder.mul(args[1], i64(size))), context.get_value_type(record))
+                return builder.inttoptr(builder.add(args[0], builder.add(builder.mul(args[1], i64(size)), i64(start))), context.get_value_type(record))
             return record(types.int64, types.int64), codegen
         return row
 
@@ -44,9 +44,9 @@ if COMPILED:
 
     before_publishing, after_looking = _fence("release"), _fence("acquire")
 else:
-    def rows_at(dtype: np.dtype):
+    def rows_at(dtype: np.dtype, start: int = 0):
         layout, size = plan(dtype), dtype.itemsize
-        return lambda view, i: Row(view, i * size, layout)
+        return lambda view, i: Row(view, start + i * size, layout)
 
     def before_publishing() -> None:
         return None

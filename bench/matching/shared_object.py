@@ -1,6 +1,6 @@
 """The adapter as a file: the compiled entries of exports.py under the names of the harness' C interface, with an image of the cell, linked to a shared library.
 
-    python -m bench.matching.shared_object OUT.so [--linker cc]
+    python -m bench.matching.shared_object OUT.so [--engine book|whole] [--linker cc]
 
 There is no Python in it when it runs: the machine code is Numba's, the few lines that give it C names and memory are LLVM's. `cc` is only asked to link.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 import llvmlite.binding as llvm
 import numpy as np
 
+from bench.matching.command_engine import NOTES_BYTES
 from bench.matching.contract import MESSAGE
 from bench.matching.exports import ENTRIES, compiled
 from bench.matching.house import image, matching_cell
@@ -20,6 +21,8 @@ from cambist.core.cell import PAGE_BYTES
 
 READ_WRITE, PRIVATE_ANONYMOUS, LARGE_PAGES = 3, 0x22, 14        # Linux: PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, MADV_HUGEPAGE
 QUEUE_BYTES = -(-CONTROL.itemsize // LINE) * LINE
+ENGINES = {"book": "match_book", "whole": "match_whole"}
+QUERIES = ("drain_reports", "best_bid", "best_ask", "depth_at")
 UNTIL = CONTROL.fields["until"][1]
 
 GLUE = """
@@ -81,7 +84,7 @@ define ptr @engine_get_transport() {{
 
 define void @engine_init(i64 %seed, ptr %transport, ptr %sink) {{
 entry:
-  %at = call ptr @block(i64 {state_size})
+  %at = call ptr @block(i64 {memory_size})
   store ptr %at, ptr @state
   br label %next
 next:
@@ -101,7 +104,7 @@ done:
 }}
 define void @engine_shutdown() {{
   %at = load ptr, ptr @state
-  %gone = call i32 @munmap(ptr %at, i64 {state_size})
+  %gone = call i32 @munmap(ptr %at, i64 {memory_size})
   ret void
 }}
 
@@ -113,6 +116,7 @@ define void @engine_on_batch(ptr %messages, i32 %n) {{
   %qp = load ptr, ptr @queue
   %q = ptrtoint ptr %qp to i64
   %r = add i64 %q, {queue_bytes}
+  %k = add i64 %s, {state_size}
   {batch}
   ret void
 }}
@@ -170,27 +174,27 @@ def _call(symbol: str, result: str, *arguments: str) -> str:
             f"  %{result}.status = call i32 @\"{symbol}\"(ptr %{result}.at, ptr %{result}.error, {given})\n  %{result} = load i64, ptr %{result}.at")
 
 
-def _glue(symbols: dict[str, str], cell) -> str:
+def _glue(symbols: dict[str, str], cell, engine: str) -> str:
     places, pages = image(cell)
     calls = {"drain": _call(symbols["drain_reports"], "drained", "%q", "%r", "%o", "%m"), "bid": _call(symbols["best_bid"], "bid", "%s"),
-             "batch": _call(symbols["match_book"], "done", "%s", "%q", "%r", "%m", "%count"), "ask": _call(symbols["best_ask"], "ask", "%s"),
+             "batch": _call(symbols[ENGINES[engine]], "done", "%s", "%q", "%r", "%k", "%m", "%count"), "ask": _call(symbols["best_ask"], "ask", "%s"),
              "depth": _call(symbols["depth_at"], "depth", "%s", "%price", "%of")}
     return GLUE.format(
         triple=llvm.get_process_triple(), pages=len(places), places="[" + ", ".join(f"i64 {p}" for p in places) + "]", bytes=pages.nbytes,
         data="".join(f"\\{b:02x}" for b in pages.tobytes()), capacity=ROWS // 2, queue_size=QUEUE_BYTES + ROWS * SLIP.itemsize, queue_bytes=QUEUE_BYTES,
-        until=UNTIL, rows=ROWS, state_size=len(cell.block), page=PAGE_BYTES, message=MESSAGE.itemsize, rw=READ_WRITE, anonymous=PRIVATE_ANONYMOUS,
+        until=UNTIL, rows=ROWS, state_size=len(cell.block), memory_size=len(cell.block) + NOTES_BYTES, page=PAGE_BYTES, message=MESSAGE.itemsize, rw=READ_WRITE, anonymous=PRIVATE_ANONYMOUS,
         large=LARGE_PAGES, declared="\n".join(f"declare i32 @\"{s}\"(ptr, ptr{', i64' * ENTRIES[n][1]})" for n, s in symbols.items()), **calls)
 
 
-def machine_code(cell=None) -> bytes:
-    """The object file: all entries and the glue as one module; nothing but the C names can be seen from outside."""
+def machine_code(engine: str) -> bytes:
+    """The object file: the entries and the glue as one module; nothing but the C names can be seen from outside."""
     symbols, parts = {}, []
-    for name in ENTRIES:
+    for name in (ENGINES[engine], *QUERIES):
         dispatcher = compiled(name)
         found = dispatcher.overloads[dispatcher.signatures[0]]
         symbols[name] = found.fndesc.llvm_func_name
         parts.append(str(found.library._final_module))
-    module = llvm.parse_assembly(_glue(symbols, cell or matching_cell()))
+    module = llvm.parse_assembly(_glue(symbols, matching_cell(), engine))
     for part in parts:
         module.link_in(llvm.parse_assembly(part))
     for item in (*module.functions, *module.global_variables):
@@ -205,18 +209,19 @@ def machine_code(cell=None) -> bytes:
     return target.emit_object(module)
 
 
-def build(out: Path, linker: str = "cc") -> None:
+def build(out: Path, engine: str, linker: str = "cc") -> None:
     """Write the shared library."""
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "cambist.o"
-        made.write_bytes(machine_code())
+        made.write_bytes(machine_code(engine))
         subprocess.run([linker, "-shared", "-o", str(out), str(made)], check=True)
 
 
 if __name__ == "__main__":
     words = argparse.ArgumentParser(description="Compile cambist's matching to a shared library with the harness' C interface.")
     words.add_argument("out", type=Path)
+    words.add_argument("--engine", choices=ENGINES, default="book", help="the book alone, as the harness' other engines are, or the whole kernel")
     words.add_argument("--linker", default="cc")
     chosen = words.parse_args()
-    build(chosen.out, chosen.linker)
+    build(chosen.out, chosen.engine, chosen.linker)
     print(f"{chosen.out}: {chosen.out.stat().st_size:,} bytes")
