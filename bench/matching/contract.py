@@ -4,7 +4,7 @@ An engine is a shared library; messages come in runs, reports go out through a q
 """
 import numpy as np
 
-# A message: new order, cancel, or modify (which is a cancel and a new order: it loses its place). 40 bytes; `quantity`, `side` and `price` are zero in a cancel.
+# A message, 40 bytes: new order, cancel (which has no price, quantity and side), or modify (a cancel and a new order: it loses its place).
 MESSAGE = np.dtype({"names": ["type", "order", "sequence", "price", "quantity", "side", "ioc"], "offsets": [0, 8, 16, 24, 32, 36, 37],
                     "formats": ["u1", "<i8", "<i8", "<i8", "<u4", "u1", "u1"], "itemsize": 40})
 NEW, CANCEL, MODIFY = range(3)

@@ -53,7 +53,9 @@ def depth_at(state, price, side):
     return at.level(s, level_at(s, b, tick)).quantity + 0 if (word.bits >> (tick & 63)) & 1 else 0
 
 
-ENTRIES = {"match_book": (match_book, 6), "match_whole": (match_whole, 6), "drain_reports": (drain_reports, 4), "best_bid": (best_bid, 1), "best_ask": (best_ask, 1), "depth_at": (depth_at, 3)}
+# name -> the function, and how many words it takes
+ENTRIES = {"match_book": (match_book, 6), "match_whole": (match_whole, 6), "drain_reports": (drain_reports, 4), "best_bid": (best_bid, 1),
+           "best_ask": (best_ask, 1), "depth_at": (depth_at, 3)}
 
 
 def compiled(name: str):

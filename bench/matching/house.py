@@ -2,7 +2,6 @@
 import numpy as np
 
 from cambist.core.cell import PAGE_BYTES, Cell
-from cambist.core.layout import LEVEL
 from cambist.measure.bench_house import rows
 from cambist.messages import AccountKind, Kind, Scope, Settlement
 
@@ -39,7 +38,8 @@ def matching_cell(sizes: dict[str, int] | None = None) -> Cell:
     """A started cell: one account that buys and one that sells, rich in both assets; nothing refused."""
     cell = Cell({**SIZES, **(sizes or {})})
     accounts = np.array([BUYER, SELLER])
-    money = [rows(K.DEPOSIT, 2, account=accounts, actor=ADMIN, id_lo=accounts + 8 * asset, custody=CUSTODY, asset=asset, amount=10**17) for asset in (QUOTE, BASE)]
+    money = [rows(K.DEPOSIT, 2, account=accounts, actor=ADMIN, id_lo=accounts + 8 * asset, custody=CUSTODY, asset=asset, amount=10**17)
+             for asset in (QUOTE, BASE)]
     for records in (_genesis(), *money):
         events = cell.apply(records, 1_000_000_000)
         if events["reason"].any():

@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 import llvmlite.binding as llvm
-import numpy as np
 
 from bench.matching.command_engine import NOTES_BYTES
 from bench.matching.contract import MESSAGE
@@ -179,11 +178,12 @@ def _glue(symbols: dict[str, str], cell, engine: str) -> str:
     calls = {"drain": _call(symbols["drain_reports"], "drained", "%q", "%r", "%o", "%m"), "bid": _call(symbols["best_bid"], "bid", "%s"),
              "batch": _call(symbols[ENGINES[engine]], "done", "%s", "%q", "%r", "%k", "%m", "%count"), "ask": _call(symbols["best_ask"], "ask", "%s"),
              "depth": _call(symbols["depth_at"], "depth", "%s", "%price", "%of")}
-    return GLUE.format(
-        triple=llvm.get_process_triple(), pages=len(places), places="[" + ", ".join(f"i64 {p}" for p in places) + "]", bytes=pages.nbytes,
-        data="".join(f"\\{b:02x}" for b in pages.tobytes()), capacity=ROWS // 2, queue_size=QUEUE_BYTES + ROWS * SLIP.itemsize, queue_bytes=QUEUE_BYTES,
-        until=UNTIL, rows=ROWS, state_size=len(cell.block), memory_size=len(cell.block) + NOTES_BYTES, page=PAGE_BYTES, message=MESSAGE.itemsize, rw=READ_WRITE, anonymous=PRIVATE_ANONYMOUS,
-        large=LARGE_PAGES, declared="\n".join(f"declare i32 @\"{s}\"(ptr, ptr{', i64' * ENTRIES[n][1]})" for n, s in symbols.items()), **calls)
+    declared = "\n".join(f"declare i32 @\"{symbol}\"(ptr, ptr{', i64' * ENTRIES[name][1]})" for name, symbol in symbols.items())
+    sizes = {"capacity": ROWS // 2, "queue_size": QUEUE_BYTES + ROWS * SLIP.itemsize, "queue_bytes": QUEUE_BYTES, "until": UNTIL, "rows": ROWS,
+             "state_size": len(cell.block), "memory_size": len(cell.block) + NOTES_BYTES, "page": PAGE_BYTES, "message": MESSAGE.itemsize,
+             "pages": len(places), "bytes": pages.nbytes, "rw": READ_WRITE, "anonymous": PRIVATE_ANONYMOUS, "large": LARGE_PAGES}
+    return GLUE.format(triple=llvm.get_process_triple(), places="[" + ", ".join(f"i64 {place}" for place in places) + "]",
+                       data="".join(f"\\{byte:02x}" for byte in pages.tobytes()), declared=declared, **sizes, **calls)
 
 
 def machine_code(engine: str) -> bytes:
