@@ -7,7 +7,7 @@ an entry; the order that one names is put in when its turn has come, so nothing 
 import numpy as np
 
 from bench.matching.contract import CANCEL, CANCEL_ACK, CANCEL_REJECT, MESSAGE, MODIFY, MODIFY_ACK, MODIFY_REJECT, NEW, ORDER_ACK
-from bench.matching.house import BOOK, BUYER, SELLER, TRADER
+from bench.matching.matching_house import BOOK, BUYER, SELLER, TRADER
 from bench.matching.ring import CONTROL, publish, put, put_trade, rows_at
 from cambist.core import kernel
 from cambist.core import layout as at

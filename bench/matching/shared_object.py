@@ -14,7 +14,7 @@ import llvmlite.binding as llvm
 from bench.matching.command_engine import NOTES_BYTES
 from bench.matching.contract import MESSAGE
 from bench.matching.exports import ENTRIES, compiled
-from bench.matching.house import image, matching_cell
+from bench.matching.matching_house import image, matching_cell
 from bench.matching.ring import CONTROL, LINE, ROWS, SLIP
 from cambist.core.cell import PAGE_BYTES
 
