@@ -15,6 +15,7 @@ class Crash(BaseException):
 class Inode:
     def __init__(self):
         self.name, self.live, self.durable, self.pending = "", bytearray(), b"", []      # pending: (offset, bytes) or (None, size)
+        self.unreadable: set[int] = set()                                 # sectors that the device cannot read any more
 
     def survivor(self, rng: random.Random, keep: float) -> bytearray:
         data = bytearray(self.durable)
@@ -216,6 +217,8 @@ class CrashFile:
         return len(self.inode.live)
 
     def pread(self, length, offset):
+        if self.inode.unreadable and not self.inode.unreadable.isdisjoint(range(offset // SECTOR_BYTES, -(-(offset + length) // SECTOR_BYTES))):
+            raise DiskFailed("pread", self.path, "input/output error")
         return bytes(self.inode.live[offset:offset + length])
 
     def pwrite(self, data, offset):

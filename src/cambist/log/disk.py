@@ -41,11 +41,14 @@ class DiskMissing(DiskError):
         self.path = path
 
 
-class File(Protocol):
+class Readable(Protocol):
     def size(self) -> int: ...
     def pread(self, length: int, offset: int) -> bytes:
         """Fewer bytes than asked only at the end of the file."""
         ...
+
+
+class File(Readable, Protocol):
     def pwrite(self, data, offset: int) -> None:
         """All of `data` (any contiguous buffer) or an error; extends the file where it must."""
         ...

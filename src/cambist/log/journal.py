@@ -6,7 +6,7 @@ Architecture invariant: what `propose` returned from is on the disk; what was ne
 raises Damaged. Architecture invariant: a segment that has its close mark is never written again.
 """
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -39,7 +39,7 @@ SPARE_SLICE_BYTES = 64 << 10               # zeros written at once into the next
 SPARE_SYNC_BYTES = 1 << 20                 # and synced so often, so that no sync has much to do
 _ZEROS = bytes(SPARE_SLICE_BYTES)
 _SEGMENT_NAME = re.compile(r"journal-\d{20}\.cbj")
-_SPARE_NAME, _LOCK_NAME = "journal-spare.cbj", "journal.lock"
+SPARE_NAME, _LOCK_NAME = "journal-spare.cbj", "journal.lock"
 
 
 class LogPort(Protocol):
@@ -50,6 +50,15 @@ class LogPort(Protocol):
 
 class JournalError(Exception):
     """The caller's mistake: an entry that does not follow, is too large, or a journal that is closed. Nothing was written."""
+
+
+class Witness(msgspec.Struct, frozen=True):
+    """Up to which sequence entries are known to have been committed, and who knows it. What is missing or bad below is rot and never a torn tail."""
+    sequence: int = 0
+    who: str = "nobody"
+
+
+NOBODY = Witness()
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -79,17 +88,19 @@ class Journal:
         self._spare_bytes = self._spare_synced = 0      # how far the spare is zeroed, and durably so
 
     @classmethod
-    def open(cls, disk: Disk, directory: str, *, cell: int, segment_bytes: int = SEGMENT_BYTES, start: Position | None = None) -> "Journal":
+    def open(cls, disk: Disk, directory: str, *, cell: int, segment_bytes: int = SEGMENT_BYTES, start: Position | None = None,
+             first: Callable[[], Witness] = Witness) -> "Journal":
         """Locks the directory, checks the chain (all of it, or from `start`, a snapshot's position), cuts a torn tail. DiskLocked, Damaged, DiskError.
 
-        In an empty directory the first entry must follow `start`.
+        In an empty directory the first entry must follow `start`. `first` is called when the lock is held and nothing has been looked at or cut: it makes
+        two copies equal, and says what is known to be committed.
         """
         if segment_bytes < MIN_SEGMENT_BYTES or segment_bytes % SECTOR_BYTES:
             raise JournalError(f"segment_bytes: {segment_bytes}; right would be a multiple of {SECTOR_BYTES}, {MIN_SEGMENT_BYTES} at least")
         disk.make_directory(directory)
         journal = cls(disk, directory, cell, segment_bytes, disk.lock(f"{directory}/{_LOCK_NAME}"))
         try:
-            journal._recover(start)
+            journal._recover(start, first())
         except BaseException:
             journal._release()
             raise
@@ -234,7 +245,7 @@ class Journal:
         header = Header(self._cell, self._next_number, self._segment_bytes, self.position)
         self._spare.pwrite(header_sector(header), 0)
         self._spare.sync()
-        self._disk.rename(self._path(_SPARE_NAME), self._path(segment_name(self.position.sequence + 1)))
+        self._disk.rename(self._path(SPARE_NAME), self._path(segment_name(self.position.sequence + 1)))
         self._disk.sync_directory(self._directory)
         self._file, self._spare, self._header = self._spare, None, header
         self._end, self._limit = SECTOR_BYTES, self._segment_bytes - MARK_BYTES
@@ -251,7 +262,7 @@ class Journal:
         if self._spare:
             return
         try:
-            self._spare = self._disk.create(self._path(_SPARE_NAME), self._segment_bytes)
+            self._spare = self._disk.create(self._path(SPARE_NAME), self._segment_bytes)
             self._spare_bytes = self._spare_synced = 0
             self.full = None
         except DiskFull as error:
@@ -280,7 +291,7 @@ class Journal:
         if self._spare:
             self._spare.close()
             self._spare = None
-            self._disk.remove(self._path(_SPARE_NAME))
+            self._disk.remove(self._path(SPARE_NAME))
 
     def _release(self) -> None:
         self._closed = True
@@ -294,7 +305,7 @@ class Journal:
 
     # --- opening ---------------------------------------------------------------------------------------------------------------------------------
 
-    def _recover(self, start: Position | None) -> None:
+    def _recover(self, start: Position | None, witness: Witness) -> None:
         names = segment_names(self._disk, self._directory)
         entries = 0
 
@@ -304,13 +315,14 @@ class Journal:
 
         last = examine_all(self._disk, self._directory, names, self._cell, start, count)
         torn = last.torn if last else None
+        check_witness(self._directory, last, start, witness)
         if last:
             self.position, self._next_number = last.after, last.header.number + 1
             self._resume(last)
         elif start:
             self.position = start
-        if _SPARE_NAME in self._disk.list_directory(self._directory):
-            self._disk.remove(self._path(_SPARE_NAME))          # of whatever a crash left in it, nothing was acknowledged
+        if SPARE_NAME in self._disk.list_directory(self._directory):
+            self._disk.remove(self._path(SPARE_NAME))          # of whatever a crash left in it, nothing was acknowledged
         self._make_spare()
         if self._file is None:
             self._zero_spare(self._segment_bytes)               # it is needed at once
@@ -328,6 +340,14 @@ class Journal:
             file.close()
             return
         self._file, self._header, self._end, self._limit = file, last.header, last.end, last.header.segment_bytes - MARK_BYTES
+
+
+def check_witness(directory: str, last: Segment | None, start: Position | None, witness: Witness) -> None:
+    """Damaged where the log ends, torn or not, before what is known to be committed."""
+    reached = last.after.sequence if last else start.sequence if start else 0
+    if reached < witness.sequence:
+        raise Damaged(last.path if last else directory, last.end if last else 0, reached + 1,
+                      f"the log ends here, and {witness.who} knows sequence {witness.sequence} to be committed: this is rot and no torn tail")
 
 
 def finish_closing(file: File, header: Header, end: int, after: Position) -> None:
@@ -402,12 +422,16 @@ def _at_start(visit, path: str, start: Position | None):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing wrong: `torn` for a tail that opening would cut, otherwise damage."""
+    """One thing wrong: `torn` for a tail that opening would cut, otherwise damage; `healed` when it was made right from another copy."""
     file: str
     offset: int
     sequence: int
     what: str
     torn: bool = False
+    healed: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.file}: byte {self.offset}, sequence {self.sequence}: {self.what}{' (healed)' if self.healed else ''}"
 
 
 class Verification(msgspec.Struct, frozen=True):
