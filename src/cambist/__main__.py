@@ -151,18 +151,35 @@ def verify(directory: Path) -> int:
     from cambist.inspection import walk
     from cambist.log.disk_shell import RealDisk
     from cambist.log.journal import verify as chains
+    from cambist.log.mirror_shell import mirror_copy, noted_mirror
     from cambist.warm import warm as make_ready
     disk = RealDisk()
     whole = not chains(disk, f"{directory}/log").findings
     if whole:
         make_ready(_say)
-    found = walk(disk, str(directory), Cell(_sizes(directory)) if whole else None, time.perf_counter_ns)
+    found = walk(disk, str(directory), Cell(_sizes(directory)) if whole else None, time.perf_counter_ns, mirror_copy(noted_mirror(directory)))
     for line in found.lines:
         _say(line)
     for finding in found.findings:
         _complain(finding)
     _say("whole" if not found.findings else f"{len(found.findings)} findings")
     return 1 if found.findings else 0
+
+
+@app.command
+def heal(directory: Path, *, mirror: str = "") -> int:
+    """Make the log and its mirror equal while no node runs: every byte of both is read, what is wrong in one is made right from the other.
+
+    Args:
+        directory: The house's directory.
+        mirror: Where the mirror is; by default where it was when the node last ran.
+    """
+    from cambist.log.mirror_shell import heal_directory
+    compared = heal_directory(directory, mirror)
+    for each in (compared, *compared.findings):
+        _say(str(each))
+    _say("whole, twice" if not compared.findings else f"{len(compared.findings)} findings, all healed; log and mirror are equal")
+    return 0
 
 
 def _sizes(directory: Path) -> dict[str, int]:

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 from cambist.log.disk import Disk, DiskError
 from cambist.log.journal import segment_names, verify
+from cambist.log.mirror import reconcile
+from cambist.log.pair import Copy
 from cambist.log.replay import Replay
 from cambist.log.results import ResultsReader, seal_results, verify_results
-from cambist.log.segment import Position
+from cambist.log.segment import Damaged, Position
 from cambist.log.snapshot import state_hash
 from cambist.log.transparency import audit
 from cambist.log.transparency_shell import verify_signature
@@ -73,11 +75,13 @@ class Walked(NamedTuple):
     findings: tuple[str, ...]
 
 
-def walk(disk: Disk, directory: str, cell: Any | None, clock: Callable[[], int]) -> Walked:
-    """Chains first: damage is named by file, offset and sequence. Only a whole log is replayed, for its invariants. Raises NoLog."""
+def walk(disk: Disk, directory: str, cell: Any | None, clock: Callable[[], int], mirror: Copy | None = None) -> Walked:
+    """Chains first, of the mirror too: damage is named by file, offset and sequence. Only a whole log is replayed, for its invariants. Raises NoLog."""
     _check_there(disk, directory)
     log = verify(disk, f"{directory}/log")
     findings = [f"{f.file}: byte {f.offset}, sequence {f.sequence}: {f.what}{' (a torn tail: the next start cuts it)' if f.torn else ''}" for f in log.findings]
+    if mirror:
+        findings += _differences(Copy(disk, f"{directory}/log"), mirror)
     entries, last, faults = verify_results(disk, f"{directory}/results")
     findings += [str(fault) for fault in faults]
     findings += audit(disk, directory, verify_signature)
@@ -89,6 +93,15 @@ def walk(disk: Disk, directory: str, cell: Any | None, clock: Callable[[], int])
         findings += found.broken
         lines.append(f"state: {found.state_hash} after {found.sequence} commands, {len(found.broken)} invariants broken")
     return Walked(tuple(lines), tuple(findings))
+
+
+def _differences(log: Copy, mirror: Copy) -> list[str]:
+    """How log and mirror are not one log. What a node at work may be writing at this moment is none."""
+    try:
+        compared = reconcile(log, mirror, cell=None, whole=True, write=False)
+    except Damaged as damage:
+        return [str(damage)]
+    return [f"{f.file}: byte {f.offset}, sequence {f.sequence}: {f.what}; `cambist heal` makes it right" for f in compared.findings if not f.torn]
 
 
 def _check_there(disk: Disk, directory: str) -> None:

@@ -23,10 +23,13 @@ from cambist.feeds.streams import Streams
 from cambist.log import snapshot
 from cambist.log.disk import Disk, DiskFull
 from cambist.log.entry import FRAME_BYTES, MAX_ENTRY_BYTES, MAX_RECORDS, Entry, seal
-from cambist.log.journal import SEGMENT_BYTES, Journal
+from cambist.log.journal import SEGMENT_BYTES, Journal, Witness
+from cambist.log.mirror import Compared, reconcile
+from cambist.log.pair import Both, Copy, PairDisk, one_after_the_other
 from cambist.log.replay import Replay
 from cambist.log.results import Results as KeptResults, ResultsReader
 from cambist.log.segment import Position
+from cambist.log.witness import known
 from cambist.messages import COMMAND, EVENT, GROUP_MORE, RECORD_BYTES, Kind, command
 from cambist.rows import copied, joined, raw
 
@@ -35,6 +38,10 @@ MAX_STAGED_SIDE = 1 << 20                               # bytes of attachments w
 STEP_NS = 1_000_000_000                                 # the wall clock may move this much against the monotonic one between two readings
 TICK_PERIOD_NS = 1_000_000_000
 NS_PER_SECOND = 1_000_000_000
+# What is let in while the disk is full: what only takes risk away, and what happened outside to orders that are out there already.
+ESSENTIAL = np.zeros(1 << 8 * COMMAND["kind"].itemsize, bool)
+ESSENTIAL[[Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.CANCEL_REQUEST, Kind.WITHDRAW_QUOTE, Kind.CANCEL_CHILD, Kind.HALT, Kind.KILL, Kind.KILL_ALL,
+           Kind.CHILD_ACKED, Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN]] = True
 
 
 class Broken(Exception):
@@ -74,8 +81,12 @@ class Log(Protocol):
 class Results(Protocol):
     """`cambist.log.results.Results`."""
     position: Position                                  # of the last entry whose events are kept
+    full: DiskFull | None
     def append(self, first_sequence: int, last_sequence: int, time: int, events) -> bytes: ...
     def read(self, from_sequence: int) -> Iterable[Any]: ...
+    def prepare(self) -> None:
+        """Sets room aside for when the disk is full, where that was used."""
+        ...
     def close(self) -> None: ...
 
 
@@ -185,7 +196,7 @@ class Node:
         self._lock = lock or nullcontext()
         self._staging, self._spare = Staging(most), Staging(most)
         self._in_flight = 0                             # bytes taken out of staging that the log has not yet answered for
-        self._room, self._full = log.room(), log.full is not None
+        self._see_room()
         self._tick = command(Kind.TICK, actor=ticker)
         self._tables = Tables(cell)
         self.archive: Archive | None = None             # answers about the log, where it is kept in a directory
@@ -193,14 +204,15 @@ class Node:
     # ------------------------------------------------------------------------------------------------------------------------------ the door
     def submit(self, records: np.ndarray, attachments: bytes = b"", *, essential: bool = False) -> Code:
         """Queues them whole for the log, in order; or says why none of them is. `records` is copied. `essential`: also while the disk is full, as long as
-        what was reserved before lasts."""
+        what was set aside before lasts; so is a submit of nothing but what makes risk less."""
         if self.closing or self.stopped:
             return Code.CLOSING if self.closing else Code.STOPPED
         if code := fit_to_seal(records, attachments):
             return code
         with self._lock:
             # Whoever was told RECEIVED must find room: what is staged and what is under way has its bytes set aside before more is let in.
-            if (self._full and not essential) or self._in_flight + self._staging.bytes_at_most(len(records), len(attachments)) > self._room:
+            needed = self._in_flight + self._staging.bytes_at_most(len(records), len(attachments))
+            if needed > self._room or (self._full and not (essential or ESSENTIAL[records["kind"]].all())):
                 return Code.DISK_FULL
             return self._staging.put(records, attachments)
 
@@ -261,18 +273,24 @@ class Node:
             self.stopped = f"the log did not take sequence {entries[0].first_sequence}: {fault}"
             raise
         with self._lock:
-            self._in_flight, self._room, self._full = 0, self.log.room(), self.log.full is not None
+            self._in_flight = 0
+            self._see_room()
 
     def prepare(self) -> bool:
         """Room ahead, a little at a time, while nothing waits: the log's next segment, or a full disk asked again. True while there is more to do."""
         try:
             done = self.log.prepare()
+            if self.results.full:
+                self.results.prepare()
         except Exception as fault:
             self.stopped = f"the log could not make room after sequence {self.log.position.sequence}: {fault}"
             raise
         with self._lock:
-            self._room, self._full = self.log.room(), self.log.full is not None
+            self._see_room()
         return done > 0
+
+    def _see_room(self) -> None:
+        self._room, self._full = self.log.room(), self.log.full is not None or self.results.full is not None
 
     def apply(self, entry: Entry) -> Told:
         """One committed entry; its events are kept before they are given back."""
@@ -284,6 +302,7 @@ class Node:
         except Exception as fault:
             self.stopped = self.stopped or f"the results of sequence {entry.first_sequence} were not kept: {fault}"
             raise
+        self._full = self._full or self.results.full is not None
         if self.archive is not None:
             self.archive.applied(entry)
         return Told(entry.first_sequence, entry.last_sequence, entry.time, events)
@@ -381,17 +400,31 @@ def start(cell: Cell, log: Log, results: Results, tail: Iterable[Entry], reader:
 
 
 def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Cell], load: Callable[[Any], Cell], segment_bytes: int = SEGMENT_BYTES,
-              say: Callable[[str], None] = lambda line: None, **settings: Any) -> Node:
-    """The node of a directory: its log is opened and locked, its results cut where torn, the newest snapshot that the results reach loaded, the tail
-    applied and compared. `say` is told what a crash had left and what became of it. Raises Broken, Damaged, DiskError."""
-    snapshots = f"{directory}/snapshots"
+              reserves: tuple[int, int] = (0, 0), say: Callable[[str], None] = lambda line: None, mirror: Copy | None = None,
+              both: Both = one_after_the_other, **settings: Any) -> Node:
+    """The node of a directory: its log is opened and locked, made equal with its mirror, its results cut where torn, the newest snapshot that the results
+    reach loaded, the tail applied and compared. `reserves`: bytes set aside for what is essential on a full disk, in the log and in the results. `say` is
+    told what a crash had left and what became of it. Raises Broken, Damaged, DiskError."""
+    snapshots, (log_reserve, results_reserve) = f"{directory}/snapshots", reserves
     newest, damaged = snapshot.newest(disk, snapshots)
-    log = Journal.open(disk, f"{directory}/log", cell=number, segment_bytes=segment_bytes, start=newest.manifest.position if newest else None)
+    here, begin = Copy(disk, f"{directory}/log"), newest.manifest.position if newest else None
+    kept: list[KeptResults] = []
+    compared: list[Compared] = []
+
+    def first() -> Witness:
+        kept.append(KeptResults.open(disk, f"{directory}/results", cell=number, reserve_bytes=results_reserve))
+        witness = known(disk, directory, snapshot=begin.sequence if begin else 0, results=kept[0].position.sequence)
+        if mirror:
+            compared.append(reconcile(here, mirror, cell=number, start=begin, witness=witness))
+        return witness
+
+    log = Journal.open(PairDisk(here, mirror, both) if mirror else disk, here.directory, cell=number, segment_bytes=segment_bytes,
+                       reserve_bytes=log_reserve, start=begin, first=first)
     try:
-        results = KeptResults.open(disk, f"{directory}/results", cell=number)
+        (results,) = kept
         found = _snapshot_within(disk, snapshots, newest, min(results.position.sequence, log.position.sequence))
         cell = load(found.tables) if found else fresh()
-        replay = Replay(disk, f"{directory}/log", cell=number, after=found.manifest.position if found else None, unproven=True)
+        replay = Replay(disk, here.directory, cell=number, after=found.manifest.position if found else None, unproven=True)
         tail = (entry for chunk in replay.chunks() for entry in chunk)
         reach = results.position.sequence
         reader = ResultsReader(disk, f"{directory}/results", cell=number)
@@ -401,9 +434,17 @@ def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Ce
     except BaseException:
         log.close()
         raise
-    for line in _found(log, results, reach, found, damaged):
+    for line in (*_healed(compared), *_found(log, results, reach, found, damaged)):
         say(line)
     return node
+
+
+def _healed(compared: Iterable[Compared]) -> Iterable[str]:
+    """What was not equal between log and mirror, and which of them was right."""
+    for each in compared:
+        if each.findings:
+            yield str(each)
+        yield from map(str, each.findings)
 
 
 def _found(log: Journal, results: KeptResults, reach: int, found: snapshot.Snapshot | None, damaged: Iterable[snapshot.SnapshotDamaged]) -> Iterable[str]:

@@ -458,6 +458,40 @@ def test_a_full_disk_refuses_new_business_and_keeps_what_was_acknowledged():
     assert read_all(disk) == [*accepted, entry]
 
 
+def test_the_reserve_takes_what_is_essential_and_comes_back_when_there_is_room():
+    disk = CrashDisk(capacity=4 * 4096 + 2048)
+    journal, position, accepted = opened(disk, reserve_bytes=MIN_SEGMENT_BYTES), Position(), []
+
+    def propose(essential: bool) -> None:
+        nonlocal position
+        journal.propose(entry := entry_after(position, 3), essential=essential)
+        accepted.append(entry)
+        position = position.after(entry)
+
+    with pytest.raises(DiskFull):
+        while True:
+            propose(False)
+    room = journal.room()
+    while journal.room() >= 560:
+        propose(True)
+    with pytest.raises(DiskFull):
+        while True:
+            propose(True)
+    sizes = {len(disk.names[path].live) for path in segments(disk)}
+    assert room >= MIN_SEGMENT_BYTES - OVERHEAD_BYTES and not any("reserve" in name for name in disk.names) and sizes <= {2048, 2560, 3072, 3584, 4096}
+    disk.capacity += 100_000
+    propose(False)
+    assert journal.full is None and any("reserve" in name for name in disk.names)
+    journal.close()
+    assert read_all(disk) == accepted and any("reserve" in name for name in disk.names)     # kept: on a full disk there would be no other
+    calls = len(disk.log)
+    opened(disk, reserve_bytes=MIN_SEGMENT_BYTES)
+    assert not [call for call in disk.log[calls:] if "reserve" in call]
+    disk = disk.after_kill()
+    opened(disk, reserve_bytes=2 * MIN_SEGMENT_BYTES)
+    assert [call.split()[0] for call in disk.log if "reserve" in call] == ["remove", "create"]
+
+
 def test_a_journal_on_a_disk_full_from_the_start_opens_and_refuses():
     disk = CrashDisk(capacity=1000)
     journal = opened(disk)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from cambist.log.disk import SECTOR_BYTES, Disk, DiskError, DiskFailed, DiskMissing
 from cambist.log.entry import Entry, Fault, scan
-from cambist.log.journal import NOBODY, SPARE_NAME, Finding, Witness, first_position, segment_names
-from cambist.log.pair import Copy
+from cambist.log.journal import LOCK_NAME, NOBODY, RESERVE_NAME, SPARE_NAME, Finding, Witness, first_position, segment_names
+from cambist.log.pair import Copy, PairDisk
 from cambist.log.segment import (
     MARK_BYTES, Damaged, Header, Position, chain_fault, check_header, is_zero, mark_sector, read_header, read_link, refuse_damage_before_valid_bytes,
     sector_up,
@@ -68,8 +68,7 @@ def reconcile(first: Copy, second: Copy, *, cell: int | None, start: Position | 
     names = sorted({name for copy in copies for name in segment_names(copy.disk, copy.directory)})
     firsts = [int(name[8:28]) for name in names]
     if write:
-        for copy in copies:
-            _clear(copy)
+        _clear(copies)
     number, before, reached, findings = None, first_position(f"{first.directory}/{names[0]}", firsts[0], start) if names else start, [None, None], []
     for i, name in enumerate(names):
         last = i + 1 == len(names)
@@ -91,6 +90,29 @@ def reconcile(first: Copy, second: Copy, *, cell: int | None, start: Position | 
         raise Damaged(f"{first.directory}/{names[-1]}" if names else first.directory, 0, at.sequence + 1,
                       f"both copies end at sequence {at.sequence}, and {witness.who} knows sequence {witness.sequence} to be committed")
     return Compared((reached[0] or at, reached[1] or at), tuple(findings))
+
+
+def heal(first: Copy, second: Copy, witness: Witness = NOBODY) -> Compared:
+    """Every segment of both, while nobody writes. Raises DiskLocked, Damaged."""
+    lock = PairDisk(first, second)
+    for copy in (first, second):
+        copy.disk.make_directory(copy.directory)
+    held = lock.lock(f"{first.directory}/{LOCK_NAME}")
+    try:
+        return reconcile(first, second, cell=None, witness=witness, whole=True)
+    finally:
+        held.release()
+
+
+def mend(first: Copy, second: Copy, name: str, *, cell: int | None, number: int | None, before: Position | None) -> tuple[Merged, int]:
+    """Makes one closed segment equal in both, also while the log goes on behind it; and how many bytes were read. Raises Damaged."""
+    copies = (first, second)
+    paths = [f"{copy.directory}/{name}" for copy in copies]
+    files = [_read(copy.disk, path) for copy, path in zip(copies, paths, strict=True)]
+    merged = merge(paths, files, cell=cell, number=number, before=before, last=False)
+    for copy, path, there in zip(copies, paths, files, strict=True):
+        _make(copy, path, there, merged.content)
+    return merged, sum(len(there) for there in files if there is not None)
 
 
 def merge(paths: Sequence[str], files: Sequence[bytes | None], *, cell: int | None, number: int | None, before: Position | None, last: bool,
@@ -279,11 +301,14 @@ def _make(copy: Copy, path: str, there: bytes | None, content: bytes) -> None:
         disk.sync_directory(copy.directory)
 
 
-def _clear(copy: Copy) -> None:
-    """The directory is there, without what is made anew at each start."""
-    copy.disk.make_directory(copy.directory)
-    for name in copy.disk.list_directory(copy.directory):
-        if name in (SPARE_NAME, HEALED_NAME):
+def _clear(copies: Sequence[Copy]) -> None:
+    """Both directories are there, without what is made anew at each start, nor a reserve that one of them lacks."""
+    for copy in copies:
+        copy.disk.make_directory(copy.directory)
+    names = [copy.disk.list_directory(copy.directory) for copy in copies]
+    lone = {RESERVE_NAME} if not all(RESERVE_NAME in each for each in names) else set()
+    for copy, there in zip(copies, names, strict=True):
+        for name in lone.union((SPARE_NAME, HEALED_NAME)).intersection(there):
             copy.disk.remove(f"{copy.directory}/{name}")
 
 

@@ -7,8 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from cambist.log.disk import DiskError, DiskMissing
 from cambist.log.disk_shell import RealDisk
+from cambist.log.mirror import Compared, heal
 from cambist.log.pair import Copy
+from cambist.log.results import ResultsReader, results_names
+from cambist.log.segment import Damaged
+from cambist.log.snapshot import snapshot_names
+from cambist.log.witness import known
 
 NOTE = "mirror-of-the-log"                     # a line of text in the house's directory: where the mirror was when the node last ran
 
@@ -59,3 +65,37 @@ def noted_mirror(directory: Path) -> str:
     """Where the mirror was when the node last ran; empty for none."""
     note = directory / NOTE
     return note.read_text().strip() if note.exists() else ""
+
+
+class NoMirror(DiskError):
+    """Nothing to heal from."""
+    def __init__(self, directory: str):
+        super().__init__(f"{directory} has no mirror that is known here; say where it is with --mirror, or restore the log from a replica")
+
+
+def heal_directory(directory: Path, mirror: str) -> Compared:
+    """Log and mirror made equal, every byte of both read. `mirror` empty: where it was when the node last ran. Raises NoMirror, DiskLocked, Damaged."""
+    there = mirror_copy(mirror or noted_mirror(directory))
+    if there is None:
+        raise NoMirror(str(directory))
+    disk = RealDisk()
+    names = snapshot_names(disk, f"{directory}/snapshots")
+    witness = known(disk, str(directory), snapshot=int(names[-1][-20:]) if names else 0, results=_results_reach(disk, str(directory)))
+    return heal(Copy(disk, f"{directory}/log"), there, witness)
+
+
+def _results_reach(disk: RealDisk, directory: str) -> int:
+    """The last sequence that whole results tell of."""
+    reached = 0
+    try:
+        for kept in ResultsReader(disk, f"{directory}/results").read(last_begun(disk, f"{directory}/results")):
+            reached = kept.last_sequence
+    except (Damaged, DiskMissing):
+        return reached
+    return reached
+
+
+def last_begun(disk: RealDisk, directory: str) -> int:
+    """The first sequence of the newest results file."""
+    names = results_names(disk, directory)
+    return int(names[-1][8:28]) if names else 1

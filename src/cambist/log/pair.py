@@ -77,11 +77,11 @@ class PairDisk:
 
     def remove(self, path: str) -> None:
         """What a crash left on one side only is removed there."""
-        self._first.disk.remove(path)
-        try:
-            self._second.disk.remove(self.other(path))
-        except DiskMissing:
-            return
+        for disk, name in ((self._first.disk, path), (self._second.disk, self.other(path))):
+            try:
+                disk.remove(name)
+            except DiskMissing:
+                continue
 
     def free_bytes(self, path: str) -> int:
         return min(self._first.disk.free_bytes(path), self._second.disk.free_bytes(self.other(path)))
@@ -103,7 +103,8 @@ class PairFile:
         self._first, self._second, self._both = first, second, both
 
     def size(self) -> int:
-        return self._first.size()
+        """The lesser: only so much is there twice."""
+        return min(self._first.size(), self._second.size())
 
     def pread(self, length: int, offset: int) -> bytes:
         return self._first.pread(length, offset)
