@@ -213,14 +213,15 @@ def main() -> None:
     from cambist.log.transparency import TransparencyError
     from cambist.node import Broken
     from cambist.ops.story import UnknownSubject
+    from cambist.poison import CannotSkip
     from cambist.supervisor import NotStarted
     from cambist.venues.recorded import RecordedError
     try:
         sys.exit(app())
     except KeyboardInterrupt:
         sys.exit(130)
-    except (DesignError, UnknownKey, RecordedError, Damaged, SnapshotDamaged, SnapshotError, Broken, DiskError, JournalError, RefusedByDoor, ProtocolFault,
-            OSError, UnicodeDecodeError, NotStarted, CredentialError, UnknownSubject, TransparencyError, NoteError) as fault:
+    except (DesignError, UnknownKey, RecordedError, Damaged, SnapshotDamaged, SnapshotError, Broken, DiskError, JournalError, CannotSkip, RefusedByDoor,
+            ProtocolFault, OSError, UnicodeDecodeError, NotStarted, CredentialError, UnknownSubject, TransparencyError, NoteError) as fault:
         sys.exit(_complain(f"cambist: {fault}"))
 
 

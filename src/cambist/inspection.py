@@ -6,6 +6,7 @@ and the heads that were signed over the log. Writes nothing.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from cambist.log.decisions import decisions, skipped
 from cambist.log.disk import Disk, DiskError
 from cambist.log.journal import segment_names, verify
 from cambist.log.mirror import reconcile
@@ -46,14 +47,14 @@ class Replayed(NamedTuple):
 def replay(disk: Disk, directory: str, cell: Any, clock: Callable[[], int]) -> Replayed:
     """Apply the whole log to a fresh cell and compare each entry's events with what was told. Raises NoLog, Damaged, Broken."""
     _check_there(disk, directory)
-    log = Replay(disk, f"{directory}/log", unproven=True)
+    log, left_out = Replay(disk, f"{directory}/log", unproven=True), skipped(decisions(disk, f"{directory}/log"))
     told = ResultsReader(disk, f"{directory}/results").read(1)
     hashed, events_seen, entries, began, busy = Position().hash, 0, 0, clock(), 0
     last_told, differences = "", []
     for chunk in log.chunks():
         for entry in chunk:
             start = clock()
-            events = run(cell, entry)
+            events = run(cell, entry, left_out)
             busy += clock() - start
             _, hashed = seal_results(entry.cell, entry.first_sequence, entry.last_sequence, entry.time, hashed, events)
             kept = next(told, None)

@@ -10,7 +10,7 @@ touches only staging and the log's position, `apply` only the cell and the resul
 
 Architecture invariant: the cell applies only what `commit` returned from, and nothing of an entry is told to anyone before.
 """
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +21,7 @@ from cambist.door.protocol import Code, Welcome, fit_to_seal
 from cambist.feeds import streams, views
 from cambist.feeds.streams import Streams
 from cambist.log import snapshot
+from cambist.log.decisions import decisions, skipped
 from cambist.log.disk import Disk, DiskFull
 from cambist.log.entry import FRAME_BYTES, MAX_ENTRY_BYTES, MAX_RECORDS, Entry, seal
 from cambist.log.journal import SEGMENT_BYTES, Journal, Witness
@@ -31,6 +32,7 @@ from cambist.log.results import Results as KeptResults, ResultsReader
 from cambist.log.segment import Position
 from cambist.log.witness import known
 from cambist.messages import COMMAND, EVENT, GROUP_MORE, RECORD_BYTES, Kind, command
+from cambist.poison import Probe, Trial, commands_of
 from cambist.rows import copied, joined, raw
 
 MAX_STAGED = 1 << 16                                    # records waiting for the log: 8 MiB; more is refused OVERLOAD
@@ -338,12 +340,11 @@ class Node:
                 "log_time_ns": self.clockwork.last}
 
 
-def run(cell: Cell, entry: Entry) -> np.ndarray:
-    """Applies an entry whole and checks that the cell took all of it."""
+def run(cell: Cell, entry: Entry, skipped: Collection[int] = ()) -> np.ndarray:
+    """Applies an entry whole, but for the commands that are `skipped`, and checks that the cell took all of it."""
     if cell.sequence + 1 != entry.first_sequence:
         raise Broken(f"the cell stands at sequence {cell.sequence}; the entry begins at {entry.first_sequence}")
-    records = np.frombuffer(entry.records if not entry.records.readonly else bytearray(entry.records), COMMAND)     # the kernel takes writable rows only
-    events = joined(cell.run(records, entry.time), EVENT)
+    events = joined(cell.run(commands_of(entry, skipped), entry.time), EVENT)
     if cell.sequence != entry.last_sequence:
         raise Broken(f"the cell took {cell.sequence - entry.first_sequence + 1} of the {entry.count} commands from sequence {entry.first_sequence}")
     return events
@@ -354,18 +355,21 @@ def told_by(results: Any) -> streams.Results:
     return lambda sequence: ((kept.first_sequence, kept.last_sequence, kept.time, np.frombuffer(kept.events, EVENT)) for kept in results.read(sequence))
 
 
-def catch_up(cell: Cell, entries: Iterable[Entry], results: Results) -> int:
-    """Applies what the log has beyond the cell. What the results already tell must come out again to the byte, what they lack is appended: returns how
-    many entries that was. Raises Broken at the first difference."""
+def catch_up(cell: Cell, chunks: Iterable[Sequence[Entry]], results: Results, skipped: Collection[int] = (), trial: Trial | None = None) -> int:
+    """Applies what the log has beyond the cell. What the results already tell must come out again to the byte, what they lack is tried before and then
+    appended: returns how many entries that was. Raises Broken at the first difference."""
     rebuilt, reach = 0, results.position.sequence
     told = iter(told_by(results)(cell.sequence + 1) if reach > cell.sequence else ())
-    for entry in entries:
-        events = run(cell, entry)
-        if entry.last_sequence > reach:
-            results.append(entry.first_sequence, entry.last_sequence, entry.time, events)
+    for chunk in chunks:
+        known = [entry for entry in chunk if entry.last_sequence <= reach]
+        for entry in known:
+            same(entry, run(cell, entry, skipped), next(told, (0, 0, 0, np.empty(0, EVENT))))
+        if trial is not None:                           # nobody knows that anyone lived through these
+            trial.look(cell, chunk[len(known):])
+            skipped = trial.skipped
+        for entry in chunk[len(known):]:
+            results.append(entry.first_sequence, entry.last_sequence, entry.time, run(cell, entry, skipped))
             rebuilt += 1
-        else:
-            same(entry, events, next(told, (0, 0, 0, np.empty(0, EVENT))))
     return rebuilt
 
 
@@ -386,10 +390,11 @@ def _first_difference(kept: np.ndarray, events: np.ndarray) -> int:
     return int(max(kept, events, key=len)[min(len(kept), len(events))]["sequence"])
 
 
-def start(cell: Cell, log: Log, results: Results, tail: Iterable[Entry], reader: Any = None, **settings: Any) -> Node:
-    """A node that goes on where it stood: `cell` as of a snapshot that the results reach, or a fresh one; `tail` the log's entries after it. `reader` reads
-    the results for the streams where another thread writes them."""
-    catch_up(cell, tail, results)
+def start(cell: Cell, log: Log, results: Results, tail: Iterable[Sequence[Entry]], reader: Any = None, skipped: Collection[int] = (),
+          trial: Trial | None = None, **settings: Any) -> Node:
+    """A node that goes on where it stood: `cell` as of a snapshot that the results reach, or a fresh one; `tail` the log's entries after it, in chunks.
+    `reader` reads the results for the streams where another thread writes them."""
+    catch_up(cell, tail, results, skipped, trial)
     if not cell.sequence == log.position.sequence == results.position.sequence:
         raise Broken(f"the log ends at sequence {log.position.sequence}, the cell stands at {cell.sequence}, the results at {results.position.sequence}")
     told = told_by(reader or results)
@@ -401,10 +406,10 @@ def start(cell: Cell, log: Log, results: Results, tail: Iterable[Entry], reader:
 
 def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Cell], load: Callable[[Any], Cell], segment_bytes: int = SEGMENT_BYTES,
               reserves: tuple[int, int] = (0, 0), say: Callable[[str], None] = lambda line: None, mirror: Copy | None = None,
-              both: Both = one_after_the_other, **settings: Any) -> Node:
+              both: Both = one_after_the_other, probe: Probe | None = None, **settings: Any) -> Node:
     """The node of a directory: its log is opened and locked, made equal with its mirror, its results cut where torn, the newest snapshot that the results
-    reach loaded, the tail applied and compared. `reserves`: bytes set aside for what is essential on a full disk, in the log and in the results. `say` is
-    told what a crash had left and what became of it. Raises Broken, Damaged, DiskError."""
+    reach loaded, the tail applied and compared. `reserves`: bytes set aside for what is essential on a full disk, in the log and in the results. `probe`:
+    how entries are tried whose results nobody kept. `say` is told what a crash had left and what became of it. Raises Broken, Damaged, DiskError."""
     snapshots, (log_reserve, results_reserve) = f"{directory}/snapshots", reserves
     newest, damaged = snapshot.newest(disk, snapshots)
     here, begin = Copy(disk, f"{directory}/log"), newest.manifest.position if newest else None
@@ -425,10 +430,11 @@ def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Ce
         found = _snapshot_within(disk, snapshots, newest, min(results.position.sequence, log.position.sequence))
         cell = load(found.tables) if found else fresh()
         replay = Replay(disk, here.directory, cell=number, after=found.manifest.position if found else None, unproven=True)
-        tail = (entry for chunk in replay.chunks() for entry in chunk)
+        left_out = skipped(decisions(disk, here.directory, found.manifest.sequence if found else 0))
+        trial = Trial(probe, log, results, left_out, number=number, epoch=settings["epoch"], ticker=settings.get("ticker", 0), say=say) if probe else None
         reach = results.position.sequence
         reader = ResultsReader(disk, f"{directory}/results", cell=number)
-        node = start(cell, log, results, tail, reader, number=number, **settings)
+        node = start(cell, log, results, replay.chunks(), reader, left_out, trial, number=number, **settings)
         node.archive = Archive(disk, directory, cell=number, known=reader)
         replay.close()
     except BaseException:

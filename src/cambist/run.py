@@ -36,6 +36,7 @@ from cambist.log.transparency_shell import open_publisher
 from cambist.node import close_node, open_node
 from cambist.node_shell import SWITCH_SECONDS, run_node, serve
 from cambist.part_shell import Part
+from cambist.trial_shell import try_out
 from cambist.warm import warm
 
 SOCKET = "door.sock"
@@ -115,9 +116,9 @@ def _look_at_mirror(design: Design, directory: Path, say: Callable[[str], None])
 
 
 def storing(mirror: str) -> dict[str, Any]:
-    """What `open_node` is given about the disk: what is set aside, and where the second copy is."""
-    reserves: dict[str, Any] = {"reserves": (LOG_RESERVE, RESULTS_RESERVE)}
-    return reserves | {"mirror": mirror_copy(mirror), "both": AtOnce()} if mirror else reserves
+    """What `open_node` is given by a process of its own: what is set aside, where the second copy is, how entries are tried."""
+    settings: dict[str, Any] = {"reserves": (LOG_RESERVE, RESULTS_RESERVE), "probe": try_out}
+    return settings | {"mirror": mirror_copy(mirror), "both": AtOnce()} if mirror else settings
 
 
 def start_node(design_file: Path, directory: Path, say: Callable[[str], None]) -> int:
@@ -193,6 +194,8 @@ def follow(directory: Path, every_seconds: float, origin: str, say: Callable[[st
             step, published = follower.step(time.monotonic_ns()), publisher.step(time.monotonic_ns())
             if step.saved:
                 say(f"snapshot at sequence {step.saved.sequence}, state {step.saved.state_hash[:16]}")
+            if step.unsaved:
+                say(f"no snapshot: {step.unsaved}")
             if published.head:
                 say(f"signed a head of {published.head.size} entries, to sequence {published.head.position.sequence}")
             scrubbed(scrub.step(time.monotonic_ns()))

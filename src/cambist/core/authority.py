@@ -23,6 +23,7 @@ from cambist.messages import (
     NUMBERED,
     RATED,
     RISKY,
+    SKIPPED,
     Kind,
     Reason,
     Scope,
@@ -193,6 +194,25 @@ def check_latches(state: STATE, c: COMMAND):
 
 
 @cold
+def _skip(state: STATE, c: COMMAND):
+    """Line 2a: remembered like any request, so that the same one is a duplicate, and refused."""
+    if not state.started:
+        return Reason.SKIPPED
+    reason = check_actor(state, c)
+    if reason:
+        return reason
+    account = belongs(state, c)
+    state.told = account
+    if trait(c.kind, FACT) or c.kind == Kind.TICK:
+        return Reason.SKIPPED
+    reason = _check_number(state, c) if c.flags & NUMBERED else _check_id(state, c, account)
+    if reason:
+        return reason
+    _remember(state, c, account)
+    return Reason.SKIPPED
+
+
+@cold
 def admit(state: STATE, c: COMMAND):
     """The whole preamble. NONE: go on. DUPLICATE or a reason: tell `told`; nothing else happens."""
     state.told = 0
@@ -200,7 +220,7 @@ def admit(state: STATE, c: COMMAND):
         state.told = at.actor(state, c.actor).account
     reason = check_shape(state, c)
     if reason or not state.started:
-        return reason
+        return _skip(state, c) if c.flags & SKIPPED and reason != Reason.UNKNOWN_KIND else reason
     reason = check_actor(state, c)
     if reason:
         return reason
