@@ -20,7 +20,8 @@ from cambist.log.results import ResultsReader
 from cambist.log.segment import Position
 from cambist.log.snapshot import SnapshotDamaged
 from cambist.messages import EVENT, Event, Reason
-from cambist.node import Cell, run, same
+from cambist.node import NUMBERS, Cell, numbered, run, same, told_by
+from cambist.rows import copied
 
 EVERY_NS, EVERY_ENTRIES = 45_000_000_000, 1 << 16       # a snapshot after so long or so many entries, whichever is first; written, it is at most a minute old
 KEEP = 3
@@ -40,6 +41,7 @@ class Follower:
     def __init__(self, disk: Disk, directory: str, *, number: int, fresh: Callable[[], Cell], load: Callable[[Any], Cell], every_ns: int = EVERY_NS,
                  every_entries: int = EVERY_ENTRIES, keep: int = KEEP):
         self._disk, self._snapshots, self._log, self._number = disk, f"{directory}/snapshots", f"{directory}/log", number
+        self._numbers = f"{directory}/{NUMBERS}"
         self._every_ns, self._every_entries, self._keep = every_ns, every_entries, keep
         found, self.damaged = snapshot.newest(disk, self._snapshots)
         self.cell = load(found.tables) if found else fresh()
@@ -50,6 +52,8 @@ class Follower:
         self.position: Position = self._replay.position         # applied, and compared
         self._results_hash = bytes.fromhex(found.manifest.results_hash) if found else Position().hash
         self._since_entries, self._since_ns = 0, -1
+        self._told = told_by(self._results)
+        self._streams = numbered(disk, directory, self._results, self._told, self.position.sequence)
         self._verified: set[str] = set()                        # snapshots read again after they were written
 
     @property
@@ -69,7 +73,8 @@ class Follower:
         try:
             return Step(max(len(read), applied), self.checked, self.save(now))
         except (DiskFull, SnapshotDamaged) as fault:            # the log does not need it, and what was written of it is in the way
-            snapshot.drop_unfinished(self._disk, self._snapshots)
+            for folder in (self._snapshots, self._numbers):
+                snapshot.drop_unfinished(self._disk, folder)
             self._since_ns, self._since_entries = now, 1
             return Step(max(len(read), applied), self.checked, None, str(fault))
 
@@ -77,6 +82,9 @@ class Follower:
         """A snapshot of what is applied; all of it has been compared. It is read again and verified before an older one goes."""
         manifest = snapshot.save(self._disk, self._snapshots, self.cell.tables(), position=self.position, cell=self._number, results_hash=self._results_hash,
                                  fingerprint=self.cell.fingerprint)
+        snapshot.save(self._disk, self._numbers, self._streams.tables(), position=self.position, cell=self._number, results_hash=self._results_hash,
+                      fingerprint=self.cell.fingerprint)
+        snapshot.keep(self._disk, self._numbers, self._keep)
         name = f"snapshot-{manifest.sequence:020d}"
         snapshot.load(self._disk, f"{self._snapshots}/{name}")
         self._verified.add(name)
@@ -96,6 +104,7 @@ class Follower:
             entry, events = self._waiting.popleft(), np.frombuffer(kept.events, EVENT)
             if (events["reason"][events["kind"] == Event.REFUSED] == Reason.SKIPPED).any():
                 self._skipped |= skipped(decisions(self._disk, self._log, entry.last_sequence))      # the decision was there before these results
+            self._streams.add(kept.first_sequence, kept.last_sequence, kept.time, copied(events))
             same(entry, run(self.cell, entry, self._skipped), (kept.first_sequence, kept.last_sequence, kept.time, events))
             self.position, self._results_hash, applied = self.position.after(entry), kept.own_hash, applied + 1
             if not self._waiting:

@@ -33,12 +33,13 @@ from cambist.log.segment import Position
 from cambist.log.witness import known
 from cambist.messages import COMMAND, EVENT, GROUP_MORE, RECORD_BYTES, Kind, command
 from cambist.poison import Probe, Trial, commands_of
-from cambist.rows import copied, joined, raw
+from cambist.rows import joined, raw
 
 MAX_STAGED = 1 << 16                                    # records waiting for the log: 8 MiB; more is refused OVERLOAD
 MAX_STAGED_SIDE = 1 << 20                               # bytes of attachments waiting
 STEP_NS = 1_000_000_000                                 # the wall clock may move this much against the monotonic one between two readings
 TICK_PERIOD_NS = 1_000_000_000
+NUMBERS = "stream-numbers"                              # snapshots of how far each stream was numbered, beside those of the state
 NS_PER_SECOND = 1_000_000_000
 # What is let in while the disk is full: what only takes risk away, and what happened outside to orders that are out there already.
 ESSENTIAL = np.zeros(1 << 8 * COMMAND["kind"].itemsize, bool)
@@ -391,17 +392,34 @@ def _first_difference(kept: np.ndarray, events: np.ndarray) -> int:
 
 
 def start(cell: Cell, log: Log, results: Results, tail: Iterable[Sequence[Entry]], reader: Any = None, skipped: Collection[int] = (),
-          trial: Trial | None = None, **settings: Any) -> Node:
+          trial: Trial | None = None, streams: Streams | None = None, **settings: Any) -> Node:
     """A node that goes on where it stood: `cell` as of a snapshot that the results reach, or a fresh one; `tail` the log's entries after it, in chunks.
     `reader` reads the results for the streams where another thread writes them."""
     catch_up(cell, tail, results, skipped, trial)
     if not cell.sequence == log.position.sequence == results.position.sequence:
         raise Broken(f"the log ends at sequence {log.position.sequence}, the cell stands at {cell.sequence}, the results at {results.position.sequence}")
-    told = told_by(reader or results)
-    numbered = Streams(told)
-    for first, last, time, events in told(1):                 # every stream gets the numbers it had; a copy, for a view would keep the whole of what was read
-        numbered.add(first, last, time, copied(events))
-    return Node(cell, log, results, numbered, **settings)
+    streams = streams or Streams(told_by(reader or results))
+    streams.read_on()
+    return Node(cell, log, results, streams, **settings)
+
+
+def numbered(disk: Disk, directory: str, results: Any, told: streams.Results, reach: int) -> Streams:
+    """The streams as they stood at sequence `reach`: from the newest snapshot of their numbers that is of these results, and what was told since."""
+    kept, folder = Streams(told), f"{directory}/{NUMBERS}"
+    for name in reversed(snapshot.snapshot_names(disk, folder)):
+        try:
+            if int(name[-20:]) <= reach and _of_these(results, (found := snapshot.load(disk, f"{folder}/{name}")).manifest):
+                kept.resume(found.tables)
+                break
+        except (snapshot.SnapshotDamaged, ValueError):
+            continue                                    # an older one will do, or none: then they are counted again
+    kept.read_on(reach)
+    return kept
+
+
+def _of_these(results: Any, manifest: snapshot.Manifest) -> bool:
+    entry = results.find(manifest.sequence)
+    return entry is not None and entry.last_sequence == manifest.sequence and entry.own_hash.hex() == manifest.results_hash
 
 
 def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Cell], load: Callable[[Any], Cell], segment_bytes: int = SEGMENT_BYTES,
@@ -434,7 +452,8 @@ def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Ce
         trial = Trial(probe, log, results, left_out, number=number, epoch=settings["epoch"], ticker=settings.get("ticker", 0), say=say) if probe else None
         reach = results.position.sequence
         reader = ResultsReader(disk, f"{directory}/results", cell=number)
-        node = start(cell, log, results, replay.chunks(), reader, left_out, trial, number=number, **settings)
+        node = start(cell, log, results, replay.chunks(), reader, left_out, trial, numbered(disk, directory, reader, told_by(reader), reach), number=number,
+                     **settings)
         node.archive = Archive(disk, directory, cell=number, known=reader)
         replay.close()
     except BaseException:
