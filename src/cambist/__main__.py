@@ -167,6 +167,16 @@ def verify(directory: Path) -> int:
 
 
 @app.command
+def upgrade(directory: Path) -> int:
+    """Bring the directory of a house whose node does not run to this release: a new epoch begins from its migrated state. By the old release, before: make
+    log, results and a snapshot meet, so that nothing is left for the new one to apply."""
+    from importlib.metadata import version
+
+    from cambist.upgrade_shell import upgrade as bring
+    return bring(directory, version("cambist"), _say)
+
+
+@app.command
 def heal(directory: Path, *, mirror: str = "") -> int:
     """Make the log and its mirror equal while no node runs: every byte of both is read, what is wrong in one is made right from the other.
 
@@ -192,8 +202,8 @@ def _sizes(directory: Path) -> dict[str, int]:
 
 
 @app.command
-def bench(what: Literal["core", "log", "door", "rfq", "gateway"], *, json: FLAG = False, quick: FLAG = False) -> int:
-    """Measure core, log, door, rfq or gateway beside its floor in the same run; medians of several runs."""
+def bench(what: Literal["core", "log", "door", "rfq", "gateway", "restart"], *, json: FLAG = False, quick: FLAG = False) -> int:
+    """Measure core, log, door, rfq, gateway or restart beside its floor in the same run; medians of several runs."""
     from cambist.measure.report import run_bench
     return run_bench(what, as_json=json, quick=quick)
 
@@ -205,6 +215,7 @@ def main() -> None:
     from cambist.design import DesignError
     from cambist.door.client_shell import RefusedByDoor
     from cambist.door.protocol import ProtocolFault
+    from cambist.epochs import WrongRelease
     from cambist.log.checkpoint import NoteError
     from cambist.log.disk import DiskError
     from cambist.log.journal import JournalError
@@ -220,8 +231,8 @@ def main() -> None:
         sys.exit(app())
     except KeyboardInterrupt:
         sys.exit(130)
-    except (DesignError, UnknownKey, RecordedError, Damaged, SnapshotDamaged, SnapshotError, Broken, DiskError, JournalError, CannotSkip, RefusedByDoor,
-            ProtocolFault, OSError, UnicodeDecodeError, NotStarted, CredentialError, UnknownSubject, TransparencyError, NoteError) as fault:
+    except (DesignError, UnknownKey, RecordedError, Damaged, SnapshotDamaged, SnapshotError, Broken, DiskError, JournalError, CannotSkip, WrongRelease,
+            RefusedByDoor, ProtocolFault, OSError, UnicodeDecodeError, NotStarted, CredentialError, UnknownSubject, TransparencyError, NoteError) as fault:
         sys.exit(_complain(f"cambist: {fault}"))
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cambist.epochs import RULES, check_release, current, newest_state
 from cambist.log import snapshot
 from cambist.log.decisions import decisions, skipped
 from cambist.log.disk import Disk, DiskFull
@@ -20,7 +21,7 @@ from cambist.log.results import ResultsReader
 from cambist.log.segment import Position
 from cambist.log.snapshot import SnapshotDamaged
 from cambist.messages import EVENT, Event, Reason
-from cambist.node import NUMBERS, Cell, numbered, run, same, told_by
+from cambist.node import NUMBERS, Broken, Cell, numbered, run, same, told_by
 from cambist.rows import copied
 
 EVERY_NS, EVERY_ENTRIES = 45_000_000_000, 1 << 16       # a snapshot after so long or so many entries, whichever is first; written, it is at most a minute old
@@ -39,11 +40,13 @@ class Step(NamedTuple):
 class Follower:
     """Goes on from the newest snapshot of `directory`, or from the beginning."""
     def __init__(self, disk: Disk, directory: str, *, number: int, fresh: Callable[[], Cell], load: Callable[[Any], Cell], every_ns: int = EVERY_NS,
-                 every_entries: int = EVERY_ENTRIES, keep: int = KEEP):
+                 every_entries: int = EVERY_ENTRIES, keep: int = KEEP, rules: int = RULES):
         self._disk, self._snapshots, self._log, self._number = disk, f"{directory}/snapshots", f"{directory}/log", number
         self._numbers = f"{directory}/{NUMBERS}"
         self._every_ns, self._every_entries, self._keep = every_ns, every_entries, keep
-        found, self.damaged = snapshot.newest(disk, self._snapshots)
+        self._epoch = current(disk, directory)
+        check_release(self._epoch, rules)
+        found, self.damaged = newest_state(disk, directory, self._epoch)
         self.cell = load(found.tables) if found else fresh()
         self._replay = Replay(disk, self._log, cell=number, after=found.manifest.position if found else None)
         self._results = ResultsReader(disk, f"{directory}/results", cell=number)
@@ -104,6 +107,8 @@ class Follower:
             entry, events = self._waiting.popleft(), np.frombuffer(kept.events, EVENT)
             if (events["reason"][events["kind"] == Event.REFUSED] == Reason.SKIPPED).any():
                 self._skipped |= skipped(decisions(self._disk, self._log, entry.last_sequence))      # the decision was there before these results
+            if entry.epoch != self._epoch.number:
+                raise Broken(f"epoch {entry.epoch} begins at sequence {entry.first_sequence}: follow it with the release that began it")
             self._streams.add(kept.first_sequence, kept.last_sequence, kept.time, copied(events))
             same(entry, run(self.cell, entry, self._skipped), (kept.first_sequence, kept.last_sequence, kept.time, events))
             self.position, self._results_hash, applied = self.position.after(entry), kept.own_hash, applied + 1

@@ -6,6 +6,7 @@ and the heads that were signed over the log. Writes nothing.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from cambist.epochs import RULES, check_release, current
 from cambist.log.decisions import decisions, skipped
 from cambist.log.disk import Disk, DiskError
 from cambist.log.journal import segment_names, verify
@@ -14,7 +15,7 @@ from cambist.log.pair import Copy
 from cambist.log.replay import Replay
 from cambist.log.results import ResultsReader, seal_results, verify_results
 from cambist.log.segment import Damaged, Position
-from cambist.log.snapshot import state_hash
+from cambist.log.snapshot import load, state_hash
 from cambist.log.transparency import audit
 from cambist.log.transparency_shell import verify_signature
 from cambist.node import run
@@ -44,12 +45,19 @@ class Replayed(NamedTuple):
         return self.sequence / self.seconds if self.seconds else 0.0
 
 
-def replay(disk: Disk, directory: str, cell: Any, clock: Callable[[], int]) -> Replayed:
-    """Apply the whole log to a fresh cell and compare each entry's events with what was told. Raises NoLog, Damaged, Broken."""
+def replay(disk: Disk, directory: str, cell: Any, clock: Callable[[], int], rules: int = RULES) -> Replayed:
+    """Apply the whole log to a fresh cell, or the newest epoch to its base, and compare each entry's events with what was told. Raises NoLog, Damaged, Broken,
+    WrongRelease."""
     _check_there(disk, directory)
-    log, left_out = Replay(disk, f"{directory}/log", unproven=True), skipped(decisions(disk, f"{directory}/log"))
-    told = ResultsReader(disk, f"{directory}/results").read(1)
-    hashed, events_seen, entries, began, busy = Position().hash, 0, 0, clock(), 0
+    epoch = current(disk, directory)
+    check_release(epoch, rules)
+    base = load(disk, epoch.base) if epoch.base else None       # older epochs are their releases' to apply again
+    if base:
+        cell = type(cell).load(base.tables, cell.sizes)
+    start = base.manifest.position if base else Position()
+    log, left_out = Replay(disk, f"{directory}/log", after=start if base else None, unproven=True), skipped(decisions(disk, f"{directory}/log", start.sequence))
+    told = ResultsReader(disk, f"{directory}/results").read(start.sequence + 1)
+    hashed, events_seen, entries, began, busy = base.manifest.results_position.hash if base else Position().hash, 0, 0, clock(), 0
     last_told, differences = "", []
     for chunk in log.chunks():
         for entry in chunk:

@@ -18,6 +18,7 @@ import numpy as np
 
 from cambist.archive import Archive
 from cambist.door.protocol import Code, Welcome, fit_to_seal
+from cambist.epochs import RULES, check_release, current, newest_state
 from cambist.feeds import streams, views
 from cambist.feeds.streams import Streams
 from cambist.log import snapshot
@@ -424,12 +425,16 @@ def _of_these(results: Any, manifest: snapshot.Manifest) -> bool:
 
 def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Cell], load: Callable[[Any], Cell], segment_bytes: int = SEGMENT_BYTES,
               reserves: tuple[int, int] = (0, 0), say: Callable[[str], None] = lambda line: None, mirror: Copy | None = None,
-              both: Both = one_after_the_other, probe: Probe | None = None, **settings: Any) -> Node:
+              both: Both = one_after_the_other, probe: Probe | None = None, rules: int = RULES,
+              **settings: Any) -> Node:
     """The node of a directory: its log is opened and locked, made equal with its mirror, its results cut where torn, the newest snapshot that the results
     reach loaded, the tail applied and compared. `reserves`: bytes set aside for what is essential on a full disk, in the log and in the results. `probe`:
     how entries are tried whose results nobody kept. `say` is told what a crash had left and what became of it. Raises Broken, Damaged, DiskError."""
-    snapshots, (log_reserve, results_reserve) = f"{directory}/snapshots", reserves
-    newest, damaged = snapshot.newest(disk, snapshots)
+    log_reserve, results_reserve = reserves
+    now = current(disk, directory)
+    check_release(now, rules)
+    newest, damaged = newest_state(disk, directory, now)
+    settings["epoch"] = now.number
     here, begin = Copy(disk, f"{directory}/log"), newest.manifest.position if newest else None
     kept: list[KeptResults] = []
     compared: list[Compared] = []
@@ -445,7 +450,8 @@ def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Ce
                        reserve_bytes=log_reserve, start=begin, first=first)
     try:
         (results,) = kept
-        found = _snapshot_within(disk, snapshots, newest, min(results.position.sequence, log.position.sequence))
+        reach = min(results.position.sequence, log.position.sequence)       # from a later snapshot the results could not be rebuilt
+        found = newest if newest is None or newest.manifest.sequence <= reach else newest_state(disk, directory, now, reach)[0]
         cell = load(found.tables) if found else fresh()
         replay = Replay(disk, here.directory, cell=number, after=found.manifest.position if found else None, unproven=True)
         left_out = skipped(decisions(disk, here.directory, found.manifest.sequence if found else 0))
@@ -496,16 +502,3 @@ def close_node(node: Node) -> None:
         node.results.close()
     finally:
         node.log.close()
-
-
-def _snapshot_within(disk: Disk, directory: str, newest: snapshot.Snapshot | None, sequence: int) -> snapshot.Snapshot | None:
-    """The newest whole snapshot not beyond `sequence`: from a later one the results could not be rebuilt."""
-    if newest is None or newest.manifest.sequence <= sequence:
-        return newest
-    for name in reversed(snapshot.snapshot_names(disk, directory)):
-        try:
-            if (found := snapshot.load(disk, f"{directory}/{name}")).manifest.sequence <= sequence:
-                return found
-        except snapshot.SnapshotDamaged:
-            continue                                    # an older one will do
-    return None
