@@ -16,7 +16,8 @@ def main(design_file: str, directory: str) -> int:
     design, commands, side, mirror = prepare(Path(design_file), Path(directory), say)
     wanted = sizes(design)
     return run_node(directory, f"{directory}/{SOCKET}", number=design.cell.number, genesis=commands, genesis_attachments=side, epoch=EPOCH,
-                    ticker=ticker(design), say=say, fresh=lambda: PoisonedCell(wanted), load=lambda tables: PoisonedCell.load(tables, wanted), **storing(mirror))
+                    ticker=ticker(design), say=say, fresh=lambda: PoisonedCell(wanted), load=lambda tables: PoisonedCell.load(tables, wanted),
+                    **storing(mirror))
 
 
 if __name__ == "__main__":
