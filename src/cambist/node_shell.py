@@ -27,10 +27,10 @@ from cambist.feeds.views import LOG_VIEWS, BadArgument, UnknownView
 from cambist.log.disk_shell import RealDisk
 from cambist.log.entry import Entry
 from cambist.log.times import Row, Times
+from cambist.loops import settle
 from cambist.node import Broken, Cell, Node, Told, close_node, open_node
 
 OVERLAP_RECORDS = 2048                                  # so many in one batch, and it is worth two changes of thread to apply another meanwhile
-HOLD_RECORDS = 16                                       # fewer waiting, and who submitted hears RECEIVED together with what came of it
 MAX_WAITING = 256                                       # questions that wait for a position
 WAIT_SECONDS = 2.0                                      # how long they may
 STATUS_SECONDS = 10.0
@@ -46,10 +46,6 @@ monotonic_ns = (lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME)) if hasattr(t
 
 def row_of(stream: StreamKind, account: int) -> int:
     return account_row(account) if stream is StreamKind.ACCOUNT else ALL if stream is StreamKind.ALL else PUBLIC
-
-
-def stream_of(row: int) -> tuple[StreamKind, int]:
-    return (StreamKind.ALL, 0) if row == ALL else (StreamKind.PUBLIC, 0) if row == PUBLIC else (StreamKind.ACCOUNT, row - 1)
 
 
 class Running:
@@ -104,7 +100,10 @@ class Running:
         return code
 
     def turns_at_once(self) -> bool:
-        return self._due and not self._writing and self.node.staged < HOLD_RECORDS
+        return self._due and not self._writing and self.node.staged < OVERLAP_RECORDS
+
+    def kept(self) -> int:
+        return self.node.results.position.sequence
 
     def last_number(self, stream: StreamKind, account: int) -> int:
         return self.node.streams.last_number(row_of(stream, account))
@@ -191,20 +190,17 @@ class Running:
             self._wake()
 
     def _through(self, entries: list[Entry], sealed: int, durable: int) -> None:
-        """Durable entries: each is applied and told at once; their events are kept when nobody waits for them any more."""
-        applied: list[tuple[Entry, np.ndarray]] = []
+        """Durable entries: each is applied and told at once, and its events are kept when it was."""
         for entry in entries:
             events = self.node.run(entry)
-            applied.append((entry, events))
             done = self.monotonic()
             rows = self.node.tell(Told(entry.first_sequence, entry.last_sequence, entry.time, events))
             if self.door is not None:
-                self.door.told(key for row in rows.tolist() if (key := stream_of(row)) in self.door.listeners)
+                self.door.grown(row_of, rows)
             self._stamp((entry.first_sequence, entry.count, entry.time, sealed, durable, done, self.monotonic()))
-        if self.door is not None:
-            self.door.flush()
-        for entry, events in applied:
             self.node.keep(entry, events)
+            if self.door is not None:
+                self.door.kept()
         if len(self._stamps) >= STAMPS_TOGETHER:
             self._write_times()
         if self._waiting:
@@ -276,6 +272,7 @@ async def serve(node: Node, socket_path: str, *, genesis: np.ndarray | None = No
                 stop: asyncio.Event | None = None) -> None:
     """Runs the node behind its door until `stop` is set or it fails. `genesis`: the design's commands, sealed first where nothing was started."""
     running = Running(node, times)
+    settle()
     running.start()
     if genesis is not None and not _started(node):      # also when a crash left only a part of it: configuring a thing again changes nothing
         for start in range(0, len(genesis), GENESIS_TOGETHER):

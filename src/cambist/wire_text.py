@@ -114,7 +114,8 @@ verb `u1`, flags `u1` (zero), reserved `<u2` (zero), request `<u4`, body; at mos
 
 The limits of a WELCOME, in order: frame, records of a SUBMIT, attachments, events of an EVENTS, credit, subscriptions. Roles: GATEWAY 1, SERVICE 2,
 OPERATOR 3, OBSERVER 4 (may not submit), CLIENT 5 (outside).
-Streams: ALL 1 (with log sequences, for the house), ACCOUNT 2, PUBLIC 3; each is numbered from 1. A cursor is the
+Streams: ALL 1 (with log sequences, for the house), ACCOUNT 2, PUBLIC 3; each is numbered from 1. KEPT 4 (for the house) has no
+events and no numbers: an EVENTS without any says up to which position the results files can be read. A cursor is the
 first number wanted, 0 only what comes from now on. EVENTS never exceed the credit that was given;
 after the events stands the log time of each. `more` is 1 where a batch ends within an entry, so that the answer to its last command may go on in the next.
 

@@ -77,6 +77,19 @@ def test_tables_do_not_overlap():
     assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans)) and spans[-1][1] <= len(cell.block)
 
 
+def test_bits_in_common_are_seen_in_every_word():
+    cell, records = Cell(SIZES), np.zeros(2, COMMAND)
+    words = records.view(np.int64).reshape(2, 16)
+    shape = cell.table["shapes"]["words"]
+    for k in range(16):
+        words[:], shape[3] = 0, 0
+        words[1, k], shape[3, k] = -1 << 63, -1
+        row = at.shape(cell._states[0], 3)
+        assert (at.strays(Rows(records)[0], row), at.strays(Rows(records)[1], row)) == (0, 1)
+        shape[3, k] = 1
+        assert not at.strays(Rows(records)[1], row)
+
+
 def test_commands_are_seen_row_by_row():
     records = np.zeros(2, COMMAND)
     records["kind"] = (3, 4)

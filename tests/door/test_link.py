@@ -128,9 +128,9 @@ async def _an_ask_is_answered_with_the_time_and_position_of_its_answer(served):
 
 
 async def _thousands_of_asks_of_many_accounts_wait_at_once(served):
-    outcomes = await asyncio.gather(*(served.link.ask(order(i, account=i % 50 + 1), 20.0) for i in range(1, 4001)))
-    assert [outcome.events["id_lo"].tolist() for outcome in outcomes] == [[i] for i in range(1, 4001)]
-    assert served.house.cell.total == sum(range(1, 4001)) and all(outcome.asked >= 1 for outcome in outcomes)
+    outcomes = await asyncio.gather(*(served.link.ask(order(i, account=i % 50 + 1), 60.0) for i in range(1, 2001)))
+    assert [outcome.events["id_lo"].tolist() for outcome in outcomes] == [[i] for i in range(1, 2001)]
+    assert served.house.cell.total == sum(range(1, 2001)) and all(outcome.asked >= 1 for outcome in outcomes)
     assert not any(private.asks for private in served.link._private.values())
     await until(lambda: not served.link._waiting)
 

@@ -4,8 +4,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 from cambist.feeds import streams
+from cambist.feeds.sorting import OF_NOBODY, PUBLIC_KINDS
 from cambist.feeds.streams import ALL, PUBLIC, Streams, account_row
 from cambist.messages import EVENT, Event, Liquidity
+
+from tests.feeds.obvious import to_account, to_public
 
 ACCOUNTS = 6
 
@@ -73,8 +76,8 @@ def expected(journal, row):
     if row == ALL:
         return whole
     if row == PUBLIC:
-        return np.concatenate([streams.NOTHING, *(streams.to_public(events) for *_, events in journal.entries)])
-    return streams.to_account(whole[whole["account"] == row - 1])
+        return np.concatenate([streams.NOTHING, *(to_public(events) for *_, events in journal.entries)])
+    return to_account(whole[whole["account"] == row - 1])
 
 
 @given(st.integers(0, 2**32), st.integers(0, 60), st.integers(1, 9), st.sampled_from([(1 << 17, 4096), (20, 4096), (1 << 17, 3), (1, 1)]))
@@ -126,7 +129,7 @@ def test_the_position_says_up_to_where_a_stream_is_complete():
 
 
 def test_an_account_never_sees_the_log_sequence():
-    mine = streams.to_account(np.concatenate([event(Event.DUPLICATE, account=1, sequence=9, other=4), event(Event.FILLED, sequence=9, other=4)]))
+    mine = to_account(np.concatenate([event(Event.DUPLICATE, account=1, sequence=9, other=4), event(Event.FILLED, sequence=9, other=4)]))
     assert mine["sequence"].tolist() == [0, 0] and mine["other"].tolist() == [0, 4]
 
 
@@ -137,22 +140,22 @@ def test_public_trades_name_nobody():
         event(Event.FILLED, account=3, liquidity=Liquidity.QUOTE, side=1, **trade | {"other": 56}),
         event(Event.FILLED, account=4, liquidity=Liquidity.QUOTE, side=0, **trade | {"other": 56}),
         event(Event.REFERENCE, instrument=1, price=8, other=3, sequence=8), event(Event.REFERENCE, account=5), event(Event.ALERT)])
-    told = streams.to_public(events)
+    told = to_public(events)
     assert [(e["kind"], e["side"], e["other"], e["price"], e["quantity"], e["instrument"]) for e in told] == \
         [(Event.FILLED, 0, 55, 7, 3, 1), (Event.FILLED, 1, 56, 7, 3, 1), (Event.REFERENCE, 0, 3, 8, 0, 1)]
     for hidden in ("account", "sequence", "id", "id_hi", "id_lo", "leaves", "amount", "fee", "command", "liquidity"):
         assert not told[hidden].any(), hidden
 
 
-@pytest.mark.parametrize("kind", np.flatnonzero(streams.OF_NOBODY).tolist())
+@pytest.mark.parametrize("kind", np.flatnonzero(OF_NOBODY).tolist())
 def test_what_is_of_nobody_is_public_without_a_trace_of_who_caused_it(kind):
     row = event(kind, side=1, leaves=2, **{name: 7 for name in EVENT.names if name not in ("kind", "account", "side", "leaves")})
-    [told] = streams.to_public(row)
-    shown = ("kind", "instrument", *streams.PUBLIC_KINDS[Event(kind)])
+    [told] = to_public(row)
+    shown = ("kind", "instrument", *PUBLIC_KINDS[Event(kind)])
     for name in EVENT.names:
         assert told[name] == (row[name][0] if name in shown else 0), name
     row["account"] = 5
-    assert len(streams.to_public(row)) == 0
+    assert len(to_public(row)) == 0
 
 
 def test_each_event_of_a_batch_has_the_time_of_its_entry():

@@ -11,11 +11,12 @@ from cambist.client import OrderBook
 from cambist.configure import configure
 from cambist.design import read_design
 from cambist.dictionary import Dictionary
-from cambist.feeds.streams import to_public
 from cambist.gateways import market_data
 from cambist.gateways.market_data import MAX_RECENT, MAX_TRADES, MarketData, checksum
 from cambist.messages import EVENT, Event, Liquidity, Side
 from cambist.opaque import Opaque
+
+from tests.feeds.obvious import to_public
 
 DESIGN = read_design((Path(__file__).parents[2] / "desks" / "demo.toml").read_text())
 WORDS = Dictionary(DESIGN, configure(DESIGN).names, Opaque(bytes(16)))

@@ -240,8 +240,13 @@ class CrashFile:
             raise DiskFailed("pread", self.path, "input/output error")
         return bytes(self.inode.live[offset:offset + length])
 
+    def pread_into(self, room, offset):
+        data = self.pread(len(room), offset)
+        room[:len(data)] = data
+        return len(data) == len(room)
+
     def pwrite(self, data, offset):
-        data = bytes(data)
+        data = b"".join(data) if isinstance(data, list) else bytes(data)
         self.disk.call(f"pwrite {self.path} {offset} {len(data)}")
         end = offset + len(data)
         if self.disk.keeps_before:

@@ -5,7 +5,7 @@ Any price in the instrument's range costs memory only where something rests: a w
 which is taken when the first order comes and given back when the last goes. Best prices are tick numbers: bid -1 and ask `ticks` mean none.
 """
 from cambist.core import layout as at
-from cambist.core.emit import put
+from cambist.core.emit import of, write
 from cambist.core.layout import INSTRUMENT, ORDER, STATE
 from cambist.core.memory import clz, cold, ctz, hot, wrap
 from cambist.core.pools import give_page, room_page, take_page
@@ -101,7 +101,7 @@ def level_at(state: STATE, b: INSTRUMENT, p: int):
     return at.word(state, b.l0 + (p >> 6)).page * 64 + (p & 63)
 
 
-@cold
+@hot
 def may_rest(state: STATE, b: INSTRUMENT, p: int):
     """Whether a level at tick p can be had."""
     return 1 if at.word(state, b.l0 + (p >> 6)).page or room_page(state) else 0
@@ -112,7 +112,7 @@ def price_of(b: INSTRUMENT, tick: int):
     return b.min_price + tick * b.book_tick
 
 
-@cold
+@hot
 def rest(state: STATE, b: INSTRUMENT, instrument: int, i: int, o: ORDER, p: int):
     """Put an order at the end of the queue of tick p."""
     x = at.word(state, b.l0 + (p >> 6))
@@ -143,35 +143,36 @@ def rest(state: STATE, b: INSTRUMENT, instrument: int, i: int, o: ORDER, p: int)
         l.orders = l.orders + 1
 
 
-@cold
+@hot
 def leave(state: STATE, b: INSTRUMENT, o: ORDER):
     """Take an order out of its queue; an empty level goes, and the best price moves on."""
     l = at.level(state, o.level)
-    if o.prev:
-        at.order(state, o.prev).next = o.next
+    before, after = o.prev + 0, o.next + 0
+    if before:
+        at.order(state, before).next = after
     else:
-        l.head = o.next
-    if o.next:
-        at.order(state, o.next).prev = o.prev
+        l.head = after
+    if after:
+        at.order(state, after).prev = before
     else:
-        l.tail = o.prev
+        l.tail = before
     l.quantity = l.quantity - o.leaves
     l.orders = l.orders - 1
-    if l.head == 0:
-        p = l.tick + 0
-        _unmark(state, b, p)
-        if p == b.bid:
-            b.bid = highest_below(state, b, p)
-        elif p == b.ask:
-            b.ask = lowest_above(state, b, p)
+    if before == 0 and after == 0:
+        _level_gone(state, b, l.tick)
 
 
 @cold
+def _level_gone(state: STATE, b: INSTRUMENT, p: int):
+    _unmark(state, b, p)
+    if p == b.bid:
+        b.bid = highest_below(state, b, p)
+    elif p == b.ask:
+        b.ask = lowest_above(state, b, p)
+
+
+@hot
 def tell_level(state: STATE, b: INSTRUMENT, instrument: int, side: int, row: int):
     """What a level is now, for everyone; the row of one that is gone still holds its tick, and nothing else."""
     l = at.level(state, row)
-    e = at.event(state, put(state, Event.LEVEL, 0, instrument, 0, 0))
-    e.side = side
-    e.price = price_of(b, l.tick)
-    e.quantity = l.quantity
-    e.leaves = l.orders
+    write(state, of(Event.LEVEL, 0, side, 0), 0, instrument, 0, 0, price_of(b, l.tick), l.quantity, l.orders, 0, 0)

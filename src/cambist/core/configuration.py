@@ -8,7 +8,7 @@ from cambist.core.arithmetic import MILLION, fee_up, multiply_divide
 from cambist.core.authority import KNOWN, TRAITS
 from cambist.core.emit import done
 from cambist.core.layout import COMMAND, KINDS, MAX_DEALERS, MAX_SOURCES, PLACES, STATE, L, seen_as
-from cambist.core.memory import cold, hot
+from cambist.core.memory import cold, hot, inverse
 from cambist.core.pools import CREDIT_TAG, find, remember, room_credit, take_credit
 from cambist.core.routing import stop_row
 from cambist.messages import MAX_AMOUNT, MAX_KIND, MAX_ROLE, AccountKind, Kind, Reason, Scope, Settlement
@@ -310,6 +310,7 @@ def _change_cell(state: STATE, c: CELL):
     state.rfq_window = c.rfq_window
     state.approval_window = c.approval_window
     state.max_ttl = c.max_ttl
+    state.dropped_at = -1
     at.account(state, 0).answer_quota = HOUSE_QUOTA
     return c.cell + 0
 
@@ -409,6 +410,8 @@ def open_book(state: STATE, number: int):
     state.word_count = b.l3 + 1
     b.bid = -1
     b.ask = b.ticks
+    b.tick_inverse, b.lot_inverse, b.den_inverse = inverse(max(b.book_tick, 1)), inverse(max(b.lot, 1)), inverse(max(b.amount_den, 1))
+    b.highest_ppm = max(b.maker_ppm, b.taker_ppm)
     b.reference_until = -1
 
 
@@ -431,6 +434,7 @@ def _change_fees(state: STATE, c: FEES):
     b.maker_ppm = c.maker_ppm
     b.taker_ppm = c.taker_ppm
     b.rfq_ppm = c.rfq_ppm
+    b.highest_ppm = max(b.maker_ppm, b.taker_ppm)
     return c.instrument + 0
 
 

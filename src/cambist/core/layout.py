@@ -6,43 +6,49 @@ asset, prices in price increments, times in nanoseconds. Knows no behaviour.
 """
 import numpy as np
 
-from cambist.core.memory import reinterpret, table
+from cambist.core.memory import any_bits, reinterpret, row_count, table, told_apart
 from cambist.messages import COMMAND as WIRE
 from cambist.messages import EVENT, LAYOUT, MAX_GROUP, NUMBER_WINDOW, Kind
 
 I, H, S, B = "<i8", "<i4", "<i2", "i1"
 MAX_ASSETS, MAX_DEALERS, MAX_SOURCES, KINDS, ROLES, CAUSES = 64, 16, 8, 128, 16, 8
 MIN_EVENTS = 2048                               # the smallest legal event buffer
+AIMS = 16                                       # commands that are looked at ahead: a power of two
 ROOM = 256                                      # a sweep goes on only with this much of it left
 
 ASSET = np.dtype([("digits", I), ("approval_above", I), ("quote_approval_above", I), ("enabled", I)])
-ACCOUNT = np.dtype([("kind", H), ("entity", I), ("dealer", B), ("listed", B), ("enabled", B), ("killed", B), ("sweep_reason", S), ("sweeping", S),
-                    ("rate_limit", H), ("max_open", H), ("answer_quota", H), ("answers", H), ("rate_second", I), ("rate_count", H), ("failed", H),
-                    ("ordinal", I), ("dying_below", I), ("cycle", I), ("first_order", H), ("last_order", H), ("open_orders", H), ("open_requests", H),
-                    ("sweep_next", H), ("owing", H), ("obligations", H), ("spare", H)])
-ACTOR = np.dtype([("account", H), ("person", H), ("role", H), ("enabled", H), ("highest", I)])
+# Rows that every order reads are whole cache lines (64 bytes), what is read most in the first.
+ACCOUNT = np.dtype([("kind", B), ("enabled", B), ("killed", B), ("dealer", B), ("rate_limit", H), ("rate_second", I), ("rate_count", H), ("max_open", H),
+                    ("open_orders", H), ("first_order", H), ("last_order", H), ("spare", H), ("ordinal", I), ("dying_below", I), ("entity", I),
+                    ("cycle", I), ("listed", B), ("spare2", B), ("sweep_reason", S), ("sweeping", S), ("spare3", S), ("answer_quota", H), ("answers", H),
+                    ("failed", H), ("open_requests", H), ("sweep_next", H), ("owing", H), ("obligations", H), ("spare4", H), ("spare5", I, 2)])
+ACTOR = np.dtype([("account", H), ("person", H), ("role", H), ("enabled", H), ("highest", I), ("spare", I)])
 DEALER = np.dtype([("account", H)])
 AUTHORITY = np.dtype([("scope", B), ("second_person", B)])
 INSTRUMENT = np.dtype([
-    ("base", H), ("quote", H), ("lot", I), ("book_tick", I), ("quote_tick", I), ("min_price", I), ("max_price", I), ("amount_num", I), ("amount_den", I),
-    ("settlement", B), ("halted", B), ("sweeping", B), ("spare", B), ("sweep_next", H), ("max_quantity", I), ("max_notional", I), ("collar_ppm", I),
-    ("max_position", I), ("min_sources", I), ("max_age", I), ("maker_ppm", H), ("taker_ppm", H), ("rfq_ppm", H), ("spare2", H), ("last", I),
-    ("reference", I), ("reference_from", I), ("reference_until", I), ("emitted", I),
-    ("bid", I), ("ask", I), ("ticks", I), ("l0", I), ("l1", I), ("l2", I), ("l3", I)])       # best ticks, then where the bitmap tree starts in `words`
+    ("bid", I), ("ask", I), ("min_price", I), ("max_price", I), ("book_tick", I), ("lot", I), ("max_quantity", I), ("l0", I),       # best ticks
+    ("amount_num", I), ("amount_den", I), ("max_notional", I), ("max_position", I), ("highest_buy", I), ("lowest_sell", I), ("reference_until", I),
+    ("base", H), ("quote", H),
+    ("settlement", B), ("halted", B), ("sweeping", B), ("spare", B), ("highest_ppm", H), ("maker_ppm", H), ("taker_ppm", H), ("last", I),
+    ("tick_inverse", I), ("lot_inverse", I), ("den_inverse", I), ("ticks", I), ("reference", I),
+    ("l1", I), ("l2", I), ("l3", I),                                                        # l0..l3: where the bitmap tree starts in `words`
+    ("quote_tick", I), ("collar_ppm", I), ("min_sources", I), ("max_age", I), ("emitted", I), ("rfq_ppm", H), ("sweep_next", H), ("spare2", I, 7)])
 SOURCE = np.dtype([("enabled", I), ("known", I), ("price", I), ("posted_at", I)])
 VENUE = np.dtype([("account", H), ("enabled", H)])
 STOP = np.dtype([("stopped", B)])
 BALANCE = np.dtype([("available", I), ("held", I), ("unsettled", I), ("due", I), ("short_limit", I), ("pending_in", I), ("pending_out", I), ("spare", I)])
-POSITION = np.dtype([("net", I), ("open_buy", I), ("open_sell", I), ("limit", I), ("account", H), ("instrument", H), ("next", H), ("spare", H)])
+POSITION = np.dtype([("net", I), ("open_buy", I), ("open_sell", I), ("limit", I), ("account", H), ("instrument", H),
+                     ("next", H), ("line", H), ("spare", I, 2)])          # line: its account's credit row in the quote asset, once known
 CREDIT = np.dtype([("limit", I), ("quoting_limit", I), ("reserved", I), ("traded", I), ("netted", I), ("quoted", I), ("giver", H), ("taker", H),
                    ("asset", H), ("next", H)])
 ORDER = np.dtype([("id", I), ("leaves", I), ("quantity", I), ("held", I), ("level", H), ("next", H), ("prev", H), ("after", H), ("before", H),
-                  ("account", H), ("fee_ppm", H), ("side", B), ("self_trade", B), ("post_only", B), ("spare", B)])
+                  ("position", H), ("fee_ppm", H), ("side", B), ("self_trade", B), ("post_only", B),
+                  ("asset", B)])                # asset: what it holds of, or on whose line
 LEVEL = np.dtype([("head", H), ("tail", H), ("quantity", I), ("tick", H), ("instrument", H), ("orders", H), ("spare", H)])
 WORD = np.dtype([("bits", I), ("page", H), ("spare", H)])    # 64 ticks: which have orders, and the page of their levels
 PAGE = np.dtype([("next", H)])
-TAKER = np.dtype([("active", I), ("id", I), ("account", I), ("instrument", I), ("side", I), ("immediate", I), ("self_trade", I), ("post_only", I),
-                  ("price", I), ("tick", I), ("leaves", I), ("quantity", I), ("held", I), ("fee_ppm", I), ("touched", I)])   # touched: its level is to be told
+TAKER = np.dtype([("active", I), ("order", I), ("instrument", I), ("price", I), ("tick", I), ("immediate", I), ("touched", I), ("known", I), ("hold", I),
+                  ("spare", I, 7)])         # what an order at work is besides its row; touched: the level it met is to be told; known: it rested before
 REQUEST = np.dtype([("id", I), ("quantity", I), ("expires", I), ("account", H), ("instrument", H), ("side", B), ("state", B), ("spare", S), ("first", H),
                     ("last", H), ("timer", H), ("next", H), ("spare2", H)])
 QUOTE = np.dtype([("id", I), ("bid", I), ("ask", I), ("expires", I), ("reserve", I), ("account", H), ("request", H), ("next", H), ("prev", H),
@@ -52,16 +58,23 @@ CHILD = np.dtype([("id", I), ("price", I), ("quantity", I), ("filled", I), ("hel
 OBLIGATION = np.dtype([("id", I), ("amount", I), ("cycle", I), ("account", H), ("asset", H), ("next", H), ("spare", H)])
 HELD = np.dtype([("words", I, 16), ("id", I), ("sequence", I), ("lapse", I), ("account", H), ("person", H), ("timer", H), ("next", H)])
 ANSWER = np.dtype([("id_hi", I), ("id_lo", I), ("sequence", I), ("accepted_at", I), ("account", H), ("living", H)])
-NUMBER = np.dtype([("number", I), ("sequence", I)])
+NUMBER = np.dtype([("sequence", I)])             # a key's numbers have no gap: the place says which of the last ones it is
 FLOW = np.dtype([("amount", I)])
 SLOT = np.dtype([("key", I), ("row", H), ("tag", H)])
+ORDER_SLOT = np.dtype([("word", I)])              # an order's mark (31 bits of its id, mixed) and its row
 TIMER = np.dtype([("time", I), ("id", I), ("kind", H), ("row", H), ("place", H), ("next", H)])
 PLACE = np.dtype([("timer", H)])
+
+# Where the rows of a command to come will be: a guess, never the state.
+AIM = np.dtype([("position", I), ("order", I), ("row", I), ("word", I), ("tick", I), ("spare", I, 3)])
+
+SHAPE = np.dtype([("words", I, 16)])              # of a kind: the bits of a record that are not its own
 
 TABLES = {"assets": ASSET, "accounts": ACCOUNT, "actors": ACTOR, "dealers": DEALER, "authority": AUTHORITY, "instruments": INSTRUMENT, "sources": SOURCE,
           "venues": VENUE, "stops": STOP, "balances": BALANCE, "positions": POSITION, "credit": CREDIT, "orders": ORDER, "levels": LEVEL, "words": WORD,
           "pages": PAGE, "taker": TAKER, "requests": REQUEST, "quotes": QUOTE, "children": CHILD, "obligations": OBLIGATION, "held": HELD,
-          "answers": ANSWER, "facts": ANSWER, "numbers": NUMBER, "flows": FLOW, "slots": SLOT, "timers": TIMER, "heap": PLACE, "events": EVENT}
+          "answers": ANSWER, "facts": ANSWER, "numbers": NUMBER, "flows": FLOW, "slots": SLOT, "order_slots": ORDER_SLOT, "timers": TIMER, "heap": PLACE,
+          "events": EVENT, "aims": AIM, "shapes": SHAPE}
 PLACES = {name: i for i, name in enumerate(TABLES)}
 
 STATE = np.dtype([
@@ -71,7 +84,9 @@ STATE = np.dtype([
     ("asset_count", I), ("account_count", I), ("actor_count", I), ("instrument_count", I), ("venue_count", I), ("dealer_count", I), ("word_count", I),
     ("quota_sum", I), ("house", I), ("fees", I), ("suspense", I), ("deficit", I),
     ("sweep_first", I), ("sweep_last", I), ("book_sweep_first", I), ("book_sweep_last", I),
-    ("answers_first", I), ("answers_next", I), ("facts_first", I), ("facts_next", I), ("slot_mask", I), ("slot_shift", I), ("timer_count", I),
+    ("answers_first", I), ("answers_next", I), ("facts_first", I), ("facts_next", I), ("slot_mask", I), ("slot_shift", I), ("order_mask", I), ("mark_shift", I),
+    ("timer_count", I),
+    ("second", I), ("dropped_at", I),                        # the time in seconds; when what was past its window was last dropped
     ("scratch", I, MAX_SOURCES),
     ("schedule", I, 64), ("chain", I, 8), ("bad_group", I), ("group_reason", I, MAX_GROUP), ("group_account", I, MAX_GROUP), ("group_other", I, MAX_GROUP),
     ("written", I), ("releasing", I),                        # events in the buffer; when the held command that is run would have lapsed, else 0
@@ -80,20 +95,29 @@ STATE = np.dtype([
 REGISTERS_HASHED = ("time", "sequence", "started", "cell", "answer_window", "fact_window", "rfq_window", "approval_window", "max_ttl", "cycle",
                     "killed_all", "kill_sweep", "cut_off", "matches")
 
+SEEN = {"events": "event"}                       # rows that are seen in more than one layout
 (asset, account, actor, dealer, authority, instrument, source, venue, stop, balance_row, position_row, credit_row, order, level, word, page, taker, request,
- quote, child, obligation, held, answer, fact, number, flow, slot, timer, heap, event) = (table(PLACES[n], d, STATE) for n, d in TABLES.items())
+ quote, child, obligation, held, answer, fact, number, flow, slot, order_slot, timer, heap, event, aim,
+ shape) = (table(PLACES[n], d, STATE, SEEN.get(n, "")) for n, d in TABLES.items())
 
+event_room = row_count(PLACES["events"], STATE)
+asset_rows = row_count(PLACES["assets"], STATE)
+
+told_apart(STATE, "state")
 COMMAND = WIRE
 WORDS = np.dtype([("words", I, 16)])
-as_words = reinterpret(WORDS, COMMAND)
-as_command = reinterpret(COMMAND, HELD)         # a held command's record is the first field of its row
+as_words = reinterpret(WORDS, COMMAND, "command")
+strays = any_bits(COMMAND, SHAPE, 16)           # whether a record has bits that are not its kind's
+WIDE = np.dtype([("what", I), ("who", I), *((name, I) for name in EVENT.names[7:])])       # an event in whole words
+as_wide = reinterpret(WIDE, EVENT, "event")
+as_command = reinterpret(COMMAND, HELD, "command")         # a held command's record is the first field of its row
 L = LAYOUT
 K = Kind
 
 
 def seen_as(kind: Kind):
     """The command record with its kind's named arguments."""
-    return reinterpret(LAYOUT[kind], COMMAND)
+    return reinterpret(LAYOUT[kind], COMMAND, "command")
 
 
 CAPACITY = {"assets": 16, "accounts": 256, "actors": 256, "dealers": MAX_DEALERS, "instruments": 16, "venues": 16, "positions": 4096, "credit": 1024,
@@ -114,8 +138,9 @@ def sizes(**wanted: int) -> dict[str, int]:
     if chosen["assets"] > MAX_ASSETS or chosen["dealers"] > MAX_DEALERS:
         raise ValueError(f"at most {MAX_ASSETS} assets and {MAX_DEALERS} dealers")
     rows = {name: chosen.get(name, 0) + 1 for name in TABLES}           # row 0 means none
-    rows.update(events=chosen["events"], taker=1, words=chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
+    rows.update(events=chosen["events"], taker=1, aims=AIMS, words=chosen["words"], answers=chosen["answers"] + 1, facts=chosen["facts"] + 1)
     rows["authority"] = ROLES * KINDS
+    rows["shapes"] = KINDS
     rows["sources"] = rows["instruments"] * (MAX_SOURCES + 1)
     rows["stops"] = rows["venues"] * rows["instruments"]
     rows["balances"] = rows["accounts"] * rows["assets"]
@@ -123,6 +148,7 @@ def sizes(**wanted: int) -> dict[str, int]:
     rows["numbers"] = rows["actors"] * NUMBER_WINDOW
     rows["flows"] = rows["assets"] * CAUSES
     rows["timers"] = rows["heap"] = rows["requests"] + rows["quotes"] + rows["held"] + rows["children"]
-    keys = sum(rows[n] for n in ("positions", "credit", "orders", "requests", "quotes", "children", "obligations", "held", "answers", "facts"))
+    keys = sum(rows[n] for n in ("positions", "credit", "requests", "quotes", "children", "obligations", "held", "answers", "facts"))
     rows["slots"] = 1 << (2 * keys - 1).bit_length()
+    rows["order_slots"] = 1 << (2 * rows["orders"] - 1).bit_length()
     return rows

@@ -3,20 +3,22 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from cambist.core import layout as at
 from cambist.core.configuration import HOUSE_QUOTA, open_book
 from cambist.core.layout import CAUSES, KINDS, MAX_SOURCES, PLACES, REGISTERS_HASHED, STATE
+from cambist.core.accounts import account_of, position_of
+from cambist.core.authority import SECOND
 from cambist.core.matching import list_order
+from cambist.core.risk import asset_of
 from cambist.core.book import rest
-from cambist.core.memory import COMPILED, HOT
+from cambist.core.memory import COMPILED, Several, cold, entry
 from cambist.core.pools import (
     CHILD_TAG,
     CREDIT_TAG,
     HELD_TAG,
     OBLIGATION_TAG,
-    ORDER_TAG,
     POSITION_TAG,
     QUOTE_TAG,
     REQUEST_TAG,
@@ -32,22 +34,26 @@ if TYPE_CHECKING:
 
 USED = {name: PLACES[name] for name in ("positions", "credit", "orders", "requests", "quotes", "children", "obligations", "held")}
 POSITIONS, CREDIT, ORDERS, REQUESTS, QUOTES, CHILDREN, OBLIGATIONS, HELD = USED.values()
+INTS = Several(np.dtype(np.int64))
 SINGLE = {AccountKind.HOUSE: "house", AccountKind.FEES: "fees", AccountKind.SUSPENSE: "suspense", AccountKind.DEFICIT: "deficit"}
 
 
 # ------------------------------------------------------------------------------------------------------------- derived
-def _relink_book(state, ticks, instruments, by_id):
+@cold
+def _relink_book(state: STATE, ticks: INTS, instruments: INTS, by_id: INTS):
     for number in range(1, state.instrument_count + 1):
         open_book(state, number)
     for i in range(1, state.used[ORDERS] + 1):
         o = at.order(state, i)
+        o.position = position_of(state, account_of(o), instruments[i])
+        o.asset = asset_of(at.instrument(state, instruments[i]), o.side)
         rest(state, at.instrument(state, instruments[i]), instruments[i], i, o, ticks[i])
-        remember(state, ORDER_TAG, o.id, i)
     for k in range(len(by_id)):
         list_order(state, by_id[k], at.order(state, by_id[k]))
 
 
-def _relink_quotes(state):
+@cold
+def _relink_quotes(state: STATE):
     for i in range(1, state.used[REQUESTS] + 1):
         r = at.request(state, i)
         remember(state, REQUEST_TAG, r.id, i)
@@ -69,7 +75,8 @@ def _relink_quotes(state):
         r.last = i
 
 
-def _relink_rest(state):
+@cold
+def _relink_rest(state: STATE):
     for i in range(1, state.used[POSITIONS] + 1):
         p = at.position_row(state, i)
         remember(state, POSITION_TAG, (p.account << 32) | p.instrument, i)
@@ -102,21 +109,19 @@ def _relink_rest(state):
 
 def _relink(states, ticks, instruments, by_id):
     state = states[0]
+    state.second = state.time // SECOND
+    _relink_rest(state)
     _relink_book(state, ticks, instruments, by_id)
     _relink_quotes(state)
-    _relink_rest(state)
 
 
 if COMPILED:
     from numba.np.numpy_support import from_dtype
 
-    _relink_book, _relink_quotes, _relink_rest = (njit(**HOT)(f) for f in (_relink_book, _relink_quotes, _relink_rest))
-    INTS = types.Array(types.int64, 1, "C")
-    SIGNATURE = (types.Array(from_dtype(STATE), 1, "C"), INTS, INTS, INTS)
-    relink = njit(**HOT)(_relink)
+    SIGNATURE = (types.Array(from_dtype(STATE), 1, "C"), *[types.Array(types.int64, 1, "C")] * 3)
 else:
     SIGNATURE = ()
-    relink = _relink
+relink = entry(_relink)
 
 
 # ---------------------------------------------------------------------------------------------------------------- rows
@@ -188,7 +193,7 @@ def _fill_configuration(cell: "Cell", rows: Mapping[str, np.ndarray]) -> None:
     _columns(cell, "actors", m[:, 0], m, ("account", "person", "role", "enabled", "highest"), 1)
     m = rows["numbers"]
     place = m[:, 0] * NUMBER_WINDOW + m[:, 1] % NUMBER_WINDOW
-    _columns(cell, "numbers", place, m, ("number", "sequence"), 1)
+    _columns(cell, "numbers", place, m[:, 2:], ("sequence",), 0)
     m = rows["authority"]
     _columns(cell, "authority", m[:, 0] * KINDS + m[:, 1], m, ("scope", "second_person"), 2)
     m = rows["instruments"]
@@ -248,6 +253,6 @@ def _fill_orders(cell: "Cell", m: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     ticks, instruments = np.zeros(len(m) + 1, np.int64), np.zeros(len(m) + 1, np.int64)
     ticks[1:] = (m[:, 2] - b["min_price"]) // np.maximum(b["book_tick"], 1)
     instruments[1:] = m[:, 0]
-    cell.table["orders"]["side"][part] = m[:, 1]
-    _columns(cell, "orders", part, m, ("id", "account", "quantity", "leaves", "held", "fee_ppm", "self_trade", "post_only"), 4)
+    cell.table["orders"]["side"][part], cell.table["orders"]["id"][part] = m[:, 1], m[:, 4]
+    _columns(cell, "orders", part, m, ("quantity", "leaves", "held", "fee_ppm", "self_trade", "post_only"), 6)
     return ticks, instruments, 1 + np.argsort(m[:, 4], kind="stable")

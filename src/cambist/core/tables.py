@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cambist.core.accounts import ACCOUNT_MASK
 from cambist.core.rebuild import fill
 from cambist.core.layout import CAUSES, KINDS, MAX_SOURCES, PLACES, REGISTERS_HASHED
-from cambist.messages import NUMBER_WINDOW
+from cambist.messages import NUMBER_WINDOW, ORDINAL_BITS
 
 if TYPE_CHECKING:
     from cambist.core.cell import Cell
@@ -100,10 +101,12 @@ def _actors(cell: "Cell") -> list[Any]:
 
 
 def _numbers(cell: "Cell") -> list[Any]:
-    rings = cell.table["numbers"].reshape(-1, NUMBER_WINDOW)[:_head(cell, "actor_count") + 1]
-    highest = cell.table["actors"]["highest"][:len(rings), None]
-    actor, k = np.nonzero((rings["number"] > 0) & (rings["number"] > highest - NUMBER_WINDOW))
-    return [actor, rings["number"][actor, k], rings["sequence"][actor, k]]
+    highest = cell.table["actors"]["highest"][:_head(cell, "actor_count") + 1]
+    spoke = np.nonzero(highest)[0]
+    last = highest[spoke, None] - np.arange(NUMBER_WINDOW)              # a key's numbers have no gap
+    k, back = np.nonzero(last > 0)
+    actor, number = spoke[k], last[k, back]
+    return [actor, number, cell.table["numbers"]["sequence"][actor * NUMBER_WINDOW + number % NUMBER_WINDOW]]
 
 
 def _authority(cell: "Cell") -> list[Any]:
@@ -179,7 +182,8 @@ def _orders(cell: "Cell") -> list[Any]:
     while len(standing := standing[standing > 0]):
         place[standing] = at_place
         standing, at_place = following[standing], at_place + 1
-    return [instrument, o["side"], price, place[rows], *_fields(o, "id", "account", "quantity", "leaves", "held", "fee_ppm", "self_trade", "post_only")]
+    return [instrument, o["side"], price, place[rows], o["id"], (o["id"] >> ORDINAL_BITS) & ACCOUNT_MASK,
+            *_fields(o, "quantity", "leaves", "held", "fee_ppm", "self_trade", "post_only")]
 
 
 def _requests(cell: "Cell") -> list[Any]:

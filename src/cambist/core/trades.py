@@ -79,7 +79,7 @@ def reach(state: STATE, account: int):
         net_account(state, account)
 
 
-@hot
+@cold
 def move_position(state: STATE, account: int, instrument: int, bought: int, open_buy: int, open_sell: int):
     """Change net by `bought` (signed) and the open sides by what is given."""
     p = at.position_row(state, position_of(state, account, instrument))

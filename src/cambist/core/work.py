@@ -20,17 +20,11 @@ UNITS = 16
 
 
 @cold
-def _cancel(state: STATE, i: int, reason: int):
-    instrument = at.level(state, at.order(state, i).level).instrument + 0
-    withdraw_order(state, at.instrument(state, instrument), instrument, i, reason)
-
-
-@cold
 def _kill_unit(state: STATE):
     """The sweep of all accounts: its next order, or the next account."""
     i = at.account(state, state.kill_sweep).first_order + 0
     if i:
-        _cancel(state, i, Reason.KILLED)
+        withdraw_order(state, i, Reason.KILLED, 0)
         return
     state.kill_sweep = state.kill_sweep + 1
     if state.kill_sweep > state.account_count:
@@ -45,7 +39,7 @@ def _account_unit(state: STATE):
     owner = at.account(state, number)
     i = owner.first_order + 0
     if i and (at.order(state, i).id & ORDINAL_MASK) < owner.dying_below:
-        _cancel(state, i, owner.sweep_reason)
+        withdraw_order(state, i, owner.sweep_reason, 0)
         return
     state.sweep_first = owner.sweep_next
     if state.sweep_first == 0:
@@ -62,7 +56,7 @@ def _book_unit(state: STATE):
     b = at.instrument(state, number)
     if b.bid >= 0 or b.ask < b.ticks:
         best = b.bid if b.bid >= 0 else b.ask
-        withdraw_order(state, b, number, at.level(state, level_at(state, b, best)).head, Reason.HALTED)
+        withdraw_order(state, at.level(state, level_at(state, b, best)).head + 0, Reason.HALTED, 0)
         return
     state.book_sweep_first = b.sweep_next
     if state.book_sweep_first == 0:

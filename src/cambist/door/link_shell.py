@@ -8,6 +8,7 @@ returned; what goes out by the socket, and while that is full all wait. It lives
 """
 import asyncio
 import contextlib
+import socket
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ from cambist.door.client import (
     CREDIT, Asked, Bye, ClientSession, Code, DoorClosed, Events, Message, Outcome, ProtocolFault, Refused, RefusedByDoor, Role, StreamKind, Subscription,
     View, Welcome,
 )
+from cambist.door.protocol import SOCKET_BYTES
 
 MAX_ASKS = 1 << 14                                      # commands asked for and not yet answered
 MAX_READS = 64                                          # reads on their way at once; the others wait for them
@@ -363,7 +365,7 @@ class Following:
     def hear(self, batch: Events) -> None:
         """Called by the link alone."""
         number, position = batch.first + len(batch.events), batch.position
-        if len(batch.events):
+        if len(batch.events) or self.stream is StreamKind.KEPT:
             try:
                 self._tell(batch)
             except Exception as fault:  # noqa: BLE001  the follower's bug: it must not cost all the others their connection
@@ -484,6 +486,7 @@ class Wire(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport, self.link.wire = transport, self  # type: ignore[assignment]
         self.transport.set_write_buffer_limits(high=OUTGOING_HIGH)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
         self._heard = _time()
         self._flush()
         self._look_later()

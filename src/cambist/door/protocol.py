@@ -31,6 +31,7 @@ MAX_SUBSCRIPTIONS = 4096                                # of one connection
 MAX_STRANGER = 1 << 10                                  # bytes of a frame before a session is open
 MAX_KEY = 64                                            # bytes of the name of a key
 MAX_NAME, MAX_ARGUMENT, MAX_TEXT = 32, 1 << 12, 512     # bytes: a view's name, its argument, the words of a refusal or a BYE
+SOCKET_BYTES = 1 << 20                                  # what a Unix socket holds in each direction: a frame, so that one read brings as much as has come
 BUFFER_START = 1 << 16                                  # what a quiet connection costs
 
 
@@ -97,6 +98,7 @@ class StreamKind(IntEnum):
     ALL = 1                                             # every event with its log sequence: for the house, never for a client
     ACCOUNT = 2
     PUBLIC = 3
+    KEPT = 4                                            # no events, only positions: up to where results can be read from their files
 
 
 class End(IntEnum):

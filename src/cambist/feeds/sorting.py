@@ -1,14 +1,21 @@
 """Which streams an entry's events belong to, found in two passes over them.
 
-Decides nothing that `streams.py` does not say: public kinds are its table, an account's events are those that name it. It must not know who listens.
-`survey` counts, `deal` gives every account its run of places and every stream its new numbers.
+Decides what is public; an account's events are those that name it. It must not know who listens. `survey` counts, `deal` gives every account its run of
+places and every stream its new numbers.
 """
 import numpy as np
 
 from cambist.loops import loop
 from cambist.messages import EVENT, Event, Liquidity
 
-REFERENCE, LEVEL, TRADE = int(Event.REFERENCE), int(Event.LEVEL), int(Event.FILLED)
+# What of each public kind is shown: field by field, so that nothing is public because it was forgotten. A trade's account is taken out, the others have none.
+PUBLIC_KINDS: dict[int, tuple[str, ...]] = {
+    Event.REFERENCE: ("other", "price"), Event.LEVEL: ("side", "price", "quantity", "leaves"), Event.FILLED: ("side", "other", "price", "quantity"),
+}
+SHOWN = ("side", "other", "price", "quantity", "leaves")
+SHOWS = np.array([[name in PUBLIC_KINDS.get(kind, ()) for name in SHOWN] for kind in range(max(Event) + 1)])
+OF_NOBODY = np.array([kind in PUBLIC_KINDS and kind != Event.FILLED for kind in range(max(Event) + 1)])     # by kind: public where no account is told
+TRADE = int(Event.FILLED)
 TAKER, QUOTED = int(Liquidity.TAKER), int(Liquidity.QUOTE)
 DUPLICATE = int(Event.DUPLICATE)
 ALL, PUBLIC = 0, 1                              # rows of the index; account n is row n + 1
@@ -44,7 +51,7 @@ def survey(events, index, touched, public, found):
             if np.int64(e["liquidity"]) == TAKER or (quoted and not (quoted_before and match_before == np.int64(e["other"]))):
                 public[shown] = i
                 shown += 1
-        elif account == 0 and kind in (REFERENCE, LEVEL):
+        elif account == 0 and kind < len(OF_NOBODY) and OF_NOBODY[kind]:
             public[shown] = i
             shown += 1
         quoted_before, match_before = quoted, np.int64(e["other"])
@@ -97,14 +104,18 @@ def give(events, order, told):
 
 @loop(EVENT, INT, EVENT)
 def show(events, places, told):
-    """Copies what is public of the events at these places into rows of zeros; which fields is `streams.PUBLIC_KINDS`, word for word."""
+    """Copies what is public of the events at these places into rows of zeros."""
     for j in range(len(places)):
         e, t = events[places[j]], told[j]
-        kind = np.int64(e["kind"])
-        t["kind"], t["instrument"], t["price"] = e["kind"], e["instrument"], e["price"]
-        if kind != LEVEL:
+        shows = SHOWS[np.int64(e["kind"])]
+        t["kind"], t["instrument"] = e["kind"], e["instrument"]
+        if shows[0]:
+            t["side"] = e["side"]
+        if shows[1]:
             t["other"] = e["other"]
-        if kind != REFERENCE:
-            t["side"], t["quantity"] = e["side"], e["quantity"]
-        if kind == LEVEL:
+        if shows[2]:
+            t["price"] = e["price"]
+        if shows[3]:
+            t["quantity"] = e["quantity"]
+        if shows[4]:
             t["leaves"] = e["leaves"]

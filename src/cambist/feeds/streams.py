@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cambist.feeds.sorting import ALL, INDEX, PUBLIC, deal, give, show, survey
-from cambist.messages import EVENT, Event, Liquidity
+from cambist.messages import EVENT
 from cambist.rows import copied, joined
 
 MARK_EVENTS, MARK_BLOCKS = 1024, 256                    # a stream gets a mark at least this often, wherever it has events
@@ -30,10 +30,6 @@ LAYOUT = 1                                              # of the tables that a s
 KEPT = ("count", "mark_number", "mark_ordinal", "newest_number", "newest_ordinal")
 NOTHING = np.empty(0, EVENT)
 NO_TIMES = np.empty(0, np.int64)
-# What of each public kind is shown: field by field, so that nothing is public because it was forgotten. A trade's account is taken out, the others have none.
-PUBLIC_KINDS = {Event.REFERENCE: ("other", "price"), Event.LEVEL: ("side", "price", "quantity", "leaves"), Event.FILLED: ("side", "other", "price", "quantity")}
-OF_NOBODY = np.zeros(1 << 8 * EVENT["kind"].itemsize, bool)     # by kind: public where no account is told
-OF_NOBODY[[kind for kind in PUBLIC_KINDS if kind is not Event.FILLED]] = True
 
 Results = Callable[[int], Iterable[tuple[int, int, int, np.ndarray]]]    # sequence -> (first, last, time, events) of its entry and every later one
 
@@ -126,38 +122,6 @@ class Sorter:
 
     def _forget(self, touched: int) -> None:
         self.index["tally"][self._touched[:touched]] = 0
-
-
-def to_account(mine: np.ndarray) -> np.ndarray:
-    """An own copy of one account's events without the log's sequence, which DUPLICATE carries in `other` too: the view `answer` tells the rest."""
-    mine = mine.copy()
-    mine["sequence"] = 0
-    mine["other"][mine["kind"] == Event.DUPLICATE] = 0
-    return mine
-
-
-def to_public(events: np.ndarray) -> np.ndarray:
-    """References and levels as they are but for the sequence; of every trade the taker's or the asking client's side, without a trace of who it was."""
-    kind = events["kind"]
-    filled = kind == Event.FILLED
-    seen = OF_NOBODY[kind] & (events["account"] == 0)
-    if filled.any():
-        # A quote's trade is told to the client first and to the dealer after: the first of each match is the client's side.
-        quoted = filled & (events["liquidity"] == Liquidity.QUOTE)
-        again = np.zeros(len(events), bool)
-        again[1:] = quoted[1:] & quoted[:-1] & (events["other"][1:] == events["other"][:-1])
-        seen |= filled & (events["liquidity"] == Liquidity.TAKER) | quoted & ~again
-    if not seen.any():
-        return NOTHING
-    shown = events[seen]
-    told = np.zeros(len(shown), EVENT)
-    for field in ("kind", "instrument"):
-        told[field] = shown[field]
-    for public, fields in PUBLIC_KINDS.items():
-        its = shown["kind"] == public
-        for field in fields:
-            told[field][its] = shown[field][its]
-    return told
 
 
 class Streams:

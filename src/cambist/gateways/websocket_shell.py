@@ -232,9 +232,10 @@ class WebSocketServer:
         self.lines: list[dict[Line, None]] = [{} for _ in range(TICKS)]
         self._books: dict[int, dict[Line, None]] = {}   # instrument -> who gets every update of its book
         self._tapes: dict[int, dict[Line, None]] = {}
+        self._behind: dict[Line, bool] = {}             # readers of books who are to be shown them first, and whether they missed something
         self._live: dict[int, str] = {}                 # books that are shown as live, and their epochs
         self._round: Iterator[None] | None = None       # what is being sent, a turn of the loop at a time
-        self._entered, self._again, self._busy, self._spent, self._rests_until = 0, False, False, 0.0, 0.0
+        self._entered, self._again, self._busy, self._rests_until = 0, False, False, 0.0
         market.listeners.append(self._news)
 
     def find(self, word: str) -> int:
@@ -255,14 +256,14 @@ class WebSocketServer:
         for slot in self.lines:
             if slot.pop(line, self) is not self:
                 self.seats.leave(line.connection.member.key if line.connection.member is not None else None)
-        for readers in (*self._books.values(), *self._tapes.values()):
+        for readers in (*self._books.values(), *self._tapes.values(), self._behind):
             readers.pop(line, None)
 
     def join(self, line: Line, channel: str, number: int) -> None:
         if channel == "trades":
             self._tapes.setdefault(number, {})[line] = None
         elif not line.connection.paused:                # else it joins when it is resumed
-            self._catch_up(line, conflated=False)
+            self._show(line, conflated=False)
 
     def unjoin(self, line: Line, channel: str, number: int) -> None:
         (self._books if channel == "book" else self._tapes).get(number, {}).pop(line, None)
@@ -273,7 +274,12 @@ class WebSocketServer:
             self._books.get(number, {}).pop(line, None)
 
     def resumed(self, line: Line) -> None:
-        self._catch_up(line, conflated=True)
+        self._show(line, conflated=True)
+
+    def _show(self, line: Line, conflated: bool) -> None:
+        """In its turn: a thousand who come at once are shown the books one after the other, like everything else."""
+        self._behind[line] = conflated
+        self._news()
 
     def _catch_up(self, line: Line, conflated: bool) -> None:
         """Snapshots of the books of which it missed something, and from now on every update."""
@@ -300,20 +306,26 @@ class WebSocketServer:
             loop.call_at(max(loop.time(), self._rests_until), self._begin)
 
     def _begin(self) -> None:
-        self._again, self._round, self._spent = False, self._tell_all(), 0.0
+        self._again, self._round = False, self._tell_all()
         self._turn()
 
     def _turn(self) -> None:
-        """So many readers, then everyone else's turn; after the last of them a rest in proportion, so that market data takes its share and no more."""
+        """So many readers, then everyone else."""
         loop, began, going = asyncio.get_running_loop(), time.perf_counter(), self._round
         self._round, self._busy = None, False           # as it is after the last, and if this fails
         unfinished = going is not None and all(next(going, self) is not self for _ in range(TURN))
-        self._spent += time.perf_counter() - began
-        if unfinished:
-            self._round, self._busy = going, True
-            loop.call_soon(self._turn)
+        self._round, self._busy = going if unfinished else None, True
+        loop.call_soon(self._rest, began)               # by then what was said is written
+
+    def _rest(self, began: float) -> None:
+        """A rest in proportion after each turn, so that market data takes its share of the loop and no more, and never much at once."""
+        loop = asyncio.get_running_loop()
+        rest = (time.perf_counter() - began) * (1 / SHARE - 1)
+        self._rests_until = loop.time() + rest
+        if self._round is not None:
+            loop.call_later(rest, self._turn)
             return
-        self._rests_until = loop.time() + self._spent * (1 / SHARE - 1)
+        self._busy = False
         if self._again:
             self._news()
 
@@ -322,6 +334,10 @@ class WebSocketServer:
         data = self.market.data
         if data is None:
             return
+        while self._behind:
+            line = next(iter(self._behind))
+            self._catch_up(line, self._behind.pop(line))
+            yield
         yield from self._tell_lost(data)
         yield from self._tell_found(data)
         for number in data.changed():

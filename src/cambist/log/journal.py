@@ -225,11 +225,10 @@ class Journal:
 
     def _write(self, run: list[Entry], position: Position) -> None:
         """One pwrite and one sync; the only place where entries become durable. `position` is after the last of the run."""
-        data = run[0].data if len(run) == 1 else b"".join([entry.data for entry in run])
         assert self._file
-        self._file.pwrite(data, self._end)
+        self._file.pwrite(run[0].data if len(run) == 1 else [entry.data for entry in run], self._end)
         self._file.sync()
-        self._end += len(data)
+        self._end += sum(len(entry.data) for entry in run)
         self.position = position
 
     def _fatal(self, error: DiskError) -> None:

@@ -109,6 +109,9 @@ class PairFile:
     def pread(self, length: int, offset: int) -> bytes:
         return self._first.pread(length, offset)
 
+    def pread_into(self, room: memoryview, offset: int) -> bool:
+        return self._first.pread_into(room, offset)
+
     def pwrite(self, data, offset: int) -> None:
         self._first.pwrite(data, offset)
         self._second.pwrite(data, offset)

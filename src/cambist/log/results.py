@@ -53,8 +53,8 @@ class ResultsEntry(msgspec.Struct, frozen=True, gc=False):
     nbytes: int
 
 
-def seal_results(cell: int, first_sequence: int, last_sequence: int, time: int, previous_hash: bytes, events) -> tuple[bytes, bytes]:
-    """(bytes, own hash) of one results entry; `events` any contiguous buffer."""
+def seal_results(cell: int, first_sequence: int, last_sequence: int, time: int, previous_hash: bytes, events) -> tuple[list, bytes]:
+    """(its bytes in three parts, own hash) of one results entry; `events` any contiguous buffer, which is not copied."""
     events = memoryview(events)
     count, rest = divmod(events.nbytes, EVENT_BYTES)
     if rest or count > MAX_EVENTS:
@@ -65,7 +65,7 @@ def seal_results(cell: int, first_sequence: int, last_sequence: int, time: int, 
     digest = sha256(header)
     digest.update(events)
     own_hash = digest.digest()
-    return b"".join((header, events, own_hash)), own_hash
+    return [header, events, own_hash], own_hash
 
 
 def scan_results(view: memoryview, offset: int = 0) -> ResultsEntry | Fault:
@@ -127,25 +127,25 @@ class Results:
         if first_sequence != self.position.sequence + 1 or time < self.position.time:
             raise ResultsError(f"results of sequence {first_sequence} at time {time}; "
                                f"right would be {self.position.sequence + 1} at {self.position.time} or later")
-        data, own_hash = seal_results(self._cell, first_sequence, last_sequence, time, self.position.hash, events)
+        parts, own_hash = seal_results(self._cell, first_sequence, last_sequence, time, self.position.hash, events)
         try:
-            self._write(data)
+            self._write(parts)
         except DiskFull as error:
             if not self._use_reserve(error):
                 raise
-            self._write(data)
-        self._end += len(data)
+            self._write(parts)
+        self._end += sum(memoryview(part).nbytes for part in parts)
         self.position = Position(last_sequence, own_hash, 0, time)
         return own_hash
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, parts: list) -> None:
         """Wholly or not at all, as far as a full disk goes."""
         if self._file is None or self._end >= self._file_bytes:
             self.roll()
         assert self._file
         with self._fatal():
             try:
-                self._file.pwrite(data, self._end)
+                self._file.pwrite(parts, self._end)
             except DiskFull:
                 self._file.truncate(self._end)         # whatever part was written
                 raise
@@ -352,6 +352,65 @@ class ResultsWalk:
         """How long the entry at `at` says it is."""
         header = window[at:at + HEADER.size] if len(window) - at >= HEADER.size else self._file.pread(HEADER.size, self.offset)
         return FRAME_BYTES + min(HEADER.unpack_from(header)[3], MAX_EVENTS) * EVENT_BYTES if len(header) == HEADER.size else 0
+
+
+class ResultsTail:
+    """Takes what a writer in another process appends, up to where that writer has said that it is whole: so nothing is hashed again. Whoever checks what was
+    kept reads with `ResultsReader`."""
+    def __init__(self, disk: Disk, directory: str, after: int):
+        self.position = after                          # the sequence up to which everything was given
+        self._disk, self._directory = disk, directory
+        self._file: File | None = None
+        self._path, self._at = "", 0
+
+    def read(self, until: int) -> Iterator[tuple[int, int, int, np.ndarray]]:
+        """(first, last, time, events) of each entry behind `position` to the one that ends at `until`; the events are a copy. Damaged where they are not."""
+        while self.position < until:
+            if self._file is None:
+                self._open()
+            count, first, last, time = self._header() or self._next_file()
+            events = np.empty(count, EVENT)
+            if count and not self._read_into(memoryview(events.view(np.uint8)), self._at + HEADER.size):
+                raise self._damaged()
+            self._at += FRAME_BYTES + count * EVENT_BYTES
+            self.position = last
+            yield first, last, time, events
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> None:
+        """The file that holds the next sequence, and where."""
+        name = max((name for name in results_names(self._disk, self._directory) if int(name[8:28]) <= self.position + 1), default=None)
+        if name is None:
+            raise self._damaged()
+        self._path = f"{self._directory}/{name}"
+        self._file = self._disk.open(self._path)
+        self._at, _ = hop(self._file, HEADER.size, _framed, self.position + 1, ([int(name[8:28])], [SECTOR_BYTES]))
+
+    def _header(self) -> tuple[int, int, int, int] | None:
+        """(events, first, last, time) of the next entry; None where this file has no more."""
+        room = bytearray(HEADER.size)
+        if not self._read_into(memoryview(room), self._at):
+            return None
+        magic, _, _, count, _, first, last, time, _ = HEADER.unpack(room)
+        return (count, first, last, time) if magic == MAGIC and first == self.position + 1 <= last and count <= MAX_EVENTS else None
+
+    def _next_file(self) -> tuple[int, int, int, int]:
+        self.close()
+        self._open()
+        if (found := self._header()) is None:
+            raise self._damaged()
+        return found
+
+    def _read_into(self, room: memoryview, offset: int) -> bool:
+        assert self._file
+        return self._file.pread_into(room, offset)
+
+    def _damaged(self) -> Damaged:
+        return Damaged(self._path or self._directory, self._at, self.position + 1, "there is no results entry where its writer said that there is one")
 
 
 def verify_results(disk: Disk, directory: str, *, cell: int | None = None) -> tuple[int, Position, list[Damaged | TornTail]]:
