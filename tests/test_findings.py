@@ -149,6 +149,7 @@ BROKEN = [
     ("CB023", "warning", "stages[0].fallback", [(("stages", 0, "fallback"), None)]),
     ("CB024", "warning", "oversight.quotes_above.B", [DESK]),
     ("CB024", "warning", "oversight.quotes_above.B", [DESK, (AUTOMATIC, {"B": "5"}), (GATE, {"B": "5.5"})]),
+    ("CB032", "error", "redundancy.mirror", [(("redundancy", "mirror"), "elsewhere/log")]),
     ("CB025", "warning", "auto_quote_max_notional.B", [DESK, (AUTOMATIC, {"B": "6"}), (GATE, {"B": "5.5"})]),
 ]
 

@@ -46,6 +46,7 @@ CODES = {
     "CB029": "an instrument that closes and never opens",
     "CB030": "a person who may speak for custody",
     "CB031": "self-trade by group, in no group",
+    "CB032": "a mirror in no certain place",
 }
 # Moments the house stamps that are neither an event nor a command: what `ops` measures besides.
 MOMENTS = ("received", "submitted", "sealed", "committed", "applied", "published", "priced")
@@ -210,6 +211,8 @@ def _redundancy(design: Design) -> Iterator[tuple]:
         yield "CB011", "error", "$.redundancy.failure_domains", f"are {apart} for {plan.replicas} replicas: those in one fail together"
     if plan.replicas > 1 and plan.log == "journal":
         yield "CB012", "error", "$.redundancy.log", f"is one journal on one disk under {plan.replicas} replicas: jetstream keeps a copy for each"
+    if plan.mirror and not plan.mirror.startswith("/"):
+        yield "CB032", "error", "$.redundancy.mirror", f"is {plan.mirror!r}, which depends on where the program is started: an absolute path does not"
 
 
 def _people(design: Design) -> Iterator[tuple]:

@@ -12,6 +12,7 @@ RECORD_BYTES = 128
 EVENT_BYTES = 96
 MAX_GROUP = 64
 NUMBERED, GROUP_MORE = 1, 2                     # bits of a command's flags; every other bit is undefined
+SKIPPED = 1 << 14                               # set by whoever applies, and in no record: a decision of the log says that it is not applied
 MAX_AMOUNT = (1 << 62) - 1                      # the largest quantity of money, price or size on the wire
 MAX_WORTH = (1 << 56) - 1                       # the largest worth in the numeraire, so that those of an account's positions add up in 63 bits
 ORDINAL_BITS, ACCOUNT_BITS = 32, 24             # an id is cell (8 bits) | account (24) | ordinal (32): opaque outside, unique in all cells
@@ -270,6 +271,7 @@ class Reason(IntEnum):
     BAD_GROUP = 3                               # too long, broken off, or a kind that may not stand in a group
     NOT_STARTED = 4                             # only configuration before START
     ALREADY_STARTED = 5
+    SKIPPED = 6                                 # a decision of the log: this command stopped the core, and is not applied
     # who
     UNKNOWN_ACTOR = 10
     ACTOR_DISABLED = 11

@@ -300,6 +300,7 @@ class Redundancy(Section, kw_only=True):
     replicas: Annotated[int, msgspec.Meta(ge=1, le=15)] = 1
     log: Literal["journal", "jetstream"] = "journal"
     failure_domains: tuple[str, ...] = ()       # one per replica
+    mirror: str = ""                            # a directory on another disk for a second copy of the journal, absolute; none: one copy
     recovery_time: Nanoseconds = Nanoseconds(60 * 10**9)
     recovery_point: Nanoseconds = Nanoseconds(0)
 

@@ -78,7 +78,7 @@ of 8), SHA-256 of everything before. At most 524,288 bytes and 4,094 records; at
 | 8 | 4 | `<u4` | epoch | |
 | 12 | 4 | `<u4` | count | records |
 | 16 | 4 | `<u4` | side_length | bytes of the side section |
-| 20 | 4 | `<u4` | flags | zero |
+| 20 | 4 | `<u4` | flags | bit 0: the entry decides something, written in item 1 of its side section (`docs/log.md`); every other bit is zero |
 | 24 | 8 | `<i8` | first_sequence | of the first record; the others follow it |
 | 32 | 8 | `<i8` | time | of sealing, ns; never before the last entry's |
 | 40 | 8 | `<i8` | committed | the last sequence known to be durable when this was sealed |

@@ -219,3 +219,43 @@ def test_added_blocks_say_which_streams_grew():
     assert told.add(1, 1, 5, np.concatenate([event(account=4), event(account=2), event(account=4)])).tolist() == [ALL, account_row(2), account_row(4)]
     assert told.add(2, 2, 5, event(Event.REFERENCE)).tolist() == [ALL, PUBLIC]
     assert told.add(3, 5, 6, streams.NOTHING).tolist() == []
+
+
+def test_numbers_that_were_kept_go_on_as_if_everything_had_been_read_again():
+    for cut_at in (0, 1, 40, 399, 400):
+        entries = [(i + 1, i + 1, i, random_events(i)) for i in range(400)]
+
+        def results(sequence, entries=entries):
+            return iter(entries[sequence - 1:])
+        whole, first = Streams(results), Streams(results)
+        whole.read_on()
+        first.read_on(cut_at)
+        assert first.position == cut_at
+        second = Streams(results)
+        second.resume(first.tables())
+        second.read_on()
+        assert second.position == whole.position == 400
+        for row in range(8):
+            assert second.last_number(row) == whole.last_number(row)
+            for number in range(1, whole.last_number(row) + 2, 97):
+                assert from_number(second, row, number) == from_number(whole, row, number)
+        for one, other in zip(second.tables().values(), whole.tables().values(), strict=True):
+            assert one[:2] == other[:2] and one[2].tolist() == other[2].tolist()
+    with pytest.raises(ValueError, match="streams table 'place'"):
+        Streams(results).resume({})
+
+
+def from_number(told: Streams, row: int, number: int) -> tuple[bytes, list[int]]:
+    """Everything from there on; how much comes at once depends on what is in memory."""
+    data, times = b"", []
+    while number <= told.last_number(row):
+        batch = told.read(row, number, 50)
+        data, times, number = data + batch.events.tobytes(), [*times, *batch.times.tolist()], number + len(batch.events)
+    return data, times
+
+
+def random_events(seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    events = np.zeros(int(rng.integers(0, 9)), EVENT)
+    events["kind"], events["account"], events["sequence"] = Event.DONE, rng.integers(0, 6, len(events)), seed + 1
+    return events

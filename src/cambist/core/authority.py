@@ -23,6 +23,7 @@ from cambist.messages import (
     RATED,
     RATED_CANCELS,
     RISKY,
+    SKIPPED,
     Kind,
     Reason,
     Scope,
@@ -205,6 +206,18 @@ def _check_latches(state: STATE, c: COMMAND, traits: int):
     return Reason.TRADER_KILLED if at.actor(state, c.actor).killed else Reason.NONE
 
 
+@cold
+def _skip(state: STATE, c: COMMAND, traits: int):
+    """Line 2a: remembered like any request, so that the same one is a duplicate, and refused."""
+    if not state.started:
+        return Reason.SKIPPED
+    reason = _check_actor(state, c, traits)
+    if not reason and not traits & TOLD:
+        account = state.told + 0
+        reason = _check_number(state, c) if c.flags & NUMBERED else _check_id(state, c, account)
+    return reason if reason else Reason.SKIPPED
+
+
 @hot
 def admit(state: STATE, c: COMMAND):
     """The whole preamble. NONE: go on for `told`, the account it belongs to. DUPLICATE or a reason: tell `told`; nothing else happens."""
@@ -212,8 +225,10 @@ def admit(state: STATE, c: COMMAND):
     traits = TRAITS[c.kind] if c.kind <= MAX_KIND else 0
     reason = _check_shape(state, c, traits)
     if not state.started:
-        return reason
+        return _skip(state, c, traits) if reason and c.flags & SKIPPED and traits & KNOWN else reason
     if reason:
+        if c.flags & SKIPPED and traits & KNOWN:
+            return _skip(state, c, traits)
         if 1 <= c.actor <= state.actor_count:
             state.told = at.actor(state, c.actor).account
         return reason

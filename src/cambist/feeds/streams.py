@@ -15,7 +15,7 @@ is the events of one entry.
 """
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,8 @@ from cambist.rows import copied, joined
 MARK_EVENTS, MARK_BLOCKS = 1024, 256                    # a stream gets a mark at least this often, wherever it has events
 RING_EVENTS, RING_BLOCKS = 1 << 17, 4096                # recent results kept in memory: 12 MiB and their index
 MAX_BATCH = 1 << 13                                     # events in one read
+LAYOUT = 1                                              # of the tables that a snapshot of the numbering has
+KEPT = ("count", "mark_number", "mark_ordinal", "newest_number", "newest_ordinal")
 NOTHING = np.empty(0, EVENT)
 NO_TIMES = np.empty(0, np.int64)
 
@@ -147,6 +149,37 @@ class Streams:
             self._mark(int(block.rows[at]), int(due[at]), first)
         self._remember(block)
         return block.rows
+
+    def read_on(self, reach: int | None = None) -> None:
+        """Adds what the results have more, up to their end or to sequence `reach`: every stream gets the numbers it had."""
+        for first, last, time, events in self._results(self.position + 1):
+            if reach is not None and last > reach:
+                return
+            self.add(first, last, time, copied(events))         # a copy, for a view would keep the whole of what was read
+
+    def tables(self) -> dict[str, tuple[int, tuple[str, ...], np.ndarray]]:
+        """What must be known to go on numbering, as tables of a snapshot: the place, every stream, every mark. Not what is in the ring."""
+        index = self._sorter.index
+        rows = np.nonzero(index["count"])[0]
+        marks = [np.stack([np.full(len(numbers), row), np.array(numbers), np.array(sequences)], axis=1)
+                 for row, (numbers, sequences) in sorted(self._marks.items())]
+        return {"place": (LAYOUT, ("position", "ordinal"), np.array([[self.position, self._ordinal]], np.int64)),
+                "streams": (LAYOUT, ("row", *KEPT), np.stack([rows, *(index[name][rows] for name in KEPT)], axis=1)),
+                "marks": (LAYOUT, ("row", "number", "sequence"), np.concatenate([np.zeros((0, 3), np.int64), *marks]))}
+
+    def resume(self, tables: Mapping[str, tuple[int, tuple[str, ...], np.ndarray]]) -> None:
+        """Goes on where another stood when it gave these; only before anything was added. Raises ValueError for tables of another layout."""
+        for name, (version, columns, _) in self.tables().items():
+            if name not in tables or tables[name][:2] != (version, columns):
+                raise ValueError(f"streams table {name!r} is not of version {version} with columns {', '.join(columns)}")
+        (self.position, self._ordinal), = tables["place"][2].tolist()
+        rows = tables["streams"][2]
+        if len(rows):
+            self._sorter.grow(int(rows[-1, 0]))
+        for i, name in enumerate(KEPT, 1):
+            self._sorter.index[name][rows[:, 0]] = rows[:, i]
+        for row, number, sequence in tables["marks"][2].tolist():
+            self._mark(row, number, sequence)
 
     def last_number(self, row: int) -> int:
         index = self._sorter.index

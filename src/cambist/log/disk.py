@@ -41,7 +41,7 @@ class DiskMissing(DiskError):
         self.path = path
 
 
-class File(Protocol):
+class Readable(Protocol):
     def size(self) -> int: ...
     def pread(self, length: int, offset: int) -> bytes:
         """Fewer bytes than asked only at the end of the file."""
@@ -49,6 +49,9 @@ class File(Protocol):
     def pread_into(self, room: memoryview, offset: int) -> bool:
         """Fills the bytes of `room`; False where the file ends before."""
         ...
+
+
+class File(Readable, Protocol):
     def pwrite(self, data, offset: int) -> None:
         """All of `data` (any contiguous buffer, or a list of them, one after the other) or an error; extends the file where it must."""
         ...

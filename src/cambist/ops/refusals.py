@@ -20,6 +20,7 @@ CHECKS: dict[Reason, str] = {
     R.BAD_GROUP: "the group was not whole",
     R.NOT_STARTED: "the cell had not started",
     R.ALREADY_STARTED: "the cell had started already",
+    R.SKIPPED: "this command stopped the core, and the house decided not to apply it; a person looks at why",
     R.UNKNOWN_ACTOR: "no key has this number",
     R.ACTOR_DISABLED: "the key is switched off",
     R.NOT_ALLOWED: "the key's role may not send this kind",

@@ -5,7 +5,7 @@ import numpy as np
 
 from cambist.messages import (
     ARGUMENT_WORDS, COMMAND, CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, MASKS, NAMES_ACCOUNT, NAMES_INSTRUMENT, NUMBER_WINDOW, NUMBERED, RATED,
-    RATED_CANCELS, RISKY, Kind, Reason, Scope,
+    RATED_CANCELS, RISKY, SKIPPED, Kind, Reason, Scope,
 )
 from cambist.simulation.twin.model import Account, Command, State
 
@@ -193,9 +193,24 @@ def forget(t: State) -> None:
         del t.facts[next(iter(t.facts))]
 
 
+def skipped(t: State, c: Command, own: int) -> Verdict:
+    """Line 2a: lines 4 to 10 as for any command, and then it is refused."""
+    if not t.cell.started:
+        return Verdict(R.SKIPPED, own)
+    if reason := who(t, c):
+        return Verdict(reason, own)
+    c.belongs = belongs_to(t, c)
+    if reason := disabled(t, c):
+        return Verdict(reason, c.belongs)
+    verdict = again(t, c) if c.kind not in FACTS and c.kind != K.TICK else Verdict()
+    return verdict if not verdict.passed else Verdict(R.SKIPPED, c.belongs)
+
+
 def preamble(t: State, c: Command) -> Verdict:
     """All lines in their order."""
     own = own_account(t, c) if t.cell.started else 0
+    if c["flags"] & SKIPPED and c.kind in KINDS:
+        return skipped(t, c, own)
     if reason := shape(t, c):
         return Verdict(reason, own)
     if not t.cell.started:
