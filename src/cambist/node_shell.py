@@ -3,7 +3,8 @@
 Decides what happens in which order, and what overlaps with what. One thread, the loop, does everything: what has gathered is sealed, made durable, applied,
 told, and its events are kept, in one turn; while it is at it the next batch gathers in the sockets, which is the whole of group commit. So a small batch
 is handed from thread to thread nowhere. Only a batch of OVERLAP_RECORDS or more is written by a thread of its own: it is on its way to the disk while the one
-before it is applied. Another thread reads files for who asks about the log. It must not know what a command means.
+before it is applied, and of its entries one is kept while the next one is applied. Another thread reads files for who asks about the log. It must not know
+what a command means.
 
 Architecture invariant: between two turns everything that was told is also kept, so whoever asks after an event finds it in the results.
 """
@@ -15,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -64,6 +66,7 @@ class Running:
         self._waiting: list[tuple[float, Read, Callable[[View | Refused], None]]] = []
         self._threads = [threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
                          for name, work in (("write", self._write_on), ("recall", self._recall_on))]
+        self._keeper = ThreadPoolExecutor(1, "keep")    # has work only within a turn
         self._quiet: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -85,6 +88,7 @@ class Running:
         for thread in self._threads:
             while thread.is_alive():
                 await asyncio.sleep(0.002)
+        self._keeper.shutdown()
         while self._questions and not self.failure:
             self._answer_next()
         self._write_times()
@@ -190,7 +194,8 @@ class Running:
             self._wake()
 
     def _through(self, entries: list[Entry], sealed: int, durable: int) -> None:
-        """Durable entries: each is applied and told at once, and its events are kept when it was."""
+        """Durable entries: each is applied and told at once, and its events are kept when it was; of several, while the next one is applied."""
+        keeping: Future[Told] | None = None
         for entry in entries:
             events = self.node.run(entry)
             done = self.monotonic()
@@ -198,13 +203,22 @@ class Running:
             if self.door is not None:
                 self.door.grown(row_of, rows)
             self._stamp((entry.first_sequence, entry.count, entry.time, sealed, durable, done, self.monotonic()))
-            self.node.keep(entry, events)
-            if self.door is not None:
-                self.door.kept()
+            if keeping is not None:
+                keeping.result()
+                self._kept()
+            if entry is entries[-1]:
+                self.node.keep(entry, events)
+                self._kept()
+            else:
+                keeping = self._keeper.submit(self.node.keep, entry, events)
         if len(self._stamps) >= STAMPS_TOGETHER:
             self._write_times()
         if self._waiting:
             self._reached()
+
+    def _kept(self) -> None:
+        if self.door is not None:
+            self.door.kept()
 
     def _reached(self) -> None:
         position, waiting = self.node.streams.position, self._waiting

@@ -63,7 +63,7 @@ class Listener:
 
 
 def funded(door):
-    """Money for acme, and a price of each source."""
+    """Money for acme, once, and a price of each source, now: an order is refused where the price is old."""
     with Client(door) as client:
         client.submit(command(Kind.DEPOSIT, actor=KEY["custodian"], account=ACCOUNT["acme"], custody=ACCOUNT["usd-bank"], asset=ASSET["USD"],
                               amount=10**15, id_lo=1))
@@ -99,6 +99,7 @@ def test_a_client_from_the_published_layout_goes_on_through_kills(tmp_path):
                 time.sleep(0.3)
                 node.kill()
                 node = NodeProcess(directory).wait_open()
+                funded(node.door)
             said, _ = client.communicate(timeout=OPEN_SECONDS)
             told = json.loads(said)
             with logged_on(listener.place, read_private_key(pem.read_bytes())) as mine:

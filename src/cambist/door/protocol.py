@@ -491,12 +491,13 @@ class Session:
 
     def room(self) -> memoryview:
         """Where the next bytes may be written; never empty. What is whole must have been taken from `messages()` before."""
+        full = self._stop == len(self._buffer)          # more came than there was room for: whoever sends so much gets more, and is read less often
         if self._start == self._stop or self.fault is not None or self.state is State.ENDED:
             self._start = self._stop = 0
         size = self._pending()
-        if self._start + size > len(self._buffer) or self._stop == len(self._buffer):       # the frame begun does not fit behind where it starts
+        if self._start + size > len(self._buffer) or full:              # the frame begun does not fit behind where it starts
             rest = bytes(memoryview(self._buffer)[self._start:self._stop])
-            if size > len(self._buffer):
+            if len(self._buffer) < MAX_FRAME and (full or size > len(self._buffer)) and self.state is State.OPEN:
                 self._buffer = bytearray(MAX_FRAME)
             self._buffer[:len(rest)] = rest
             self._start, self._stop = 0, len(rest)

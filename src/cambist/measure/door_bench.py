@@ -25,7 +25,7 @@ from cambist.messages import RECORD_BYTES
 from cambist.warm import warm
 
 CLIENTS = (1, 10, 100)
-PART = 2_000                                    # commands of one SUBMIT when flat out
+PART = 8_000                                    # commands of one SUBMIT when flat out
 RATES = (50_000, 100_000, 250_000, 500_000)
 EVERY_NS = 1_000_000                            # open-loop: so much time's commands are one SUBMIT, of each client in turn
 SPREAD_NS = 100_000                             # with many clients: the least time between two SUBMITs
