@@ -5,7 +5,7 @@ from cambist.core.amend import amend_special
 from cambist.core.book import crosses, leave, may_rest, price_of, tell_level
 from cambist.core.emit import answer, of, refuse
 from cambist.core.ends import cancel_special
-from cambist.core.entry import check_cancel, new_special
+from cambist.core.order_entry import check_cancel, new_special
 from cambist.core.layout import ACCOUNT, COMMAND, INSTRUMENT, ORDER, SESSION_STANDS, SLOW, STATE, TAKER, L
 from cambist.core.matching import is_latched, join_book, rest_order, withdraw_plain, work_taker
 from cambist.core.memory import cold, hot, reinterpret
@@ -24,13 +24,13 @@ from cambist.core.risk import (
     tick_of,
 )
 from cambist.core.rows import change_open
-from cambist.messages import Event, Kind, OrderType, Reason, SelfTrade, Side
+from cambist.messages import Event, Kind, OrderType, Reason
 
 as_plain_words = reinterpret(COMMAND, L[Kind.NEW_ORDER], "command")
 NEW, CANCEL, AMEND = L[Kind.NEW_ORDER], L[Kind.CANCEL_ORDER], L[Kind.AMEND_ORDER]
 
 
-# The bits that the first argument of a plain order may have: its side, LIMIT or MARKET, GTC or IOC, its self-trade mode. They are the first bytes in this order.
+# The bits that the first argument of a plain order may have: its side, LIMIT or MARKET, GTC or IOC, its self-trade mode.
 PLAIN = sum(bits << 8 * NEW.fields[name][1] - 8 * NEW.fields["side"][1]
             for name, bits in (("side", 1), ("order_type", 1), ("time_in_force", 1), ("self_trade", 3)))
 

@@ -8,7 +8,7 @@ from cambist.core.auction import auction_unit, tell_indicative
 from cambist.core.book import level_at
 from cambist.core.control import free_held
 from cambist.core.emit import put
-from cambist.core.entry import enter_unit
+from cambist.core.order_entry import enter_unit
 from cambist.core.layout import STATE
 from cambist.core.lists import first_outside
 from cambist.core.look import look_again
