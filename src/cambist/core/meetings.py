@@ -429,10 +429,3 @@ def meet_resting(state: STATE, b: INSTRUMENT, instrument: int, maker: int, taker
 @cold
 def fit_resting(state: STATE, b: INSTRUMENT, instrument: int, i: int):
     fit(state, i, 0)
-
-
-@cold
-def cancel_resting(state: STATE, b: INSTRUMENT, instrument: int, i: int, reason: int):
-    """Cancel an order of the book whose level is told by whoever works there."""
-    make_special(state, b, instrument, i)
-    cancel_special(state, i, reason, 0, 0)
