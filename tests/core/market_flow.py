@@ -171,7 +171,8 @@ class MarketFlow:
     def _configure_trading(self):
         r = self.random
         return {"account": self.trader(), "trade_group": r.choice((0, 0, 1, 2)), "self_trade_scope": r.choice((0, 0, 1, 2, 3 if r.random() < 0.1 else 0)),
-                "max_waiting": r.choice((0, 2, 9)), "cancel_reserve": r.choice((0, 2)), "max_executions": r.choice((0, 0, 1, 4)), "execution_window": r.choice((1, 100)) * SECOND,
+                "max_waiting": r.choice((0, 2, 9)), "cancel_reserve": r.choice((0, 2)), "max_executions": r.choice((0, 0, 1, 4)),
+                "execution_window": r.choice((1, 100)) * SECOND,
                 "duplicate_window": r.choice((0, 0, SECOND)), "tier": r.randint(0, 2), "fee_instrument": r.choice((0, 0, BTCUSD, XRPUSD))}
 
     def _configure_tier(self):
