@@ -8,8 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
-RECORD_BYTES = 128
-EVENT_BYTES = 96
+RECORD_BYTES, EVENT_BYTES = 128, 96
 MAX_GROUP = 64
 NUMBERED, GROUP_MORE = 1, 2                     # bits of a command's flags; every other bit is undefined
 SKIPPED = 1 << 14                               # set by whoever applies, and in no record: a decision of the log says that it is not applied

@@ -7,7 +7,7 @@ import pytest
 from cambist.core.cell import Cell
 from cambist.messages import AccountKind, Event, Kind
 from tests.core.market import FOK, TENTH, TRADERS
-from tests.core.trading_flow import TradingFlow
+from tests.core.trading_flow import Everyone, TradingFlow
 from tests.scenarios import ACME, ADMIN, BOLT, BTC, BTCUSD, KEY_OF, ONE_BTC, ONE_USD, SECOND, USD, XRPUSD
 
 K = Kind
@@ -97,11 +97,13 @@ class ControlFlow(TradingFlow):
 
     def restart(self) -> None:
         """Kernels go on from their own snapshots."""
-        engines = self.m.engine.engines
+        everyone = self.m.engine
+        assert isinstance(everyone, Everyone)
+        engines = everyone.engines
         for i, engine in enumerate(engines):
             if isinstance(engine, Cell):
                 engines[i] = Cell.load(engine.tables())
-        self.m.engine.tables()
+        everyone.tables()
 
 
 def drive(seed: int, steps: int) -> None:

@@ -29,7 +29,7 @@ class MoneyFlow:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
         self.m: Market = market(audit=False)
-        self.m.engine = Everyone([market(name).engine for name in COMPLETE])
+        self.all = self.m.engine = Everyone([market(name).engine for name in COMPLETE])
         self.configure()
 
     def configure(self) -> None:
@@ -77,7 +77,7 @@ class MoneyFlow:
         verbs = {self.ask: 30, self.fact: 14, self.venue: 8, self.transfer: 8, self.control: 18, self.price: 8, self.precision: 9, self.settle: 5,
                  self.stop: 8, m.tick: 12, self.restart: 2}
         r.choices(list(verbs), list(verbs.values()))[0]()
-        assert invariants(m.engine.tables(), desk_forced=True) == []
+        assert invariants(self.all.tables(), desk_forced=True) == []
         for e in m.history:
             SEEN[E(e["kind"]).name] += 1
             SEEN[R(e["reason"]).name] += 1
@@ -221,11 +221,11 @@ class MoneyFlow:
 
     def restart(self) -> None:
         """Kernels go on from their own snapshots."""
-        engines = self.m.engine.engines
+        engines = self.all.engines
         for i, engine in enumerate(engines):
             if isinstance(engine, Cell):
                 engines[i] = Cell.load(engine.tables())
-        self.m.engine.tables()
+        self.all.tables()
 
 
 def drive(seed: int, steps: int) -> None:

@@ -53,6 +53,8 @@ def _note(state: STATE, line: int, number: int, there: int):
     bit = wrap(1 << (number >> 12))
     top.bits = top.bits | bit if middle.bits else top.bits & ~bit
     state.agenda = state.agenda | 1 << line if top.bits else state.agenda & ~(1 << line)
+    if there:
+        state.quiet_until = 0
 
 
 @cold

@@ -1,7 +1,7 @@
 """An auction that is ending, worked off unit by unit: who waited for it enters, its price is found, and the best bid meets the best ask at that price until
-none are left. docs/rules.md section 13, line 10 of section 10.
+none are left. docs/rules.md section 13, line 11 of section 10.
 
-Decides who trades with whom at the one price; what a trade posts and what a self-trade does is `matching`'s, and what the price is `auction_price`'s.
+Decides who trades with whom at the one price; what a trade posts and what a self-trade does is `meetings`'s, and what the price is `auction_price`'s.
 """
 from cambist.core import layout as at
 from cambist.core.agenda import look_later
@@ -9,12 +9,9 @@ from cambist.core.auction_price import find_price
 from cambist.core.bands import band_edge, set_anchor
 from cambist.core.book import level_at, price_of
 from cambist.core.emit import put
-from cambist.core.ends import cancel_special
 from cambist.core.layout import CLOSE_WAITS, INSTRUMENT, INSTRUMENT_EXTRA, OPEN_WAITS, STATE
 from cambist.core.lists import comes_before
-from cambist.core.meetings import (
-    cancel_resting, fit_resting, is_dying, may_not_trade, meet_resting, rest_waiting, tell_if_changed, too_much, trade_resting,
-)
+from cambist.core.meetings import fit_resting, may_not_trade, meet_resting, rest_waiting, tell_if_changed, too_much, trade_resting
 from cambist.core.memory import cold, hot
 from cambist.core.market_sessions import call_again, enter_session
 from cambist.core.timers import INDICATIVE_DUE, start_timer, stop_timer
@@ -48,21 +45,12 @@ def auction_unit(state: STATE, instrument: int):
     x = at.instrument_extra(state, instrument)
     i = _to_enter(x)
     if i:
-        _enter(state, i)
+        rest_waiting(state, i)
     elif x.uncross:
         _step(state, instrument)
     else:
         _settle_price(state, instrument)
     look_later(state, instrument)
-
-
-@cold
-def _enter(state: STATE, i: int):
-    """What waited rests in the book."""
-    if is_dying(state, i):
-        cancel_special(state, i, Reason.DYING, 0, 1)
-    else:
-        rest_waiting(state, i)
 
 
 @cold
@@ -105,11 +93,7 @@ def _step(state: STATE, instrument: int):
 @cold
 def _meet(state: STATE, b: INSTRUMENT, instrument: int, buyer: int, seller: int):
     """The first of the best bid and the first of the best ask; their levels are told afterwards."""
-    if is_dying(state, buyer):
-        cancel_resting(state, b, instrument, buyer, Reason.DYING)
-    elif is_dying(state, seller):
-        cancel_resting(state, b, instrument, seller, Reason.DYING)
-    elif may_not_trade(state, buyer, seller):
+    if may_not_trade(state, buyer, seller):
         if comes_before(state, buyer, seller):
             meet_resting(state, b, instrument, buyer, seller)
         else:

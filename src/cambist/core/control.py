@@ -30,6 +30,7 @@ def begin_sweep(state: STATE, account: int, reason: int):
         at.account(state, state.sweep_last).sweep_next = account
     else:
         state.sweep_first = account
+        state.quiet_until = 0
     state.sweep_last = account
 
 
@@ -44,6 +45,7 @@ def begin_book_sweep(state: STATE, instrument: int):
         at.instrument(state, state.book_sweep_last).sweep_next = instrument
     else:
         state.book_sweep_first = instrument
+        state.quiet_until = 0
     state.book_sweep_last = instrument
 
 
@@ -87,6 +89,7 @@ def change_control(state: STATE, c: COMMAND, word: int):
     elif c.kind == Kind.KILL_ALL:
         state.killed_all = 1
         state.kill_sweep = 1
+        state.quiet_until = 0
         done(state, 0, 0)
     elif c.kind == Kind.KILL_TRADER:
         kill_trader(state, word)

@@ -153,6 +153,7 @@ STATE = np.dtype([
     ("over_first", I), ("over_last", I),                     # queues of partial, traders' and sessions' sweeps
     ("change_asset", I), ("change_digits", I), ("change_stage", I), ("change_next", I), ("change_factor", I), ("change_unit", I), ("held_count", I),
     ("look_first", I), ("agenda", I), ("units", I), ("begun", I),    # instruments to look at; lines with work (bits); units left; a command's work has begun
+    ("quiet_until", I),                                      # before this time no work can be due; whoever begins some says 0, a timer its time
     ("answers_first", I), ("answers_next", I), ("facts_first", I), ("facts_next", I), ("slot_mask", I), ("slot_shift", I), ("order_mask", I), ("mark_shift", I),
     ("timer_count", I),
     ("second", I), ("dropped_at", I),                        # the time in seconds; when what was past its window was last dropped

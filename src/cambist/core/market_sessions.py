@@ -179,4 +179,5 @@ def _queue_sweep(state: STATE, x: INSTRUMENT_EXTRA, instrument: int):
         at.instrument_extra(state, state.over_last).over_next = instrument
     else:
         state.over_first = instrument
+        state.quiet_until = 0
     state.over_last = instrument

@@ -50,6 +50,7 @@ def cancel_some(state: STATE, c: SOME):
         at.account_extra(state, state.some_last).some_next = c.account
     else:
         state.some_first = c.account
+        state.quiet_until = 0
     state.some_last = c.account
     flag_account(state, c.account)
     # emit

@@ -183,6 +183,7 @@ def check_digits(state: STATE, c: DIGITS):
 def begin_change(state: STATE, c: DIGITS):
     """Latch: from now on nothing speaks of amounts of the asset but facts of custody."""
     state.change_asset = c.asset
+    state.quiet_until = 0
     state.change_digits = c.digits
     state.change_stage = LOOK_AT_INSTRUMENTS
     state.change_next = 1

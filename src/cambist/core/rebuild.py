@@ -17,7 +17,7 @@ from cambist.core.triggers import next_to_fire
 from cambist.core.mass_actions import find_partial, watch_dead_man
 from cambist.core.rows import list_order
 from cambist.core.traders import find_trader
-from cambist.core.standing import relist
+from cambist.core.order_standing import relist
 from cambist.core.risk import asset_of
 from cambist.core.book import rest
 from cambist.core.memory import COMPILED, Several, cold, entry

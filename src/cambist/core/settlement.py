@@ -16,6 +16,7 @@ def begin_cut_off(state: STATE):
     """A new cycle; the accounts are netted one by one, or when a trade touches them first."""
     state.cycle = state.cycle + 1
     state.cut_off = 1
+    state.quiet_until = 0
     echo(state, put(state, Event.CUT_OFF, 0, 0, state.cycle, 0))
 
 

@@ -50,6 +50,7 @@ def start_timer(state: STATE, time: int, id: int, kind: int, row: int):
     x.kind = kind
     x.row = row
     state.timer_count = state.timer_count + 1
+    state.quiet_until = min(state.quiet_until, time)
     _put(state, state.timer_count, t)
     _settle(state, state.timer_count)
     return t

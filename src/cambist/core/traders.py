@@ -31,6 +31,7 @@ def kill_trader(state: STATE, number: int):
         at.actor(state, state.trader_last).sweep_next = number
     else:
         state.trader_first = number
+        state.quiet_until = 0
     state.trader_last = number
 
 

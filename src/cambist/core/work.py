@@ -8,7 +8,7 @@ from cambist.core.auction import auction_unit, tell_indicative
 from cambist.core.book import level_at
 from cambist.core.control import free_held
 from cambist.core.emit import put
-from cambist.core.entry import enter_unit
+from cambist.core.order_entry import enter_unit
 from cambist.core.layout import STATE
 from cambist.core.lists import first_outside
 from cambist.core.look import look_again
@@ -32,6 +32,7 @@ from cambist.core.trades import net_account
 from cambist.messages import AccountKind, Event, Reason
 
 UNITS = 16
+FOREVER = (1 << 63) - 1
 
 
 @cold
@@ -144,9 +145,14 @@ def _market_timer(state: STATE, kind: int, row: int):
 
 @hot
 def is_work(state: STATE):
-    """Whether there is anything to do: the common case is a few registers and one timer."""
-    mass = state.kill_sweep | state.sweep_first | state.some_first | state.trader_first | state.book_sweep_first | state.over_first
-    return mass | state.change_asset | state.cut_off | state.agenda or due_timer(state)
+    """Whether there may be anything to do: the common case is two registers."""
+    return state.time >= state.quiet_until
+
+
+@cold
+def _rest_until_next(state: STATE):
+    """There is nothing to do before the next timer."""
+    state.quiet_until = at.timer(state, at.heap(state, 1).timer).time if state.timer_count else FOREVER
 
 
 @cold
@@ -200,6 +206,7 @@ def do_work(state: STATE, room: int):
         if state.written > room:
             return
         if not _one_unit(state):
+            _rest_until_next(state)
             break
         state.units = state.units - 1
         if at.taker(state, 0).active:
