@@ -575,7 +575,8 @@ PEOPLE = {"configure": 6, "decide": 6, "large_transfer": 1, "halt": 1, "kill": 0
 SHAPE = {"garbage": 4, "refused_role": 4, "again": 4, "order": 2, "numbers": 0.025, "edge_money": 2, "tick": 1}
 MARKET = {"special": 16, "order_list": 3, "book_quote": 5, "some": 1, "session_move": 0.5, "open_market": 2, "trader_latch": 0.7, "order": 6, "cancel": 2,
           "amend": 4, "source_price": 3, "deposit": 2, "revive": 1, "tick": 3}
-CONTROLS = {"configure": 8, "manual_credit": 1, "terms": 1, "digits": 1, "special": 6, "order": 6, "book_quote": 4, "open_market": 2, "trader_latch": 0.5,
+CONTROLS = {"watched": 1, "floating_crowd": 0.4,
+            "configure": 8, "manual_credit": 1, "terms": 1, "digits": 1, "special": 6, "order": 6, "book_quote": 4, "open_market": 2, "trader_latch": 0.5,
             "some": 1, "revive": 2, "source_price": 2, "accept": 1, "quote": 2, "tick": 2}
 CALM = {"open_market": 4, "revive": 4, "tick": 4, "source_price": 4, "deposit": 2}
 FLOWS = {"trade": TRADE, "quotes": QUOTES, "route": ROUTE, "money": MONEY, "settle": SETTLE, "latch": LATCH, "people": PEOPLE, "shape": SHAPE, "market": MARKET,

@@ -1,9 +1,10 @@
 """Verbs of random flows for what the market knows besides plain orders: orders of every kind, lists, quotes in the book, sessions, controls, precision."""
 from cambist.messages import GROUP_MORE, MAX_AMOUNT, Kind, OrderType, Session, TimeInForce
 from tests.core.world import ALL_ACTORS, ROOT, TOY
-from tests.scenarios import ADMIN, BTCUSD, OPERATIONS, RISK_ONE, SECOND, USD, XRPUSD
+from tests.scenarios import ADMIN, BTCUSD, CUSTODIAN, OPERATIONS, RISK_ONE, SECOND, USD, WALLET, XRPUSD
 
 K = Kind
+WATCHED = (17, 18, 19)                          # whose exposure is limited before they have made anything
 
 
 class MarketFlow:
@@ -70,13 +71,32 @@ class MarketFlow:
         return f
 
     def book_quote(self):
-        r, account = self.random, self.trader()
+        r, account, instrument = self.random, self.trader(), self.instrument()
+        if (row := self.pick("protections")) and r.random() < 0.6:
+            account, instrument = row["account"], row["instrument"]
         if r.random() < 0.75:
-            instrument = self.instrument()
             return self.build(K.MASS_QUOTE, r.choice((ROOT, ROOT, self.key(account))), account=account, instrument=instrument, **self._quote_fields(instrument))
         instruments = [BTCUSD, XRPUSD] if r.random() < 0.9 else [XRPUSD, BTCUSD]
         return [self.build(K.MASS_QUOTE, ROOT, account=account, instrument=i, flags=GROUP_MORE if i == instruments[0] else 0, **self._quote_fields(i))
                 for i in instruments]
+
+    def watched(self):
+        """Orders of accounts that somebody watches, with money for them."""
+        r, row = self.random, self.pick("exposures")
+        account = row["account"] if row else r.choice(WATCHED)
+        out = [] if row else [self.build(K.CONFIGURE_EXPOSURE, ADMIN, **{**self._configure_exposure(), "account": account})]
+        instrument = self.instrument()
+        asset = r.choice((1, USD))
+        out.append(self.build(K.DEPOSIT, CUSTODIAN, account=account, custody=WALLET, asset=asset, amount=10**12))
+        return [*out, *[self.build(K.NEW_ORDER, ROOT, account=account, instrument=instrument, side=int(asset != USD), price=self.price(instrument),
+                                   quantity=self.quantity(instrument), time_in_force=r.randint(0, 1)) for _ in range(3)]]
+
+    def floating_crowd(self):
+        """More pegs than an instrument takes."""
+        instrument, side = self.instrument(), self.random.randint(0, 1)
+        accounts = [self.trader() for _ in range(4)]
+        return [self.build(K.NEW_ORDER, ROOT, account=account, instrument=instrument, side=side, order_type=2, price=self.price(instrument),
+                           offset=self.tick_of(instrument), quantity=self.lot(instrument)) for account in accounts for _ in range(20)]
 
     def some(self):
         r, account = self.random, self.trader()
@@ -151,7 +171,8 @@ class MarketFlow:
     def _configure_trading(self):
         r = self.random
         return {"account": self.trader(), "trade_group": r.choice((0, 0, 1, 2)), "self_trade_scope": r.choice((0, 0, 1, 2, 3 if r.random() < 0.1 else 0)),
-                "max_waiting": r.choice((0, 2, 9)), "cancel_reserve": r.choice((0, 2)), "max_executions": r.choice((0, 0, 4)), "execution_window": SECOND,
+                "max_waiting": r.choice((0, 2, 9)), "cancel_reserve": r.choice((0, 2)), "max_executions": r.choice((0, 0, 1, 4)),
+                "execution_window": r.choice((1, 100)) * SECOND,
                 "duplicate_window": r.choice((0, 0, SECOND)), "tier": r.randint(0, 2), "fee_instrument": r.choice((0, 0, BTCUSD, XRPUSD))}
 
     def _configure_tier(self):
@@ -172,13 +193,13 @@ class MarketFlow:
 
     def _configure_protection(self):
         r, instrument = self.random, self.instrument()
-        return {"account": self.trader(), "instrument": instrument, "quantity": r.choice((0, 3 * self.quantity(instrument))),
+        return {"account": self.trader(), "instrument": instrument, "quantity": r.choice((0, self.lot(instrument))),
                 "delta": r.choice((0, self.quantity(instrument))), "window": r.choice((8, 8 * SECOND, 0 if r.random() < 0.1 else 16))}
 
     def _configure_exposure(self):
         r = self.random
-        account = r.choice((self.trader(), 17, 18))
-        return {"account": account, "gross": r.choice((0, 10**12, MAX_AMOUNT)), "net": r.choice((0, 10**12)), "loss": r.choice((0, 10**9, 10**12))}
+        account = r.choice((self.trader(), *WATCHED))
+        return {"account": account, "gross": r.choice((0, 10**10, MAX_AMOUNT)), "net": r.choice((0, 10**10)), "loss": r.choice((0, 10**3, 10**9))}
 
     def rated(self, asset: int) -> dict[str, int]:
         """What a unit is worth in the numeraire."""
