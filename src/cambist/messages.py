@@ -8,8 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
-RECORD_BYTES = 128
-EVENT_BYTES = 96
+RECORD_BYTES, EVENT_BYTES = 128, 96
 MAX_GROUP = 64
 NUMBERED, GROUP_MORE = 1, 2                     # bits of a command's flags; every other bit is undefined
 MAX_AMOUNT = (1 << 62) - 1                      # the largest quantity of money, price or size on the wire

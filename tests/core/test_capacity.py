@@ -4,8 +4,9 @@ import pytest
 
 from cambist.core.cell import Cell
 from cambist.core.layout import MIN_EVENTS
-from cambist.messages import Event, Kind, Reason, command
+from cambist.messages import Event, Kind, Reason, Session, command
 from cambist.simulation.auditor import invariants
+from tests.core.market import AT_OPEN, market
 from tests.core.test_bad_input import differing
 from tests.scenarios import (
     ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BTCUSD_MADE, BUY, DEALER_A, DEALER_B, DESK, HOUSE, ONE_BTC, ONE_XRP, PRICE, RISK_ONE, SELL, USD, WALLET,
@@ -47,6 +48,16 @@ def test_pages_of_price_levels():
     assert s.order(ACME, SELL, 1_000, far[1])
     s.cancel(ACME, first)
     assert s.order(ACME, SELL, 1_000, far[2])
+
+
+def test_an_order_that_waited_for_an_auction_and_finds_no_page():
+    """It was accepted while there was room; others took it. It is cancelled, and holds nothing."""
+    m = market(lambda: Cell({**ROOMY, "pages": 2}), audit=False)
+    m.buy(ACME, 1, 50_000, time_in_force=AT_OPEN)
+    m.buy(BOLT, 1, 40_000), m.buy(BOLT, 1, 30_000)
+    m.session(Session.AUCTION, Session.CONTINUOUS), m.tick()
+    assert m.one(Event.ORDER_CANCELLED, ACME)["reason"] == R.CAPACITY
+    assert m.row("balances", account=ACME, asset=USD)["held"] == 0 and len(m.rows("orders")) == 2
 
 
 def test_positions():

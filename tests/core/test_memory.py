@@ -60,7 +60,8 @@ def test_rows_of_a_table_have_bounds(name):
     cell = Cell(SIZES)
     state = cell._states[0]
     accessor = {"balances": "balance_row", "positions": "position_row", "credit": "credit_row", "authority": "authority", "stops": "stop", "words": "word",
-                "pages": "page", "taker": "taker", "numbers": "number", "children": "child", "held": "held", "heap": "heap"}.get(name, name[:-1])
+                "pages": "page", "taker": "taker", "numbers": "number", "children": "child", "held": "held", "heap": "heap", "agenda": "agenda", "draft": "draft", "hidden": "hidden", "mass": "mass",
+                "outcome": "outcome"}.get(name, name[:-1])
     row = getattr(at, accessor)
     rows = len(cell.table[name])
     row(state, 0), row(state, rows - 1)

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from cambist.messages import Event, Kind, Reason
 from cambist.warm import warm
 from tests.core.engines import BOTH_COMPLETE, KINDS_OF_BOTH
-from tests.core.flows import CALM, FLOWS, LATCH, MIXED, MONEY, PEOPLE, QUOTES, ROUTE, SETTLE, SHAPE, TRADE
+from tests.core.flows import CALM, CONTROLS, FLOWS, LATCH, MARKET, MIXED, MONEY, PEOPLE, QUOTES, ROUTE, SETTLE, SHAPE, TRADE
 from tests.core.pair import SEEN, Pair
 from tests.scenarios import SECOND
 
@@ -65,6 +65,14 @@ class KernelAndTwin(RuleBasedStateMachine):
     @rule(seed=SEEDS, count=COUNTS, jump=JUMPS)
     def people(self, seed, count, jump):
         self.pair.flow(seed, PEOPLE, count, jump)
+
+    @rule(seed=SEEDS, count=COUNTS, jump=JUMPS)
+    def market(self, seed, count, jump):
+        self.pair.flow(seed, MARKET, count, jump)
+
+    @rule(seed=SEEDS, count=COUNTS, jump=JUMPS)
+    def controls(self, seed, count, jump):
+        self.pair.flow(seed, CONTROLS, count, jump)
 
     @rule(seed=SEEDS, count=COUNTS, jump=JUMPS, edges=st.lists(st.integers(-2**63, 2**63 - 1), max_size=4))
     def shape(self, seed, count, jump, edges):

@@ -6,7 +6,7 @@ from cambist.core import layout as at
 from cambist.core.accounts import may_trade, next_id, position_of
 from cambist.core.arithmetic import MILLION, multiply_divide
 from cambist.core.book import crosses, may_rest, price_of
-from cambist.core.controls import check_exposure, is_duplicate, is_restricted
+from cambist.core.trading_controls import check_exposure, is_duplicate, is_restricted
 from cambist.core.emit import echo, of, write
 from cambist.core.fees import hold_minimum, hold_ppm
 from cambist.core.layout import DRAFT, INSTRUMENT, STATE, L
@@ -14,11 +14,11 @@ from cambist.core.meetings import open_against, room_to_reduce
 from cambist.core.memory import cold
 from cambist.core.pools import room_order, take_order
 from cambist.core.risk import amount_up, asset_of, check_funds, check_open, check_side_collar, collar_limit, reference, tick_of
-from cambist.core.sessions import gathers, is_closed
+from cambist.core.market_sessions import gathers, is_closed
 from cambist.core.shapes import (
     FIRST_PEG, begins_later, check_in_session, check_price, check_quantities, check_trigger, check_words,
 )
-from cambist.core.standing import follow, full_hold, hold_by_quote, lots, mark_special, stand_outside
+from cambist.core.order_standing import follow, full_hold, hold_by_quote, lots, mark_special, stand_outside
 from cambist.core.triggers import is_reached, price_seen
 from cambist.messages import (
     BY_QUOTE, FLOATING, MAX_AMOUNT, REDUCE_ONLY, Event, Kind, Link, OrderState, OrderType, PostOnly, Reason, Settlement, Side, TimeInForce, Trigger,

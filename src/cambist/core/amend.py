@@ -2,7 +2,7 @@
 from cambist.core import layout as at
 from cambist.core.accept import check_line, check_open_to, reducing, slid_tick
 from cambist.core.book import crosses, may_rest, price_of
-from cambist.core.controls import check_exposure
+from cambist.core.trading_controls import check_exposure
 from cambist.core.emit import answer, of, refuse
 from cambist.core.fees import hold_minimum, hold_ppm
 from cambist.core.layout import DRAFT, INSTRUMENT, STATE, L
@@ -10,8 +10,8 @@ from cambist.core.lists import is_peg
 from cambist.core.meetings import begin_taking, is_dying, rest_waiting, room_to_reduce, tell_if_changed
 from cambist.core.memory import cold
 from cambist.core.risk import amount_up, check_open, check_quantity, check_side_collar, tick_of
-from cambist.core.sessions import gathers
-from cambist.core.standing import executed, follow, full_hold, leave_level, make_special, set_leaves, show_again
+from cambist.core.market_sessions import gathers
+from cambist.core.order_standing import executed, follow, full_hold, leave_level, make_special, set_leaves, show_again
 from cambist.messages import MAX_AMOUNT, REDUCE_ONLY, Event, Kind, Link, OrderState, PostOnly, Reason
 
 AMEND = L[Kind.AMEND_ORDER]

@@ -16,7 +16,7 @@ from cambist.core.meetings import (
     cancel_resting, fit_resting, is_dying, may_not_trade, meet_resting, rest_waiting, tell_if_changed, too_much, trade_resting,
 )
 from cambist.core.memory import cold, hot
-from cambist.core.sessions import call_again, enter_session
+from cambist.core.market_sessions import call_again, enter_session
 from cambist.core.timers import INDICATIVE_DUE, start_timer, stop_timer
 from cambist.messages import Event, Reason, Session, Side
 

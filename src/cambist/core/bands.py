@@ -1,6 +1,6 @@
 """The band: how far the price in the book may move before the market is called to an auction, and the anchor it lies around. docs/rules.md section 13.
 
-Answers questions and keeps the anchor; whose session becomes what is decided in `sessions`.
+Answers questions and keeps the anchor; whose session becomes what is decided in `market_sessions`.
 """
 from cambist.core import layout as at
 from cambist.core.arithmetic import MILLION, multiply_divide

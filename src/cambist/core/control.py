@@ -6,7 +6,7 @@ from cambist.core.emit import alert, begin, done, echo, put, refuse
 from cambist.core.layout import COMMAND, STATE, L, as_command, as_words
 from cambist.core.memory import cold
 from cambist.core.pools import HELD_TAG, find, forget, give_held, remember, room_held, take_held
-from cambist.core.sessions import changed
+from cambist.core.market_sessions import changed
 from cambist.core.timers import HELD_LAPSES, start_timer, stop_timer
 from cambist.core.traders import check_trader, kill_trader, revive_trader
 from cambist.messages import Event, Kind, Reason

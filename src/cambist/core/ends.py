@@ -10,7 +10,7 @@ from cambist.core.emit import answer, of, say, write
 from cambist.core.layout import INSTRUMENT, ORDER, ORDER_EXTRA, STATE
 from cambist.core.lists import join_queue, join_tree
 from cambist.core.memory import cold, hot
-from cambist.core.standing import depart, executed, follow, give_back, look_at_instrument, set_leaves, unlink
+from cambist.core.order_standing import depart, executed, follow, give_back, look_at_instrument, set_leaves, unlink
 from cambist.messages import Event, Link, OrderState, Reason
 
 

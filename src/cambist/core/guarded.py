@@ -11,7 +11,7 @@ from cambist.core.layout import COMMAND, STATE, seen_as
 from cambist.core.ledger import check_manual_credit, manual_credit
 from cambist.core.memory import cold
 from cambist.core.precision import begin_change, change_terms, check_digits, check_terms
-from cambist.core.sessions import change_session, check_session
+from cambist.core.market_sessions import change_session, check_session
 from cambist.core.settlement import begin_cut_off, check_settle, settle
 from cambist.messages import Kind, Reason
 

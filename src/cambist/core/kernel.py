@@ -2,11 +2,14 @@
 
 Compiled once for all deployments: sizes are in the state, never in a type. Uncompiled, the same source runs over checked rows.
 """
-from importlib import import_module
-
 from numba import types
 
-from cambist.core import layout, memory
+from cambist.core import (
+    accept, accounts, agenda, amend, arithmetic, auction, auction_price, authority, bands, book, configuration, control, digest, emit, ends, fees, flags,
+    groups, guarded, layout, ledger, lists, look, market_sessions, mass_actions, mass_quote as mass_quote_module, matching, meetings, memory, order_entry,
+    order_lists, order_standing, orders, pegs, pools, precision, protection, rfq, risk, routing, rows, schedules, session_sweep, settlement, shapes, terms,
+    timers, traders, trades, trading_configuration, trading_controls, triggers, work,
+)
 from cambist.core import layout as at
 from cambist.core.authority import DUPLICATE, admit, check_again, pass_time, place_of_number
 from cambist.core.control import approve, deny, hold_command
@@ -325,12 +328,11 @@ def _apply(states, commands, first, limit, now):
             look_again(state)
 
 
-SOURCES = (
-    "accept accounts agenda amend arithmetic auction auction_price authority bands book configuration control controls digest emit "
-    "ends entry fees flags groups guarded layout ledger lists look mass_actions mass_quote matching meetings memory order_lists "
-    "orders pegs pools precision protection rfq risk routing rows schedules session_sweep sessions settlement shapes standing terms "
-    "timers traders trades trading_configuration triggers work").split()
-FINGERPRINT = memory.fingerprint((*(import_module(f"cambist.core.{name}") for name in SOURCES), _apply, Kind))
+FINGERPRINT = memory.fingerprint((accept, accounts, agenda, amend, arithmetic, auction, auction_price, authority, bands, book, configuration, control,
+                                  digest, emit, ends, fees, flags, groups, guarded, layout, ledger, lists, look, market_sessions, mass_actions,
+                                  mass_quote_module, matching, meetings, memory, order_entry, order_lists, order_standing, orders, pegs, pools, precision,
+                                  protection, rfq, risk, routing, rows, schedules, session_sweep, settlement, shapes, terms, timers, traders, trades,
+                                  trading_configuration, trading_controls, triggers, work, _apply, Kind))
 
 if COMPILED:
     from numba.np.numpy_support import from_dtype

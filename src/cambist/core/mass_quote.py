@@ -7,7 +7,7 @@ from cambist.core import layout as at
 from cambist.core.accept import check_who_and_where
 from cambist.core.accounts import next_id, position_of
 from cambist.core.book import highest_below, level_at, lowest_above, may_rest, price_of, word_of
-from cambist.core.controls import check_exposure, count_value, value_of
+from cambist.core.trading_controls import check_exposure, count_value, value_of
 from cambist.core.emit import echo, of, refuse, write
 from cambist.core.fees import hold_minimum, hold_ppm
 from cambist.core.layout import INSTRUMENT, STATE, L
@@ -15,8 +15,8 @@ from cambist.core.memory import cold, hot
 from cambist.core.pools import give_order, room_order, take_order
 from cambist.core.protection import is_frozen
 from cambist.core.risk import amount_up, asset_of, change_hold, check_funds, check_open, check_quantity, check_side_collar, check_worth, tick_of
-from cambist.core.sessions import gathers
-from cambist.core.standing import depart, follow, full_hold, mark_special, set_leaves, stand_in_book
+from cambist.core.market_sessions import gathers
+from cambist.core.order_standing import depart, follow, full_hold, mark_special, set_leaves, stand_in_book
 from cambist.messages import MAX_AMOUNT, Event, Kind, Reason, SelfTrade, Settlement, Side
 
 QUOTE = L[Kind.MASS_QUOTE]

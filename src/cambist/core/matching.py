@@ -48,13 +48,10 @@ def remove_order(state: STATE, b: INSTRUMENT, instrument: int, i: int, reason: i
     say(state, of(Event.ORDER_CANCELLED, reason, o.side, 0), account_of(o), instrument, o.id, price, o.leaves, 0)
 
 
-@cold
-def withdraw_order(state: STATE, i: int, reason: int, answers: int):
-    """Cancel an order that nobody is trading with now, and tell its level."""
+@hot
+def withdraw_plain(state: STATE, i: int, reason: int, answers: int):
+    """Cancel a plain order that nobody is trading with now, and tell its level."""
     o = at.order(state, i)
-    if o.special:
-        cancel_special(state, i, reason, answers, 1)
-        return
     row = o.level + 0
     l = at.level(state, row)
     instrument = l.instrument + 0
@@ -67,6 +64,15 @@ def withdraw_order(state: STATE, i: int, reason: int, answers: int):
         say(state, of(Event.ORDER_CANCELLED, reason, side, 0), account_of(o), instrument, id, price, leaves, 0)
     tell_level(state, b, instrument, side, row)
     touch(state, b, instrument)
+
+
+@cold
+def withdraw_order(state: STATE, i: int, reason: int, answers: int):
+    """Cancel any order that nobody is trading with now."""
+    if at.order(state, i).special:
+        cancel_special(state, i, reason, answers, 1)
+    else:
+        withdraw_plain(state, i, reason, answers)
 
 
 @cold

@@ -8,7 +8,7 @@ from cambist.core.accounts import ORDINAL_MASK, account_of
 from cambist.core.agenda import touch
 from cambist.core.bands import band_edge, keep_anchor
 from cambist.core.book import crosses, highest_below, level_at, lowest_above, may_rest, price_of, tell_level
-from cambist.core.controls import count_execution, note_trade, same_owner, stop_losses
+from cambist.core.trading_controls import count_execution, note_trade, same_owner, stop_losses
 from cambist.core.emit import of, write
 from cambist.core.ends import cancel_special, cover_children, finish, tell_cancelled, tell_linked, tell_reduced
 from cambist.core.fees import order_fee, post_fee, tell_charged
@@ -18,8 +18,10 @@ from cambist.core.memory import cold, hot
 from cambist.core.pools import give_order
 from cambist.core.protection import protection_trips
 from cambist.core.risk import amount
-from cambist.core.sessions import call_volatility, gathers
-from cambist.core.standing import enter_level, executed, follow, leave_level, lose, lots, make_special, mark_special, show_again, stand_in_book, stand_outside
+from cambist.core.market_sessions import call_volatility, gathers
+from cambist.core.order_standing import (
+    enter_level, executed, follow, leave_level, lose, lots, make_special, mark_special, show_again, stand_in_book, stand_outside,
+)
 from cambist.core.trades import post_trade
 from cambist.messages import BY_QUOTE, REDUCE_ONLY, Event, Liquidity, OrderState, OrderType, Reason, SelfTrade, Session, Side, TimeInForce
 

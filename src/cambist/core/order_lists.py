@@ -3,12 +3,12 @@ from cambist.core import layout as at
 from cambist.core.accept import accept_order, check_new_order
 from cambist.core.accounts import account_of
 from cambist.core.emit import begin
-from cambist.core.entry import begin_order, begins_outside
+from cambist.core.order_entry import begin_order, begins_outside
 from cambist.core.layout import COMMAND, STATE, L, seen_as
 from cambist.core.memory import Several, cold
 from cambist.core.pools import give_order
 from cambist.core.shapes import is_lasting
-from cambist.core.standing import depart, follow, set_leaves
+from cambist.core.order_standing import depart, follow, set_leaves
 from cambist.messages import Kind, Link, OrderType, TimeInForce
 
 COMMANDS = Several(COMMAND)

@@ -4,10 +4,11 @@ from cambist.core.accounts import account_of, may_trade, next_id, position_of
 from cambist.core.amend import amend_special
 from cambist.core.book import crosses, leave, may_rest, price_of, tell_level
 from cambist.core.emit import answer, of, refuse
-from cambist.core.entry import check_cancel, new_special
-from cambist.core.layout import ACCOUNT, INSTRUMENT, ORDER, SESSION_STANDS, SLOW, STATE, TAKER, L
-from cambist.core.matching import is_latched, join_book, rest_order, withdraw_order, work_taker
-from cambist.core.memory import cold, hot
+from cambist.core.ends import cancel_special
+from cambist.core.order_entry import check_cancel, new_special
+from cambist.core.layout import ACCOUNT, COMMAND, INSTRUMENT, ORDER, SESSION_STANDS, SLOW, STATE, TAKER, L
+from cambist.core.matching import is_latched, join_book, rest_order, withdraw_plain, work_taker
+from cambist.core.memory import cold, hot, reinterpret
 from cambist.core.pools import find_order, room_order, take_order
 from cambist.core.risk import (
     amount_up,
@@ -23,18 +24,24 @@ from cambist.core.risk import (
     tick_of,
 )
 from cambist.core.rows import change_open
-from cambist.messages import Event, Kind, OrderType, Reason, SelfTrade, Side
+from cambist.messages import Event, Kind, OrderType, Reason
 
+as_plain_words = reinterpret(COMMAND, L[Kind.NEW_ORDER], "command")
 NEW, CANCEL, AMEND = L[Kind.NEW_ORDER], L[Kind.CANCEL_ORDER], L[Kind.AMEND_ORDER]
+
+
+# The bits that the first argument of a plain order may have: its side, LIMIT or MARKET, GTC or IOC, its self-trade mode.
+PLAIN = sum(bits << 8 * NEW.fields[name][1] - 8 * NEW.fields["side"][1]
+            for name, bits in (("side", 1), ("order_type", 1), ("time_in_force", 1), ("self_trade", 3)))
 
 
 @hot
 def _is_plain(c: NEW):
     """A limit or market order that rests or ends at once, with nothing special: no more is to be asked of its words."""
-    small = c.order_type | c.time_in_force
-    return (small <= 1 and c.side <= Side.SELL and c.self_trade <= SelfTrade.DECREMENT
-            and (c.post_only | c.trigger | c.trigger_on | c.options | c.trigger_price | c.display | c.minimum | c.good_till | c.offset | c.link) == 0
-            and (c.order_type == OrderType.LIMIT or c.price == 0))
+    w = as_plain_words(c)
+    if w.a0 & ~PLAIN or w.a3 | w.a4 | w.a5 | w.a6 | w.a7 | w.a8:
+        return 0
+    return 1 if c.order_type == OrderType.LIMIT or c.price == 0 else 0
 
 
 @hot
@@ -150,12 +157,18 @@ def cancel_order(state: STATE, c: CANCEL):
     if i == 0:
         refuse(state, c.account, Reason.UNKNOWN_ORDER, c.order)
         return
-    if at.order(state, i).level and at.instrument(state, at.level(state, at.order(state, i).level).instrument).flags & SESSION_STANDS:
+    if at.order(state, i).special:
         reason = check_cancel(state, i)
         if reason:
             refuse(state, c.account, reason, c.order)
-            return
-    withdraw_order(state, i, Reason.USER, 1)
+        else:
+            cancel_special(state, i, Reason.USER, 1, 1)
+        return
+    b = at.instrument(state, at.level(state, at.order(state, i).level).instrument)
+    if b.flags & SESSION_STANDS and check_cancel(state, i):
+        refuse(state, c.account, Reason.SESSION, c.order)
+        return
+    withdraw_plain(state, i, Reason.USER, 1)
 
 
 @hot
@@ -201,12 +214,12 @@ def amend_order(state: STATE, c: AMEND):
         refuse(state, c.account, Reason.UNKNOWN_ORDER, c.order)
         return
     o = at.order(state, i)
-    b = at.instrument(state, at.position_row(state, o.position).instrument)
+    row = o.level + 0
+    l = at.level(state, row)
+    b = at.instrument(state, l.instrument)
     if o.special or b.flags & SLOW or at.account(state, c.account).flags or state.traders_killed:
         amend_special(state, c, i)
         return
-    row = o.level + 0
-    l = at.level(state, row)
     t = at.taker(state, 0)
     t.instrument = l.instrument
     reason = _check_amend(state, c, o, b, t)

@@ -8,7 +8,7 @@ from cambist.core.layout import INSTRUMENT, ORDER, ORDER_EXTRA, STATE
 from cambist.core.lists import is_peg
 from cambist.core.meetings import is_dying
 from cambist.core.memory import cold, hot
-from cambist.core.standing import enter_level, follow, leave_level, look_at_instrument, stand_in_book, stand_outside
+from cambist.core.order_standing import enter_level, follow, leave_level, look_at_instrument, stand_in_book, stand_outside
 from cambist.messages import Event, OrderState, OrderType, Session, Side
 
 NOWHERE = -1

@@ -17,7 +17,7 @@ from cambist.core.triggers import next_to_fire
 from cambist.core.mass_actions import find_partial, watch_dead_man
 from cambist.core.rows import list_order
 from cambist.core.traders import find_trader
-from cambist.core.standing import relist
+from cambist.core.order_standing import relist
 from cambist.core.risk import asset_of
 from cambist.core.book import rest
 from cambist.core.memory import COMPILED, Several, cold, entry
@@ -37,7 +37,7 @@ from cambist.core.pools import (
 )
 from cambist.core.terms import list_base, open_book
 from cambist.core.schedules import start_slot
-from cambist.core.sessions import set_timers
+from cambist.core.market_sessions import set_timers
 from cambist.core.timers import CHILD_FORGOTTEN, HELD_LAPSES, QUOTE_ENDS, REQUEST_ENDS, start_timer
 from cambist.messages import NUMBER_WINDOW, TIERS, AccountKind, ChildState, OrderState, RequestState
 

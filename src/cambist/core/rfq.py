@@ -4,7 +4,7 @@ Losers are told, and their reserves freed, together and after the winner's windo
 """
 from cambist.core import layout as at
 from cambist.core.accounts import balance, credit_of, may_trade, next_id, position_of
-from cambist.core.controls import check_exposure, is_barred, note_trade, stop_losses
+from cambist.core.trading_controls import check_exposure, is_barred, note_trade, stop_losses
 from cambist.core.emit import echo, put, refuse
 from cambist.core.fees import post_fee, quote_fee, tell_charged
 from cambist.core.layout import INSTRUMENT, REQUEST, STATE, L
@@ -33,7 +33,7 @@ from cambist.core.risk import (
     check_quantity,
     short_reason,
 )
-from cambist.core.sessions import takes_no_quotes
+from cambist.core.market_sessions import takes_no_quotes
 from cambist.core.timers import QUOTE_ENDS, REQUEST_ENDS, start_timer, stop_timer
 from cambist.core.trades import move_position, post_trade
 from cambist.messages import MAX_AMOUNT, AccountKind, Event, Kind, Liquidity, Reason, RequestState, Settlement, Side

@@ -6,7 +6,7 @@ import numpy as np
 from cambist.core import layout as at
 from cambist.core.agenda import touch
 from cambist.core.accounts import balance, next_id, post_flow
-from cambist.core.controls import is_barred
+from cambist.core.trading_controls import is_barred
 from cambist.core.emit import alert, echo, put, refuse
 from cambist.core.layout import CHILD, INSTRUMENT, MAX_SOURCES, PLACES, STATE, L
 from cambist.core.ledger import count_fact, counted_before

@@ -3,7 +3,7 @@ from cambist.core import layout as at
 from cambist.core.emit import alert
 from cambist.core.layout import SLOTS, STATE, L
 from cambist.core.memory import cold, remainder
-from cambist.core.sessions import LONGEST, check_move, is_busy, is_session, move
+from cambist.core.market_sessions import LONGEST, check_move, is_busy, is_session, move
 from cambist.core.timers import SLOT_DUE, start_timer, stop_timer
 from cambist.messages import Kind, Reason
 

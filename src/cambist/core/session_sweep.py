@@ -5,7 +5,7 @@ from cambist.core.layout import AUCTION_LIST, CLOSE_LIST, DAY_LIST, OPEN_LIST, S
 from cambist.core.lists import comes_before
 from cambist.core.matching import withdraw_order
 from cambist.core.memory import cold, hot
-from cambist.core.sessions import gathers
+from cambist.core.market_sessions import gathers
 from cambist.messages import Event, Reason, Session
 
 

@@ -10,7 +10,7 @@ from cambist.core.layout import INSTRUMENT, INSTRUMENT_EXTRA, STATE
 from cambist.core.lists import first_waiting, leave_tree
 from cambist.core.memory import cold, hot
 from cambist.core.risk import collar_limit
-from cambist.core.standing import follow, unlink
+from cambist.core.order_standing import follow, unlink
 from cambist.messages import OrderState, Reason, Session, Side, Trigger, TriggerOn
 
 SOURCES = len(TriggerOn)

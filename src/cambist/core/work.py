@@ -8,7 +8,7 @@ from cambist.core.auction import auction_unit, tell_indicative
 from cambist.core.book import level_at
 from cambist.core.control import free_held
 from cambist.core.emit import put
-from cambist.core.entry import enter_unit
+from cambist.core.order_entry import enter_unit
 from cambist.core.layout import STATE
 from cambist.core.lists import first_outside
 from cambist.core.look import look_again
@@ -22,7 +22,7 @@ from cambist.core.rfq import quote_due, request_due
 from cambist.core.routing import forget_child
 from cambist.core.schedules import slot_due
 from cambist.core.session_sweep import session_unit
-from cambist.core.sessions import end_called
+from cambist.core.market_sessions import end_called
 from cambist.core.timers import (
     AUCTION_ENDS, CHILD_FORGOTTEN, DEAD_MAN_ENDS, HELD_LAPSES, INDICATIVE_DUE, ORDER_ENDS, QUOTE_ENDS, REQUEST_ENDS, SLOT_DUE, due_timer, stop_timer,
 )

@@ -1,7 +1,7 @@
 """Where an accepted order goes: to sleep, to wait, to where it is pegged, to rest, or to work. docs/rules.md section 4, the change of NEW_ORDER; section 12."""
 from cambist.core import layout as at
 from cambist.core.accept import accept_order, check_new_order
-from cambist.core.controls import keep_for_duplicates
+from cambist.core.trading_controls import keep_for_duplicates
 from cambist.core.emit import refuse
 from cambist.core.ends import cancel_special
 from cambist.core.layout import STATE, L
@@ -9,8 +9,8 @@ from cambist.core.lists import is_peg, leave_queue
 from cambist.core.meetings import begin_taking, is_dying, rest_waiting
 from cambist.core.memory import cold
 from cambist.core.pegs import put_peg
-from cambist.core.sessions import gathers
-from cambist.core.standing import follow, stand_outside
+from cambist.core.market_sessions import gathers
+from cambist.core.order_standing import follow, stand_outside
 from cambist.messages import Kind, OrderState, Reason, TimeInForce, Trigger
 
 NEW = L[Kind.NEW_ORDER]

@@ -7,7 +7,7 @@ from cambist.core.accounts import account_of
 from cambist.core.agenda import look_later
 from cambist.core.arithmetic import fee_up, multiply_divide
 from cambist.core.book import leave, price_of, rest
-from cambist.core.controls import worth
+from cambist.core.trading_controls import worth
 from cambist.core.flags import flag_instrument
 from cambist.core.layout import EXTRA_WORDS, INSTRUMENT, ORDER, ORDER_EXTRA, STATE, as_extra_words
 from cambist.core.lists import (
