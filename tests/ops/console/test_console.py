@@ -200,7 +200,7 @@ def test_the_kill_switch_asks_for_its_name_and_every_page_shows_it(tmp_path):
 
 def test_sessions_are_called_and_a_volatility_auction_is_on_every_page(tmp_path):
     async def test():
-        async with scene(tmp_path, "ines", "rhea") as (_, ines, rhea):
+        async with scene(tmp_path, "ines", "rhea") as (house, ines, rhea):
             assert "● continuous" in (await ines.get("/control")).text
             question = await ines.get("/control/auction/BTC-USD")
             assert "Minutes it lasts" in question.text and "Type BTC/USD to go on" in question.text
@@ -214,6 +214,7 @@ def test_sessions_are_called_and_a_volatility_auction_is_on_every_page(tmp_path)
             assert (await rhea.get("/control/auction/BTC-USD")).status_code == 403
             question = await ines.get("/control/continuous/BTC-USD")
             assert "Done." in (await ines.send(question.text, "/control/continuous/BTC-USD", typed="BTC/USD")).text
+            await house.ask(Kind.CANCEL_ALL, "mara", "b2")          # any command works the end of the auction on
             await until(ines, "/control", 'href="/control/close/BTC-USD"')
     run(test())
 
