@@ -27,7 +27,7 @@ from cambist.messages import Side
 
 BOOK = 1                                        # the instrument
 AIMS = layout.AIMS - 1
-FAR, NEAR, HERE = 12, 8, 4                      # how many messages ahead lines are asked for: index and tick, the rows they name, their neighbours
+FAR, NEAR = 15, 8                               # how many messages ahead lines are asked for: the index, the row it names
 SEEN = 64                                       # messages after which the reader sees what was written
 told_apart(MESSAGE, "message")
 message_at = rows_at(MESSAGE)
@@ -39,10 +39,10 @@ def _report(queue: CONTROL, rows: int, kind: int, m: MESSAGE, side: int, price: 
 
 
 @hot
-def _take_out(state: STATE, b: INSTRUMENT, i: int, o: ORDER):
+def _take_out(state: STATE, b: INSTRUMENT, i: int, o: ORDER, id: int):
     """A resting order goes for good."""
     leave(state, b, o)
-    forget_order(state, o.id, i)
+    forget_order(state, id, i)
     give_order(state, i)
 
 
@@ -58,7 +58,7 @@ def _sweep(state: STATE, b: INSTRUMENT, queue: CONTROL, rows: int, m: MESSAGE, s
         put_trade(queue, rows, x, m.sequence, m.order, o.id, price_of(b, best))
         leaves -= x
         if x == o.leaves:
-            _take_out(state, b, i, o)
+            _take_out(state, b, i, o, o.id + 0)
         else:
             o.leaves = o.leaves - x
             l.quantity = l.quantity - x
@@ -104,13 +104,13 @@ def _change(state: STATE, b: INSTRUMENT, queue: CONTROL, rows: int, m: MESSAGE):
     o = at.order(state, i)
     if m.type == CANCEL:
         _report(queue, rows, CANCEL_ACK, m, o.side, price_of(b, at.level(state, o.level).tick), 0)
-        _take_out(state, b, i, o)
+        _take_out(state, b, i, o, m.order + 0)
         return
     tick = tick_of(b, m.price)
     if tick < 0 or m.quantity == 0 or m.side != o.side:
         put(queue, rows, MODIFY_REJECT, m.sequence, m.order, 0)
         return
-    _take_out(state, b, i, o)
+    _take_out(state, b, i, o, m.order + 0)
     _report(queue, rows, MODIFY_ACK, m, m.side, m.price, m.quantity)
     _enter(state, b, queue, rows, m, tick, 0)
 
@@ -122,13 +122,7 @@ def _look_ahead(state: STATE, messages: int, i: int):
     x = at.aim(state, (i + FAR) & AIMS)
     x.order = order_home(state, mark_of(message_at(messages, i + FAR).order))
     prefetch(address(at.order_slot(state, x.order)))
-    x = at.aim(state, (i + NEAR) & AIMS)
-    x.row = at.order_slot(state, x.order).word & ROW_MASK
-    prefetch(address(at.order(state, x.row)))
-    o = at.order(state, at.aim(state, (i + HERE) & AIMS).row)
-    prefetch(address(at.level(state, o.level)))
-    prefetch(address(at.order(state, o.next)))
-    prefetch(address(at.order(state, o.prev)))
+    prefetch(address(at.order(state, at.order_slot(state, at.aim(state, (i + NEAR) & AIMS).order).word & ROW_MASK)))
 
 
 @hot

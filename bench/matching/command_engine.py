@@ -15,7 +15,7 @@ from cambist.core.accounts import ACCOUNT_MASK
 from cambist.core.authority import pass_time
 from cambist.core.layout import COMMAND, EVENT, STATE
 from cambist.core.matching import work_taker
-from cambist.core.memory import cold, hot, told_apart, wrap
+from cambist.core.memory import address, cold, hot, prefetch, told_apart, wrap
 from cambist.core.pools import find_order
 from cambist.core.work import do_work, is_work
 from cambist.messages import NUMBERED, ORDINAL_BITS, Event, Kind, Liquidity, Side, TimeInForce
@@ -23,6 +23,7 @@ from cambist.messages import NUMBERED, ORDINAL_BITS, Event, Kind, Liquidity, Sid
 IDS = 1 << 22                                   # ids of the harness, and ordinals of ours, that have a place
 SEEN = 64                                       # messages after which the reader sees what was written
 NOW = 2_000_000_000                             # log time of everything
+NAMED = 2 * kernel.FAR                          # messages ahead whose name is asked for
 AHEAD = kernel.AIMS + 1                         # commands that are kept while they are looked at
 NOTES = np.dtype([("sent", "<i8"), ("maker", "<i8"), ("spare", "<i8", 6)])       # commands numbered so far; the maker of the fill that is being told
 NAME = np.dtype([("id", "<i8")])                # our order of their id (IDS of them), then their id of our order (of buyer and seller in turn)
@@ -43,10 +44,12 @@ def _their_place(id: int):
 
 @hot
 def _name(c: COMMAND, notes: int, m: MESSAGE):
-    """The order that a cancel or modify names, and whose it is, as far as is known now."""
+    """The order that a cancel or modify names, and whose it is, as far as is known now. (What is right already is not written again: the kernel reads a
+    command's words together, which has to wait for what was written last.)"""
     order = name_at(notes, m.order).id + 0 if 0 <= m.order < IDS else 0
-    c.account = (order >> ORDINAL_BITS) & ACCOUNT_MASK if order else BUYER
-    c.a0 = order
+    if c.a0 != order:
+        c.account = (order >> ORDINAL_BITS) & ACCOUNT_MASK if order else BUYER
+        c.a0 = order
 
 
 @hot
@@ -67,6 +70,8 @@ def _prepare(c: COMMAND, notes: int, m: MESSAGE, number: int):
         n.quantity = m.quantity
         return
     c.instrument = 0
+    c.account = BUYER
+    c.a0 = 0
     _name(c, notes, m)
     c.kind = Kind.CANCEL_ORDER if m.type == CANCEL else Kind.AMEND_ORDER
     c.a1 = 0 if m.type == CANCEL else m.price
@@ -124,8 +129,10 @@ def _go_on(state: STATE, queue: CONTROL, rows: int, notes: int, m: MESSAGE):
 
 
 @hot
-def _look_ahead(state: STATE, notes: int, messages: int, i: int, number: int):
-    """The kernel's own look at what is to come."""
+def _look_ahead(state: STATE, notes: int, messages: int, i: int, count: int, number: int):
+    """The kernel's own look at what is to come; the name of what is named further on."""
+    if i + NAMED < count:
+        prefetch(address(name_at(notes, message_at(messages, i + NAMED).order & IDS - 1)))
     far, near, here = (i + kernel.FAR) & kernel.AIMS, (i + kernel.NEAR) & kernel.AIMS, (i + kernel.HERE) & kernel.AIMS
     _prepare(command_at(notes, far), notes, message_at(messages, i + kernel.FAR), number + kernel.FAR)
     kernel._look_far(state, command_at(notes, far), far)
@@ -142,7 +149,7 @@ def run(state: STATE, queue: CONTROL, rows: int, notes: int, messages: int, coun
         _prepare(command_at(notes, k), notes, message_at(messages, k), first + k)
     for i in range(count):
         if i + kernel.FAR < count:
-            _look_ahead(state, notes, messages, i, first + i)
+            _look_ahead(state, notes, messages, i, count, first + i)
         m, c = message_at(messages, i), command_at(notes, i & kernel.AIMS)
         _complete(state, c, notes, m)
         pass_time(state, NOW)

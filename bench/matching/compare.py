@@ -118,6 +118,7 @@ def _words() -> argparse.Namespace:
     words.add_argument("--gate", action="store_true", help="run the conformance gate and the state audit on ours as well")
     words.add_argument("--realtime", action="store_true", help="measured runs go before everything else on the machine (needs the right to)")
     words.add_argument("--linker", default="cc")
+    words.add_argument("--built", type=Path, help="a folder of cambist-*_adapter.so made before; what is not in it is compiled into it")
     words.add_argument("--json", action="store_true")
     return words.parse_args()
 
@@ -132,10 +133,12 @@ def main() -> int:
         print(line, file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
-        ours = {f"cambist-{engine}": Path(folder) / f"cambist-{engine}_adapter.so" for engine in chosen.engine or ENGINES}
+        place = (chosen.built or Path(folder)).resolve()
+        ours = {f"cambist-{engine}": place / f"cambist-{engine}_adapter.so" for engine in chosen.engine or ENGINES}
         for name, adapter in ours.items():
-            say(f"compiling {name}")
-            build(adapter, name.removeprefix("cambist-"), chosen.linker)
+            if not adapter.is_file():
+                say(f"compiling {name}")
+                build(adapter, name.removeprefix("cambist-"), chosen.linker)
         peers = {peer.stem.removesuffix("_adapter"): peer.resolve() for peer in chosen.peers}
         told = figures(measured(harness, {**ours, **peers}, scenarios, chosen.runs, say), tuple(ours), harness.published())
         if chosen.gate:
