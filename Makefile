@@ -74,7 +74,7 @@ lint: $(INSTALLED)
 bench: $(WARMED)
 	@for b in $(BENCHES); do echo "== bench $$b"; $(BIN)/cambist bench $$b; done
 
-hunt: $(WARMED)
+hunt: $(WARMED) $(PAGES)
 	@CAMBIST_COMPILED=1 HYPOTHESIS_PROFILE=hunt $(BIN)/python -m pytest -q -m hunt
 
 # With Debian's chromium, or the one that CAMBIST_CHROMIUM names.
