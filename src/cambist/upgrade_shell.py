@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from cambist.changes import running_design
-from cambist.core.cell import Cell
 from cambist.core.tables import VERSION
 from cambist.design import read_design
 from cambist.epochs import MIGRATIONS, RULES, Migration, WrongRelease, begin, current
@@ -34,16 +33,20 @@ def upgrade(directory: Path, release: str, say: Callable[[str], None], *, rules:
         sequence = settle(disk, place, say, number=design.cell.number, ticker=ticker(design), rules=rules, mirror=noted_mirror(directory), **makers(design))
         say(f"epoch {now.number}, rules {rules}: log, results and a snapshot meet at sequence {sequence}; a later release can begin its epoch there")
         return 0
+
+    def broken(tables: Any) -> list[str]:
+        return list(invariants(tables))
+
     mirror, load = mirror_copy(noted_mirror(directory)), makers(design)["load"]
-    done = begin(disk, place, number=design.cell.number, load=load, broken=lambda tables: list(invariants(tables)), ticker=ticker(design), release=release,
+    done = begin(disk, place, number=design.cell.number, load=load, broken=broken, ticker=ticker(design), release=release,
                  by=getpass.getuser(), why=f"rules {now.rules} to {rules}", layout=VERSION, rules=rules, migrations=migrations,
                  log_disk=PairDisk(Copy(disk, f"{place}/log"), mirror, AtOnce()) if mirror else None)
     say(f"epoch {done.epoch} begins at sequence {done.sequence} with rules {done.rules}; state {done.state_before[:16]} became {done.state_after[:16]}")
     return 0
 
 
-def settle(disk: RealDisk, directory: str, say: Callable[[str], None], *, number: int, ticker: int, rules: int, mirror: str, fresh: Callable[[], Cell],
-           load: Callable[[Any], Cell]) -> int:
+def settle(disk: RealDisk, directory: str, say: Callable[[str], None], *, number: int, ticker: int, rules: int, mirror: str, fresh: Callable[[], Any],
+           load: Callable[[Any], Any]) -> int:
     """Opens the node, which applies all there is, and saves the state at the very end of the log. The sequence."""
     node = open_node(disk, directory, number=number, ticker=ticker, rules=rules, say=say, fresh=fresh, load=load, **storing(mirror))
     try:

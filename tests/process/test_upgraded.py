@@ -32,7 +32,7 @@ class NextNode(NodeProcess):
 
 def next_upgrade(directory: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "tests.process.next_release", "upgrade", str(directory)], capture_output=True, text=True, cwd=ROOT,
-                          timeout=120)
+                          timeout=300)
 
 
 def test_an_upgrade_under_load_loses_nothing(tmp_path):

@@ -22,6 +22,8 @@ from cambist.door.client import (
     View, Welcome,
 )
 from cambist.door.protocol import SOCKET_BYTES
+from cambist.log.disk_shell import RealDisk
+from cambist.log.witness import Acknowledged
 
 MAX_ASKS = 1 << 14                                      # commands asked for and not yet answered
 MAX_READS = 64                                          # reads on their way at once; the others wait for them
@@ -31,6 +33,7 @@ AGAIN_SECONDS = 2.0                                     # on a connection that s
 REFUSED_SECONDS = 0.02                                  # before what was refused for the moment is sent again; doubled up to LONGEST_PAUSE
 ASK_SECONDS, RECEIVE_SECONDS = 5.0, 10.0                # how long an outcome, and an answer of the door itself, may take
 PING_SECONDS, SILENT_SECONDS = 2.0, 6.0                 # a PING after so long without a byte; a new connection after so long
+WRITE_DOWN_SECONDS = 1.0
 BYE_SECONDS = 1.0                                       # how long a last word may take
 FLUSH_BYTES = 1 << 16                                   # written at once, not at the end of the loop's turn
 OUTGOING_HIGH = 1 << 20                                 # bytes not yet taken by the socket: above, nobody sends
@@ -51,6 +54,7 @@ class Link:
         self.on_change: list[Callable[[bool], None]] = []       # called in the loop when a connection stands (True) and when it is lost (False)
         self.welcome: Welcome | None = None             # of the connection that stands, or stood last
         self.connected = False
+        self.told = 0                                   # the highest log sequence the node ever told of: its log never ends before that again
         self.why = "it was not started"                 # why there is no connection
         self.wire: Wire | None = None
         self._usable = asyncio.Event()                  # connected, and the socket takes bytes
@@ -234,6 +238,8 @@ class Link:
             self.wire.send(size)
 
     def hear(self, message: Message) -> None:
+        if isinstance(message, Events | View | Welcome):
+            self.told = max(self.told, message.sequence if isinstance(message, Welcome) else message.position)
         if isinstance(message, Events):
             if (following := self._followings.get(message.request)) is not None:
                 following.hear(message)
@@ -315,6 +321,19 @@ class Link:
                     while not self._usable.is_set():    # all who wait are woken at once, and the first of them may fill the socket again
                         await self._usable.wait()
         return self._usable.is_set() and not self._closing
+
+
+async def write_down(link: Link, directory: str, name: str) -> None:
+    """Keeps the highest sequence that `link` was told of under `name`, about once a second, until it is cancelled: at its next start the node knows by it
+    that nothing up to there may be missing."""
+    kept = Acknowledged(RealDisk(), directory, name)
+    try:
+        while True:
+            await asyncio.sleep(WRITE_DOWN_SECONDS)
+            kept.note(link.told)
+    finally:
+        kept.note(link.told)
+        kept.close()
 
 
 def _time() -> float:

@@ -33,7 +33,7 @@ READ_BYTES = 1 << 20
 RESERVE_BYTES = 16 << 20                   # of a node: room for what cancels say when there is none for orders
 _FILE_MAGIC = b"CBRESULT"
 _NAME = re.compile(r"results-\d{20}\.cbr")
-_RESERVE_NAME = "results-reserve.cbr"
+_RESERVE_NAME = "results.reserve"
 
 
 class ResultsError(ValueError):
