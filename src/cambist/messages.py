@@ -8,8 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
-RECORD_BYTES, EVENT_BYTES = 128, 96
-MAX_GROUP = 64
+RECORD_BYTES, EVENT_BYTES, MAX_GROUP = 128, 96, 64
 NUMBERED, GROUP_MORE = 1, 2                     # bits of a command's flags; every other bit is undefined
 SKIPPED = 1 << 14                               # set by whoever applies, and in no record: a decision of the log says that it is not applied
 MAX_AMOUNT = (1 << 62) - 1                      # the largest quantity of money, price or size on the wire
@@ -451,8 +450,7 @@ class Liquidity(IntEnum):
 # ---------------------------------------------------------------------------------------------------------------- layouts
 HEAD = (("kind", "<u2"), ("flags", "<u2"), ("instrument", "<u4"), ("account", "<u4"), ("actor", "<u4"), ("decider", "<u4"), ("attachment", "<u4"),
         ("id_hi", "<i8"), ("id_lo", "<i8"), ("received", "<i8"), ("expires", "<i8"))
-HEAD_BYTES = 56
-ARGUMENT_WORDS = (RECORD_BYTES - HEAD_BYTES) // 8
+HEAD_BYTES, ARGUMENT_WORDS = 56, (RECORD_BYTES - 56) // 8
 
 I, U4, U2, U1 = "<i8", "<u4", "<u2", "u1"
 ARGUMENTS: dict[Kind, tuple[tuple[str, str], ...]] = {

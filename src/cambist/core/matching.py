@@ -14,7 +14,7 @@ from cambist.core.meetings import go_on_specially, work_special
 from cambist.core.memory import cold, hot
 from cambist.core.pools import give_order
 from cambist.core.risk import amount, change_hold, hold_of
-from cambist.core.rows import change_open, drop_order, list_order, unlist
+from cambist.core.order_rows import change_open, drop_order, list_order, unlist
 from cambist.core.trades import post_trade
 from cambist.messages import Event, Liquidity, Reason, SelfTrade, Side
 

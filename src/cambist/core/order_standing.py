@@ -16,7 +16,7 @@ from cambist.core.lists import (
 from cambist.core.memory import cold, hot
 from cambist.core.pools import give_order
 from cambist.core.risk import amount_up, change_hold
-from cambist.core.rows import change_open, list_order, unlist
+from cambist.core.order_rows import change_open, list_order, unlist
 from cambist.core.timers import ORDER_ENDS, start_timer, stop_timer
 from cambist.messages import BY_QUOTE, MAX_AMOUNT, REDUCE_ONLY, Link, OrderState, Settlement, Side, TimeInForce
 

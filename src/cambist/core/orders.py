@@ -23,7 +23,7 @@ from cambist.core.risk import (
     market_limit,
     tick_of,
 )
-from cambist.core.rows import change_open
+from cambist.core.order_rows import change_open
 from cambist.messages import Event, Kind, OrderType, Reason
 
 as_plain_words = reinterpret(COMMAND, L[Kind.NEW_ORDER], "command")

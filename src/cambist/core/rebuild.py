@@ -15,7 +15,7 @@ from cambist.core.authority import SECOND
 from cambist.core.agenda import look_later, review
 from cambist.core.triggers import next_to_fire
 from cambist.core.mass_actions import find_partial, watch_dead_man
-from cambist.core.rows import list_order
+from cambist.core.order_rows import list_order
 from cambist.core.traders import find_trader
 from cambist.core.order_standing import relist
 from cambist.core.risk import asset_of
