@@ -7,8 +7,8 @@ from numba import types
 from cambist.core import (
     accept, accounts, agenda, amend, arithmetic, auction, auction_price, authority, bands, book, configuration, control, digest, emit, ends, fees, flags,
     groups, guarded, layout, ledger, lists, look, market_sessions, mass_actions, mass_quote as mass_quote_module, matching, meetings, memory, order_entry,
-    order_lists, order_standing, orders, pegs, pools, precision, protection, rfq, risk, routing, rows, schedules, session_sweep, settlement, shapes, terms,
-    timers, traders, trades, trading_configuration, trading_controls, triggers, work,
+    order_lists, order_rows, order_standing, orders, pegs, pools, precision, protection, rfq, risk, routing, schedules, session_sweep, settlement, shapes,
+    terms, timers, traders, trades, trading_configuration, trading_controls, triggers, work,
 )
 from cambist.core import layout as at
 from cambist.core.authority import DUPLICATE, admit, check_again, pass_time, place_of_number
@@ -331,7 +331,7 @@ def _apply(states, commands, first, limit, now):
 FINGERPRINT = memory.fingerprint((accept, accounts, agenda, amend, arithmetic, auction, auction_price, authority, bands, book, configuration, control,
                                   digest, emit, ends, fees, flags, groups, guarded, layout, ledger, lists, look, market_sessions, mass_actions,
                                   mass_quote_module, matching, meetings, memory, order_entry, order_lists, order_standing, orders, pegs, pools, precision,
-                                  protection, rfq, risk, routing, rows, schedules, session_sweep, settlement, shapes, terms, timers, traders, trades,
+                                  protection, rfq, risk, routing, order_rows, schedules, session_sweep, settlement, shapes, terms, timers, traders, trades,
                                   trading_configuration, trading_controls, triggers, work, _apply, Kind))
 
 if COMPILED:
