@@ -17,9 +17,8 @@ from bench.matching.contract import (
 from bench.matching.ring import CONTROL, publish, put, put_trade, rows_at
 from cambist.core import layout
 from cambist.core import layout as at
-from cambist.core.book import leave, level_at, may_rest, price_of, rest
+from cambist.core.book import crosses, leave, level_at, may_rest, price_of, rest
 from cambist.core.layout import INSTRUMENT, ORDER, STATE
-from cambist.core.matching import crosses
 from cambist.core.memory import address, cold, hot, prefetch, told_apart, wrap
 from cambist.core.pools import ROW_MASK, find_order, forget_order, give_order, mark_of, order_home, remember_order, room_order, take_order
 from cambist.core.risk import tick_of
@@ -51,7 +50,7 @@ def _sweep(state: STATE, b: INSTRUMENT, queue: CONTROL, rows: int, m: MESSAGE, s
     """Trade until nothing crosses or nothing is left; what is left."""
     while leaves and crosses(b, side, tick):
         best = b.ask if side == Side.BUY else b.bid
-        l = at.level(state, level_at(state, b, best))
+        l = at.level(state, level_at(state, b, Side.SELL - side, best))
         i = l.head + 0
         o = at.order(state, i)
         x = min(o.leaves, leaves)
@@ -73,7 +72,7 @@ def _enter(state: STATE, b: INSTRUMENT, queue: CONTROL, rows: int, m: MESSAGE, t
         leaves = _sweep(state, b, queue, rows, m, side, tick, leaves)
         if leaves == 0:
             return
-    if ioc or not room_order(state) or not may_rest(state, b, tick):
+    if ioc or not room_order(state) or not may_rest(state, b, side, tick):
         _report(queue, rows, CANCEL_ACK, m, side, m.price, 0)
         return
     i = take_order(state)

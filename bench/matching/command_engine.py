@@ -13,7 +13,7 @@ from cambist.core import kernel
 from cambist.core import layout as at
 from cambist.core.accounts import ACCOUNT_MASK
 from cambist.core.authority import pass_time
-from cambist.core.layout import COMMAND, EVENT, STATE
+from cambist.core.layout import COMMAND, EVENT, MIN_EVENTS, STATE
 from cambist.core.matching import work_taker
 from cambist.core.memory import address, cold, hot, prefetch, told_apart, wrap
 from cambist.core.pools import find_order
@@ -144,7 +144,7 @@ def _look_ahead(state: STATE, notes: int, messages: int, i: int, count: int, num
 def run(state: STATE, queue: CONTROL, rows: int, notes: int, messages: int, count: int):
     """All messages of a run, in their order."""
     head = notes_at(notes, 0)
-    first = head.sent + 1
+    first, room = head.sent + 1, at.event_room(state) - MIN_EVENTS
     for k in range(min(kernel.FAR, count)):
         _prepare(command_at(notes, k), notes, message_at(messages, k), first + k)
     for i in range(count):
@@ -155,7 +155,7 @@ def run(state: STATE, queue: CONTROL, rows: int, notes: int, messages: int, coun
         pass_time(state, NOW)
         state.sequence = state.sequence + 1
         if is_work(state):
-            do_work(state)
+            do_work(state, room)
         kernel._one(state, c)
         _tell_all(state, queue, rows, notes, m)
         if at.taker(state, 0).active:

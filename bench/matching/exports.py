@@ -6,7 +6,7 @@ from bench.matching import book_engine, command_engine
 from bench.matching.contract import NO_ASK, NO_BID
 from bench.matching.ring import CONTROL, rows_at, take
 from cambist.core import layout as at
-from cambist.core.book import level_at, price_of
+from cambist.core.book import level_at, price_of, word_of
 from cambist.core.layout import STATE
 from cambist.core.memory import COMPILED, entry
 from cambist.core.risk import tick_of
@@ -49,8 +49,8 @@ def depth_at(state, price, side):
     tick = tick_of(b, price)
     if tick < 0 or (tick > b.bid if side == Side.BUY else tick < b.ask):
         return 0
-    word = at.word(s, b.l0 + (tick >> 6))
-    return at.level(s, level_at(s, b, tick)).quantity + 0 if (word.bits >> (tick & 63)) & 1 else 0
+    word = at.word(s, word_of(b, side, tick))
+    return at.level(s, level_at(s, b, side, tick)).quantity + 0 if (word.bits >> (tick & 63)) & 1 else 0
 
 
 # name -> the function, and how many words it takes
