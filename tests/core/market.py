@@ -120,10 +120,8 @@ class Market(Scenario):
         return Session(self.row("instruments", instrument=BTCUSD)["session"]).name
 
 
-def market(engine: str | Callable[[], object] = "twin", audit: bool = True) -> Market:
-    """A started market on a fresh engine, named or made."""
-    s = Market(COMPLETE[engine]() if isinstance(engine, str) else engine(), audit)
-    s.genesis()
+def grant_more(s: Scenario) -> None:
+    """Traders and risk may send what only a market knows."""
     records = []
     for _, account, _, role in ACTORS:
         kinds = MORE_FOR_TRADERS if account else MORE_FOR_RISK if role == 4 else ()
@@ -134,6 +132,13 @@ def market(engine: str | Callable[[], object] = "twin", audit: bool = True) -> M
         record["id_lo"] = s.ids
     s.apply(*records)
     assert len(ACCOUNTS) == 12 and all(e["kind"] == Event.DONE for e in s.events)
+
+
+def market(engine: str | Callable[[], object] = "twin", audit: bool = True) -> Market:
+    """A started market on a fresh engine, named or made."""
+    s = Market(COMPLETE[engine]() if isinstance(engine, str) else engine(), audit)
+    s.genesis()
+    grant_more(s)
     for account in TRADERS:
         s.deposit(account, USD, 20_000_000 * ONE_USD)
         s.deposit(account, BTC, 90 * ONE_BTC)

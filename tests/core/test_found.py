@@ -26,7 +26,7 @@ def test_quotes_passed_over_end_in_the_order_of_their_arrival(s):
 
 def test_why_a_venue_closed_is_kept_only_when_it_is_a_reason(s):
     """Found by reading both: the kernel kept any number below the highest code."""
-    for why, kept in ((R.USER, R.USER), (6, 0), (max(R) + 1, 0), (-1, 0)):
+    for why, kept in ((R.USER, R.USER), (7, 0), (max(R) + 1, 0), (-1, 0)):
         s.closed(s.child(BUY, 1_000, PRICE), 0, why)
         assert s.one(E.CHILD_CHANGED)["reason"] == kept
 
