@@ -97,7 +97,7 @@ def test_the_golden_snapshot_of_a_made_older_layout_is_migrated():
     disk, facts = golden(OLDER)
     (name,) = snapshot_names(disk, "house/snapshots")
     old = load(disk, f"house/snapshots/{name}")
-    assert {table.version for table in old.tables.values()} == {0} and "quote_approval_above" not in old.tables["assets"].columns
+    assert {table.version for table in old.tables.values()} == {0} and "rate_den" not in old.tables["assets"].columns
     with pytest.raises(ValueError, match="migrate it first"):
         Cell.load(old.tables, SIZES)
     with pytest.raises(WrongRelease, match="a state of layout 0 cannot be brought to 1: this release migrates from none"):
