@@ -4,7 +4,7 @@ import numpy as np
 from cambist.messages import NUMBER_WINDOW, OrderState
 from cambist.simulation.twin.model import State
 
-VERSION = 2
+VERSION = 1
 TRADING = ("rate_cancels trade_group self_trade_scope max_waiting cancel_reserve max_executions execution_window duplicate_window tier fee_instrument "
            "executed_window executed dup_instrument dup_side dup_price dup_quantity dup_at dead_man")
 SOME = "some_instrument some_side some_below some_cursor"
