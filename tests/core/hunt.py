@@ -75,8 +75,6 @@ def results(seeds: Iterator[int], processes: int) -> Iterator[dict]:
                     at_work[pool.submit(one, seed)] = seed
                 done, _ = wait(at_work, timeout=PATIENCE, return_when=FIRST_COMPLETED)
                 if not done:
-                    for process in active_children():
-                        process.kill()
                     raise Difference(f"no seed of {sorted(at_work.values())} has ended in {PATIENCE} s")
                 for future in done:
                     found = future.result()
@@ -85,7 +83,9 @@ def results(seeds: Iterator[int], processes: int) -> Iterator[dict]:
         except BrokenProcessPool as wrong:
             raise Difference(f"a process died under one of the seeds {sorted(at_work.values())}") from wrong
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():   # nobody waits for seeds that are not wanted any more
+                process.kill()
 
 
 def hunt(commands: int, processes: int, first: int = 0, progress: Path | None = None, every: float = 60, say=print) -> Seen:
