@@ -592,7 +592,7 @@ def named(record: np.ndarray) -> dict[str, int]:
     kind = int(record["kind"].reshape(-1)[0])
     layout = LAYOUT[Kind(kind)] if kind in Kind._value2member_map_ else COMMAND
     row = np.ascontiguousarray(record.reshape(-1)[:1]).view(layout)
-    return {name: int(row[name][0]) for name in layout.names or ()}
+    return dict(zip(layout.names or (), row[0].item(), strict=True))
 
 
 def identifier(cell: int, account: int, ordinal: int) -> int:

@@ -14,8 +14,8 @@ MAY_BE_NEGATIVE = {AccountKind.DEFICIT, AccountKind.CUSTODY, AccountKind.SUSPENS
 def rows(tables: Tables, name: str) -> Iterator[dict[str, int]]:
     """The rows of one table as dicts by column."""
     _, columns, matrix = tables[name]
-    for row in matrix:
-        yield dict(zip(columns, (int(v) for v in row), strict=True))
+    for row in matrix.tolist():
+        yield dict(zip(columns, row, strict=True))
 
 
 def invariants(tables: Tables, desk_forced: bool = False) -> list[str]:

@@ -315,7 +315,7 @@ def amend_order(t: State, c: Command) -> None:
     stood = order.price
     if not keeps_place:
         leave_level(t, order)
-        del t.orders[order.id]
+        t.leave(order)
     order.price = order.worst = price
     order.quantity, order.leaves, order.shown = c["quantity"], leaves, min(order.shown, leaves) if order.display else leaves
     order.fee_ppm, order.fee_min = hold_ppm(t, order.account, ins), schedule(t, order.account, ins).minimum

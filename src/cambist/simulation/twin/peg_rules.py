@@ -9,7 +9,7 @@ def is_peg(order: Order) -> bool:
 
 
 def pegs(t: State, instrument: int) -> list[Order]:
-    return [o for o in t.standing(instrument) if is_peg(o)]
+    return sorted((o for o in t.orders_of.get(instrument, {}).values() if is_peg(o)), key=lambda o: o.arrival)
 
 
 def best_unpegged(t: State, instrument: int, side: int) -> int:
@@ -50,7 +50,7 @@ def put(t: State, order: Order, price: int) -> None:
 
 
 def look_at_pegs(t: State, ins: Instrument) -> None:
-    if ins.session != Session.CONTINUOUS or ins.halted or not pegs(t, ins.number):
+    if ins.session != Session.CONTINUOUS or ins.halted or not any(is_peg(o) for o in t.orders_of.get(ins.number, {}).values()):
         return
     now = best_unpegged(t, ins.number, Side.BUY), best_unpegged(t, ins.number, Side.SELL)
     if now != (ins.peg_bid, ins.peg_ask):

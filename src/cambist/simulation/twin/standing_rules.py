@@ -161,7 +161,7 @@ def meets_a_level(t: State, ins: Instrument, side: int, limit: int) -> bool:
 def stand(t: State, order: Order, state: int) -> None:
     """Into the table, in this state; in the book at the end of the level of its price."""
     order.state = state
-    t.orders[order.id] = order
+    t.enter(order)
     if state == OrderState.BOOK:
         order.shown = min(order.display or order.leaves, order.leaves)
         book(t, order.instrument, order.side).setdefault(order.price, []).append(order)
@@ -188,7 +188,7 @@ def depart(t: State, order: Order) -> None:
         leave_level(t, order)
     if order.state == OrderState.TRIGGERED:
         t.entries[order.instrument].remove(order.id)
-    del t.orders[order.id]
+    t.leave(order)
     t.position(order.account, order.instrument).grow_open(order.side, -order.counted)
     order.counted = 0
 

@@ -167,7 +167,7 @@ def trade(t: State, one: tuple[Order, Liquidity], other: tuple[Order, Liquidity]
 
 def quote_orders(t: State, account: int, instrument: int) -> list[Order]:
     """The account's MASS_QUOTE in the book: bid, then ask."""
-    found = (o for o in t.orders.values() if o.quoted and (o.account, o.instrument) == (account, instrument))
+    found = (o for o in t.standing(instrument) if o.quoted and o.account == account)
     return sorted(found, key=lambda o: o.side)
 
 

@@ -113,9 +113,9 @@ def end_of_auction(ins: Instrument) -> None:
 def due_timers(t: State) -> list[tuple[int, int, int, Callable[[], None]]]:
     """(time, class, id, what it does) of every timer that has come."""
     timers: list[tuple[int, int, int, Callable[[], None]]] = []
-    for request in t.requests.values():
+    for request in (r for r in t.requests.values() if r.expires <= t.time):
         timers.append((request.expires, 0, request.id, lambda request=request: request_timer(t, request)))
-    for quote in t.quotes.values():
+    for quote in (q for q in t.quotes.values() if q.expires <= t.time):
         if t.requests[quote.request].state == RequestState.OPEN:
             timers.append((quote.expires, 0, quote.id, lambda quote=quote: quote_timer(t, quote)))
     for row in t.held.values():
@@ -124,7 +124,7 @@ def due_timers(t: State) -> list[tuple[int, int, int, Callable[[], None]]]:
         if child.state == ChildState.DONE:
             timers.append((child.ends, 0, child.id, lambda child=child: t.children.pop(child.id)))
     for order in t.orders.values():
-        if order.time_in_force == TimeInForce.GTD:
+        if order.time_in_force == TimeInForce.GTD and order.good_till <= t.time:
             timers.append((order.good_till, 0, order.id, lambda order=order: cancel(t, order, R.EXPIRED)))
     return [timer for timer in timers + trading_timers(t) if timer[0] <= t.time]
 
