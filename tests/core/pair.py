@@ -5,7 +5,7 @@ import numpy as np
 
 from cambist.core.cell import Cell
 from cambist.messages import Event, Kind, Reason, named
-from cambist.simulation.auditor import PublicBook, invariants
+from cambist.simulation.auditor import PublicBook, invariants, strangers
 from cambist.simulation.twin import Twin
 from tests.core.engines import BOTH_COMPLETE
 from tests.core.flows import Flow, Tables
@@ -95,7 +95,7 @@ class Pair:
 
     def __init__(self) -> None:
         self.kernel, self.twin, self.now = Cell(SIZES), Twin(answer_capacity=SIZES["answers"]), BEGIN
-        self.source, self.public = Flow(0), PublicBook()
+        self.source, self.public, self.tables = Flow(0), PublicBook(), self.kernel.tables()
         self.submit(np.concatenate(early_records()))
         self.submit(np.concatenate(world_records()))
 
@@ -105,11 +105,12 @@ class Pair:
         kernel, twin = self.kernel.apply(records, self.now), self.twin.apply(records, self.now)
         if found := event_difference(kernel, twin, records, before):
             raise AssertionError(found)
-        self.tables = self.kernel.tables()
+        last, self.tables = self.tables, self.kernel.tables()
         if found := table_difference(self.tables, self.twin.tables()):
             raise AssertionError(found)
         # fills and reversals may take a desk anywhere, so its short limit is not looked at
-        assert invariants(self.tables, desk_forced=True) == []
+        found = [*invariants(self.tables, desk_forced=True), *strangers(self.tables, records, kernel, last)]
+        assert found == [], found
         assert [*self.public.hear(kernel), *self.public.differs(self.tables)] == []
         SEEN.note(records, kernel, before)
 

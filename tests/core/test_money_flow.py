@@ -10,7 +10,7 @@ import pytest
 
 from cambist.core.cell import Cell
 from cambist.messages import AccountKind, ChildState, Event, Kind, Reason, RequestState, Scope
-from cambist.simulation.auditor import invariants
+from cambist.simulation.auditor import invariants, strangers
 from tests.core.engines import COMPLETE
 from tests.core.market import TRADERS, Market, market
 from tests.core.trading_flow import Everyone
@@ -25,11 +25,19 @@ LIMITS = {BTCUSD: BTCUSD_LIMITS, XRPUSD: XRPUSD_LIMITS}
 SEEN: Counter = Counter()
 
 
+class Watched(Everyone):
+    """No account is told another one's ids."""
+    def apply(self, records, time):
+        told = super().apply(records, time)
+        assert [*strangers(self.engines[0].tables(), records, told)] == []
+        return told
+
+
 class MoneyFlow:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
         self.m: Market = market(audit=False)
-        self.all = self.m.engine = Everyone([market(name).engine for name in COMPLETE])
+        self.all = self.m.engine = Watched([market(name).engine for name in COMPLETE])
         self.configure()
 
     def configure(self) -> None:
