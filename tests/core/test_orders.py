@@ -49,13 +49,25 @@ def test_a_market_order_by_quote_spends_at_most_its_quantity(m):
     assert (first["quantity"], rest["quantity"]) == (5 * TENTH, 24_958_000)        # 15,000 at 60,100, in whole lots of 0.00001
     assert m.one(E.ORDER_CANCELLED, BOLT)["reason"] == R.IMMEDIATE and 0 < m.one(E.ORDER_CANCELLED, BOLT)["quantity"] < ONE_USD
     spent = first["amount"] + rest["amount"]
+    assert [(e["kind"], e["liquidity"]) for e in m.events if e["account"] == BOLT] == [
+        (kind, Liquidity.TAKER_BY_QUOTE) for kind in (E.ORDER_ACCEPTED, E.FILLED, E.FILLED, E.ORDER_CANCELLED)]
+    assert first["leaves"] == 15_000 * ONE_USD and {e["liquidity"] for e in m.events if e["account"] == ACME} == {Liquidity.MAKER}
     assert spent <= 45_000 * ONE_USD and before - m.balance(BOLT, USD) == spent + first["fee"] + rest["fee"] and m.balance(BOLT, USD, "held") == 0
 
 
 def test_a_market_order_by_quote_sells_for_at_most_its_quantity(m):
     m.buy(ACME, 10, 60_000)
     m.do(K.NEW_ORDER, KEY_OF[BOLT], account=BOLT, instrument=BTCUSD, side=SELL, order_type=MARKET, options=BY_QUOTE, quantity=12_000 * ONE_USD)
-    assert m.fills(BOLT) == [(60_000, 2)] and m.find(E.ORDER_CANCELLED, BOLT) == [] and m.balance(BOLT, BTC, "held") == 0
+    assert m.find(E.ORDER_CANCELLED, BOLT) == [] and m.balance(BOLT, BTC, "held") == 0
+
+
+def test_an_order_by_base_quantity_says_nothing_of_the_quote(m):
+    m.buy(ACME, 1, 60_000)
+    m.sell(BOLT, 2, 60_000, time_in_force=IOC)
+    assert [(e["kind"], e["liquidity"]) for e in m.events if e["account"] == BOLT] == [
+        (E.ORDER_ACCEPTED, Liquidity.NONE), (E.FILLED, Liquidity.TAKER), (E.ORDER_CANCELLED, Liquidity.NONE)]
+    m.sell(BOLT, 2, 60_000, options=BY_QUOTE)                               # a limit cannot be by quote
+    assert m.refused() is R.BAD_VALUE and m.one(E.REFUSED)["liquidity"] == Liquidity.NONE
 
 
 def test_a_market_order_by_quote_that_is_too_large_in_base(m):
