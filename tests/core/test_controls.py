@@ -1,9 +1,9 @@
-"""Controls, fees, the mint guard and precision: docs/rules.md sections 2, 5, 6, 14 and 15. On every engine of `engines.COMPLETE`."""
+"""Controls, fees, the mint guard and precision: docs/rules.md sections 2, 5, 6, 14 and 15. On every engine of `engines.ENGINES`."""
 import pytest
 
 from cambist.messages import AccountKind, Cause, Event, Kind, Liquidity, Reason, Session
 from cambist.simulation.auditor import invariants
-from tests.core.engines import COMPLETE
+from tests.core.engines import ENGINES
 from tests.core.market import BY_QUOTE, IOC, MARKET, REDUCE_ONLY, STOP, TENTH, Market, at, market
 from tests.scenarios import (
     ACME, ACME_KEY, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_FEES, BUY, DEALER_A, DEALER_B, DESK, FEES, KEY_OF, KRAKEN, ONE_BTC,
@@ -15,7 +15,7 @@ NEW = 13                                        # a client made in a test, who h
 NEW_KEY = 13
 
 
-@pytest.fixture(params=sorted(COMPLETE))
+@pytest.fixture(params=sorted(ENGINES))
 def m(request) -> Market:
     return market(request.param)
 

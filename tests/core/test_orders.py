@@ -1,8 +1,8 @@
-"""Every order type and flag of docs/rules.md sections 4 and 12, each success beside its refusals. On every engine of `engines.COMPLETE`."""
+"""Every order type and flag of docs/rules.md sections 4 and 12, each success beside its refusals. On every engine of `engines.ENGINES`."""
 import pytest
 
 from cambist.messages import EFFECTIVE_SELF_TRADE, FLOATING, Event, Kind, Liquidity, Reason, SelfTrade, Session
-from tests.core.engines import COMPLETE
+from tests.core.engines import ENGINES
 from tests.core.market import (
     AT_CLOSE, AT_OPEN, AUCTION, BY_QUOTE, DAY, FOK, GTD, INDEX, IOC, LAST, LIMIT, MARK, MARKET, MIDPOINT, OPPOSITE, PRIMARY, REDUCE_ONLY, STOP, TAKE_PROFIT,
     TENTH, TRAILING, Market, at, market,
@@ -12,7 +12,7 @@ from tests.scenarios import ACME, ACME_TWO, BOLT, BTC, BTCUSD, BUY, DEALER_A, DE
 K, E, R = Kind, Event, Reason
 
 
-@pytest.fixture(params=sorted(COMPLETE))
+@pytest.fixture(params=sorted(ENGINES))
 def m(request) -> Market:
     return market(request.param)
 

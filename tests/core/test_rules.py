@@ -4,7 +4,7 @@ import pytest
 from cambist.messages import NUMBERED, Cause, ChildState, Event, Kind, Liquidity, OrderType, Reason, RequestState, SelfTrade, TimeInForce
 from cambist.simulation.auditor import invariants
 from cambist.simulation.twin import Twin
-from tests.core.engines import COMPLETE, ENGINES
+from tests.core.engines import ENGINES
 from tests.scenarios import (
     ACME, ACME_KEY, ACME_TWO, ACME_TWO_KEY, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BUY, DEALER_A, DEALER_B, DEFICIT, DESK, FEES, HOUSE, KRAKEN, ONE_BTC,
     ONE_USD, ONE_XRP, OPERATIONS, PRICE, RISK_ONE, RISK_TWO, SECOND, SELL, SUSPENSE, TWO_WAY, USD, VENUE, WALLET, XRP, XRP_PRICE, XRPUSD, Scenario, digests,
@@ -38,10 +38,10 @@ def test_before_start_only_configuration(bare):
     assert bare.refused() == R.ALREADY_STARTED
 
 
-@pytest.mark.parametrize("engine", sorted(COMPLETE))
+@pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_tables_are_those_of_the_rules(engine):
     from pathlib import Path
-    s = scenario(COMPLETE[engine])
+    s = scenario(ENGINES[engine])
     text = (Path(__file__).parents[2] / "docs" / "rules.md").read_text().split("## 11.")[1]
     import re
     for line in text.splitlines():
