@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from cambist.archive import Archive
+from cambist.door.checking import is_essential
 from cambist.door.protocol import Code, Welcome, fit_to_seal
 from cambist.epochs import RULES, check_release, current, newest_state
 from cambist.feeds import streams, views
@@ -42,10 +43,6 @@ STEP_NS = 1_000_000_000                                 # the wall clock may mov
 TICK_PERIOD_NS = 1_000_000_000
 NUMBERS = "stream-numbers"                              # snapshots of how far each stream was numbered, beside those of the state
 NS_PER_SECOND = 1_000_000_000
-# What is let in while the disk is full: what only takes risk away, and what happened outside to orders that are out there already.
-ESSENTIAL = np.zeros(1 << 8 * COMMAND["kind"].itemsize, bool)
-ESSENTIAL[[Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.CANCEL_REQUEST, Kind.WITHDRAW_QUOTE, Kind.CANCEL_CHILD, Kind.HALT, Kind.KILL, Kind.KILL_ALL,
-           Kind.CHILD_ACKED, Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN]] = True
 
 
 class Broken(Exception):
@@ -216,7 +213,7 @@ class Node:
         with self._lock:
             # Whoever was told RECEIVED must find room: what is staged and what is under way has its bytes set aside before more is let in.
             needed = self._in_flight + self._staging.bytes_at_most(len(records), len(attachments))
-            if needed > self._room or (self._full and not (essential or ESSENTIAL[records["kind"]].all())):
+            if needed > self._room or (self._full and not (essential or is_essential(records))):
                 return Code.DISK_FULL
             return self._staging.put(records, attachments)
 

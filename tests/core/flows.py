@@ -8,9 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from cambist.messages import (
-    ARGUMENTS, COMMAND, CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, HEAD_BYTES, LAYOUT, MAX_AMOUNT, NUMBERED, AccountKind, Kind, identifier,
+    ARGUMENTS, COMMAND, CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, LAYOUT, MAX_AMOUNT, NUMBERED, AccountKind, Kind, identifier,
 )
-from tests.core.engines import BOTH_COMPLETE, FIELDS_OF_BOTH, KINDS_OF_BOTH, LATER_FIELDS, LATER_KINDS
 from tests.core.market_flow import MarketFlow
 from tests.core.rare_flow import RareFlow
 from tests.core.world import (
@@ -63,10 +62,7 @@ class Flow(MarketFlow, RareFlow):
         while len(out) < count:
             made = getattr(self, self.random.choices(verbs, shares)[0])()
             out += made if isinstance(made, list) else [made] if made is not None else []
-        records = np.frombuffer(bytearray(b"".join(record.tobytes() for record in out)), COMMAND)
-        if not BOTH_COMPLETE:                   # groups of orders are for complete engines
-            records["flags"] &= np.where(records["kind"] == K.NEW_ORDER, 0xFFFF ^ GROUP_MORE, 0xFFFF).astype(np.uint16)
-        return records
+        return np.frombuffer(bytearray(b"".join(record.tobytes() for record in out)), COMMAND)
 
     def build(self, kind: Kind, actor: int, **fields: int) -> np.ndarray:
         """A record with a fresh id or number, now and then spoiled or remembered to be sent again."""
@@ -113,7 +109,7 @@ class Flow(MarketFlow, RareFlow):
         """One field at an edge of its range."""
         r = self.random
         kind = Kind(int(record["kind"][0]))
-        names = list(FIELDS_OF_BOTH[kind]) * 3 + ["account", "instrument", "actor", "flags", "id_lo", "expires"]
+        names = [name for name, _ in ARGUMENTS[kind]] * 3 + ["account", "instrument", "actor", "flags", "id_lo", "expires"]
         name = r.choice(names)
         row = record.copy().view(LAYOUT[kind])
         limits = np.iinfo(LAYOUT[kind][name])
@@ -442,14 +438,13 @@ class Flow(MarketFlow, RareFlow):
         r = self.random
         if r.random() < 0.3 or not self.past:
             row = np.frombuffer(r.randbytes(128), COMMAND).copy()
-            row["kind"] = r.choice((int(row["kind"][0]), r.choice([n for n in range(128) if n not in LATER_KINDS]), r.choice(KINDS_OF_BOTH)))
+            row["kind"] = r.choice((int(row["kind"][0]), r.randrange(128), r.choice(list(Kind))))
             if r.random() < 0.5:
                 row["flags"] &= NUMBERED
                 row["actor"] = r.choice(ALL_ACTORS)
             return row
         raw = bytearray(r.choice(self.past).tobytes())
-        at = HEAD_BYTES if not BOTH_COMPLETE and raw[0] in LATER_FIELDS else 128
-        raw[r.randrange(at)] ^= 1 << r.randrange(8)
+        raw[r.randrange(len(raw))] ^= 1 << r.randrange(8)
         return np.frombuffer(bytes(raw), COMMAND).copy()
 
     def numbers(self):
@@ -469,13 +464,13 @@ class Flow(MarketFlow, RareFlow):
 
     def refused_role(self):
         """Any kind by anybody, mostly empty."""
-        r, kind = self.random, self.random.choice([k for k in KINDS_OF_BOTH if k not in CONFIGURE])
+        r, kind = self.random, self.random.choice([k for k in Kind if k not in CONFIGURE])
         return self.build(kind, r.choice((*ALL_ACTORS, 0, 99)), flags=0)
 
     # ---------------------------------------------------------------------------------------------------------- configuration
     def configure(self):
         r = self.random
-        kind = r.choice(sorted(CONFIGURE - LATER_KINDS))
+        kind = r.choice(sorted(CONFIGURE))
         actor = r.choice((ADMIN, ADMIN, ADMIN, ROOT, CAREFUL, RISK_ONE, ACME_GROUP))
         fields = getattr(self, f"_{kind.name.lower()}")()
         return self.build(kind, actor, **fields)

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from cambist.warm import warm
-from tests.core.engines import BOTH_COMPLETE
 from tests.core.flows import CALM, CONTROLS, LATCH, MARKET, MIXED, MONEY, PEOPLE, QUOTES, RARE, ROUTE, SETTLE, SHAPE, TRADE
 from tests.core.hunt import COMMANDS, hunt, processors
 from tests.core.pair import SEEN, Pair
@@ -121,7 +120,7 @@ def search(commands: int, examples: int, progress: Path | None = None) -> Seen:
     print(seen.table())
     missing = seen.missing(frozenset(NEVER))
     print("not reached: " + (", ".join(missing) or "nothing") + "; never by random flows: " + ", ".join(NEVER))
-    assert not missing or not BOTH_COMPLETE
+    assert not missing
     return seen
 
 

@@ -1,7 +1,7 @@
 """Section 12 of the rules, pegs: where a pegged order stands, and when that is looked at again."""
 from cambist.messages import PEGGED, Event, OrderState, OrderType, Session, Side
 from cambist.simulation.twin.model import Instrument, Order, State
-from cambist.simulation.twin.standing_rules import best, best_first, book, depart, dying, opposite, stand, tell_level
+from cambist.simulation.twin.standing_rules import best, best_first, book, depart, must_live, opposite, stand, tell_level
 
 
 def is_peg(order: Order) -> bool:
@@ -68,8 +68,7 @@ def peg_unit(t: State, ins: Instrument) -> None:
         ins.peg_work = 0
         return
     ins.peg_cursor = order.sequence
-    if dying(t, order):
-        return
+    must_live(t, order)
     stood = order.price if order.state == OrderState.BOOK else 0
     price = place_of(t, order)
     if price == stood:

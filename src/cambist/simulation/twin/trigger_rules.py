@@ -2,7 +2,7 @@
 from cambist.messages import OrderState, OrderType, Reason, Session, Side, TimeInForce, Trigger, TriggerOn
 from cambist.simulation.twin.model import Instrument, Order, State
 from cambist.simulation.twin.session_rules import call_volatility
-from cambist.simulation.twin.standing_rules import best, cancel, dying, follow, mate_of, queue_to_enter, rest, stand, unlink
+from cambist.simulation.twin.standing_rules import best, cancel, follow, mate_of, must_live, queue_to_enter, rest, stand, unlink
 from cambist.simulation.twin.trade_rules import match
 
 R = Reason
@@ -166,9 +166,7 @@ def next_to_enter(t: State) -> Order | None:
 
 
 def enter_book(t: State, order: Order) -> None:
-    if dying(t, order):
-        cancel(t, order, R.DYING)
-        return
+    must_live(t, order)
     t.entries[order.instrument].remove(order.id)
     order.state, order.price = OrderState.ASLEEP, order.worst           # a taker now; it stays in the table for what is linked to it
     follow(t, order, taker=True)

@@ -9,7 +9,7 @@ from cambist.simulation.twin.precision_rules import change_unit
 from cambist.simulation.twin.quote_rules import quote_timer, request_timer
 from cambist.simulation.twin.session_rules import auction_unit, schedule_timer, session_unit, tell_indicative, to_enter
 from cambist.simulation.twin.settlement_rules import net_account, never_netted
-from cambist.simulation.twin.standing_rules import best_first, book, cancel, dying, ordinal
+from cambist.simulation.twin.standing_rules import best_first, book, cancel, dying, must_live, ordinal
 from cambist.simulation.twin.trigger_rules import enter_book, fire, look, next_to_enter, next_to_fire
 
 R = Reason
@@ -179,6 +179,7 @@ def one_unit(t: State) -> bool:
 def market_unit(t: State) -> bool:
     """Lines 9 to 12: what moves the market."""
     if order := next_to_fire(t):
+        must_live(t, order)
         fire(t, order)
     elif ins := next_auction(t):
         auction_unit(t, ins)
