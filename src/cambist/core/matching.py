@@ -205,6 +205,7 @@ def work_taker(state: STATE):
         return
     if t.active == NOT_PLAIN:
         t.active = 0
+        touch(state, b, t.instrument)           # for what it has traded so far
         go_on_specially(state, t)
         work_special(state)
         return
