@@ -593,3 +593,14 @@ def test_a_kill_of_all_kinds_of_orders(m):
     m.order_list(target(link=1), stop_loss(link=1)), m.order_list(entry(dollars=58_000), target(link=3))
     m.do(K.KILL, RISK_ONE, account=ACME), m.work()
     assert m.rows("orders", account=ACME) == [] and m.balance(ACME, USD, "held") == m.balance(ACME, BTC, "held") == 0
+
+
+def test_pegs_are_looked_at_after_a_plain_order_that_ends_at_one(m):
+    """It traded with what is not pegged, then met its own peg and was cancelled: the best of what is not pegged is another."""
+    m.sell(BOLT, 1, 60_000)
+    peg = m.sell(ACME, 1, 59_000, order_type=PRIMARY, offset=at(100))
+    assert m.row("orders", id=peg)["price"] == at(60_100)
+    m.buy(ACME, 3, 60_500)
+    assert m.fills(ACME) == [(60_000, 1)] and m.one(E.ORDER_CANCELLED)["reason"] == R.SELF_TRADE
+    m.work()
+    assert m.one(E.ORDER_MOVED)["id"] == peg and m.state(peg) == "ASLEEP"

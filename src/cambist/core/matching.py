@@ -205,7 +205,7 @@ def work_taker(state: STATE):
         return
     if t.active == NOT_PLAIN:
         t.active = 0
-        touch(state, b, t.instrument)           # the plain orders it has met are gone, whatever comes of the rest
+        touch(state, b, t.instrument)           # what it has done so far may have moved the best price, whatever it does now
         go_on_specially(state, t)
         work_special(state)
         return
