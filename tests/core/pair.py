@@ -64,6 +64,7 @@ class Pair:
         """One entry to both; everything must agree, and the auditor must be content."""
         before = self.kernel.sequence
         kernel, twin = self.kernel.apply(records, self.now), self.twin.apply(records, self.now)
+        self.last = kernel
         if found := event_difference(kernel, twin, records, before):
             raise AssertionError(found)
         last, self.tables = self.tables, self.kernel.tables()
