@@ -348,6 +348,17 @@ def test_a_peg_follows_and_falls_asleep_when_its_side_is_gone(m):
     assert m.one(E.ORDER_CANCELLED)["reason"] == R.USER
 
 
+def test_pegs_follow_when_a_taker_ends_at_its_own_order(m):
+    """Found by the random flows: the kernel did not look at what such a taker had filled before."""
+    m.sell(DEALER_A, 1, 60_000), m.sell(ACME, 1, 60_050, time_in_force=DAY)
+    peg = m.buy(BOLT, 1, 61_000, order_type=OPPOSITE, offset=at(100))
+    assert m.row("orders", id=peg)["price"] == at(59_900)
+    m.buy(ACME, 2, 60_050, self_trade=SelfTrade.CANCEL_NEWEST)
+    assert m.fills(ACME) == [(60_000, 1)] and m.one(E.ORDER_CANCELLED)["reason"] == R.SELF_TRADE
+    m.work()
+    assert m.row("orders", id=peg)["price"] == at(59_950)
+
+
 def test_two_pegs_never_lean_on_one_another(m):
     m.buy(ACME, 1, 59_000, order_type=PRIMARY)
     m.buy(BOLT, 1, 59_000, order_type=PRIMARY), m.work()

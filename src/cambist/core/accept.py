@@ -104,7 +104,8 @@ def _base_quantity(b: INSTRUMENT, c: NEW, d: DRAFT):
 @cold
 def check_line(state: STATE, b: INSTRUMENT, position: int, side: int, more: int):
     """Whether the account can hold `more`."""
-    return check_funds(state, b, at.position_row(state, position), side, more)
+    p = at.position_row(state, position)
+    return check_funds(state, b, p, p.account, side, more)
 
 
 @cold

@@ -24,6 +24,18 @@ RUN_OUTSIDE = ("import sys; from cambist.measure.served import serve_outside; se
 KEY_OF_ALL = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
 
+def seconds_until_ready(*, compiled: bool = True) -> float:
+    """From starting a process to its kernel being ready: from the cache, or with an empty one, so that all of it is compiled."""
+    folder = tempfile.mkdtemp(prefix="cambist-bench-")
+    try:
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-c", "from cambist.warm import warm; warm()"], check=True,
+                       env=dict(os.environ) if compiled else {**os.environ, "CAMBIST_CACHE": folder})
+        return round(time.monotonic() - began, 2)
+    finally:
+        shutil.rmtree(folder)
+
+
 def serve(design_file: str, directory: str) -> int:
     """In the child: the node exactly as `cambist node` starts it, with the bench desk's design."""
     import logging
