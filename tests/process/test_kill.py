@@ -16,6 +16,7 @@ from cambist.log.replay import Replay
 from cambist.log.results import ResultsReader
 from cambist.messages import COMMAND, EVENT, Event, Kind, Reason
 
+from tests.process.node_forks import Forge
 from tests.process.node_process import NodeProcess, Started, cambist, seed_of_this_run
 from tests.process.traders import Feeds, Key, Listening, Trader, crowd, echoes, key_of
 
@@ -92,7 +93,13 @@ class Following:
 
 
 def kill_again_and_again(directory: Path, cycles: int, followed: bool = False) -> None:
+    """One start in five is as a person's, the others are forks that are at work at once."""
     rng = random.Random(seed_of_this_run())
+    with Forge(directory) as forge:
+        _kill_again_and_again(directory, cycles, followed, rng, forge)
+
+
+def _kill_again_and_again(directory: Path, cycles: int, followed: bool, rng: random.Random, forge: Forge) -> None:
     node = NodeProcess(directory).wait_open()
     following = Following(directory, rng) if followed else None
     feeds, house = Feeds(node.door), Listening(node.door, StreamKind.ALL, role=Role.OBSERVER)
@@ -108,11 +115,11 @@ def kill_again_and_again(directory: Path, cycles: int, followed: bool = False) -
             findings = verify(RealDisk(), f"{directory}/log").findings
             assert all(finding.torn for finding in findings), findings
             if rng.random() < 0.25:                     # and once more while it starts
-                node = NodeProcess(directory)
-                time.sleep(rng.uniform(0.2, 1.8))
+                node = forge.node()
+                time.sleep(rng.uniform(0.0, 0.4))
                 node.kill()
                 early += 1
-            node = NodeProcess(directory).wait_open()
+            node = (NodeProcess(directory) if rng.random() < 0.2 else forge.node()).wait_open()
             cuts += "cut: " in node.output()
             from_snapshots += "began with the snapshot" in node.output()
             if following:

@@ -234,7 +234,8 @@ def bench_restart(design_file: Path, quick: bool) -> dict[str, Any]:
                 node.kill()
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and "snapshot-" in file.parent.name)
         return {"bench": "restart", "orders_at_rest": full.at_rest, "commands": full.sequence, "behind_the_snapshot": tail + 64,
-                "ready_s": [run.ready_s for run in runs], "of_a_processor_s": [run.busy_s for run in runs], "parts_s": {part: median(run.parts[part] for run in runs) for part in runs[0].parts},
+                "ready_s": [run.ready_s for run in runs], "of_a_processor_s": [run.busy_s for run in runs],
+                "parts_s": {part: median(run.parts[part] for run in runs) for part in runs[0].parts},
                 "floor_read_snapshot_s": floors, "snapshots_mib": size >> 20, "making_it_took_s": round(made, 1)}
     finally:
         shutil.rmtree(folder)
