@@ -85,20 +85,39 @@ class Start(NamedTuple):
     mirror: str                                 # as the file says: where things are is not the log's to know
 
 
-def prepare(design_file: Path, directory: Path, say: Callable[[str], None]) -> Start:
-    """The kernel is warm, the directory there and private, and the design is the one in force: the log's own where it has one. Raises DesignError."""
+class Stopwatch:
+    """What a start spends its time on: called with the name of each part when it is done."""
+    def __init__(self) -> None:
+        self._began = self._last = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, part: str) -> None:
+        now = time.monotonic()
+        self.seconds[part], self._last = self.seconds.get(part, 0.0) + now - self._last, now
+
+    def __str__(self) -> str:
+        return f"open after {self._last - self._began:.2f} s: {', '.join(f'{part} {seconds:.2f}' for part, seconds in self.seconds.items())}"
+
+
+def prepare(design_file: Path, directory: Path, say: Callable[[str], None], passed: Callable[[str], None] = lambda part: None) -> Start:
+    """The kernel is warm, the directory there and private, and the design is the one in force: the log's own where it has one. `passed` is told which part
+    of that is done. Raises DesignError."""
     text = design_file.read_text()
     design = read_design(text, str(design_file))
     mirror = design.redundancy.mirror
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
+    passed("design")
     warm(say)
+    passed("kernel")
     _look_at_mirror(design, directory, say)
     running = running_design(RealDisk(), str(directory))
     if running is not None and (difference := state_differs(running, design)):
         say(f"{design_file} is not the design this directory runs by ({difference}); the running one is kept. `cambist apply` changes it.")
         design = read_design(running.text, "the running design")
-    return Start(design, *genesis(design, text), mirror)
+    start = Start(design, *genesis(design, text), mirror)
+    passed("design")
+    return start
 
 
 def _look_at_mirror(design: Design, directory: Path, say: Callable[[str], None]) -> None:
@@ -126,15 +145,17 @@ def storing(mirror: str) -> dict[str, Any]:
 
 def start_node(design_file: Path, directory: Path, say: Callable[[str], None]) -> int:
     """Serve the directory's node in the foreground until SIGTERM or SIGINT. 0, or 1 when it could not start or had to stop."""
-    design, commands, side, mirror = prepare(design_file, directory, say)
+    passed = Stopwatch()
+    design, commands, side, mirror = prepare(design_file, directory, say, passed)
     socket = directory / SOCKET
 
     def opened() -> None:
+        say(str(passed))
         say(f"node of cell {design.cell.number} in {directory}")
         say(f"door: unix socket {socket} (native record protocol; docs/wire.md)")
         say(f"look: cambist status {directory}; stop: Ctrl-C or SIGTERM")
     return run_node(str(directory), str(socket), number=design.cell.number, genesis=commands, genesis_attachments=side, epoch=EPOCH,
-                    ticker=ticker(design), opened=opened, say=say, **storing(mirror), **makers(design))
+                    ticker=ticker(design), opened=opened, say=say, passed=passed, **storing(mirror), **makers(design))
 
 
 async def serve_node(part: Part) -> None:

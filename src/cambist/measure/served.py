@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -120,7 +121,7 @@ def served(design_file: Path) -> Iterator[tuple[Desk, str]]:
         shutil.rmtree(directory)
 
 
-def connected(path: str, process: subprocess.Popen[bytes]) -> Client:
+def connected(path: str, process: subprocess.Popen[Any]) -> Client:
     """A client of a node that may still be starting. Raises DoorClosed when it ended or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while True:
