@@ -9,6 +9,7 @@ alone). `--results` keeps a line for each and goes on from there. Run it niced: 
 """
 import argparse
 import ast
+import hashlib
 import importlib
 import json
 import os
@@ -136,6 +137,10 @@ def in_fork(what: Callable[[], int], seconds: int) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
+def rows_of(tables: dict) -> bytes:
+    return hashlib.sha256(b"".join(matrix.tobytes() for _, _, matrix in tables.values())).digest()
+
+
 def keep_flows(file: Path) -> int:
     """Drive kernel and twin, and keep what was applied and what came of it."""
     from tests.core import hunt, pair
@@ -144,7 +149,7 @@ def keep_flows(file: Path) -> int:
 
     def keeping(self, records):
         submit(self, records)
-        worlds[-1].append((records, self.now, self.last.tobytes()))
+        worlds[-1].append((records, self.now, self.last.tobytes(), rows_of(self.tables)))
 
     pair.Pair.submit, pair.Pair.restart = keeping, lambda self: None
     for seed in FLOW_SEEDS:
@@ -161,11 +166,13 @@ class Flow:
         from cambist.core.cell import Cell
         from tests.core.world import SIZES
         self.cell, self.entries = Cell(SIZES), world[2:]
-        for records, now, _ in world[:2]:
+        for records, now, *_ in world[:2]:
             self.cell.apply(records, now)
 
     def differs(self) -> bool:
-        return any(self.cell.apply(records, now).tobytes() != events for records, now, events in self.entries)
+        """In events at once; in rows where it ends."""
+        wrong = any(self.cell.apply(records, now).tobytes() != events for records, now, events, _ in self.entries)
+        return wrong or rows_of(self.cell.tables()) != self.entries[-1][3]
 
 
 def notice(path: Path, tree: ast.Module | None, flows: list[Flow], tests: list[str]) -> int:
