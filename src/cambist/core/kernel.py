@@ -301,7 +301,7 @@ def _apply(states, commands, first, limit, now):
             if i >= end or state.written > room:
                 return i - first
             if COMPILED and i + FAR < total:
-                _look_ahead(state, address(record(commands, i + COMING)), record(commands, i + FAR), record(commands, i + NEAR), i)
+                _look_ahead(state, address(record(commands, i)) + COMING * COMMAND.itemsize, record(commands, i + FAR), record(commands, i + NEAR), i)
             pass_time(state, now)
             state.sequence = state.sequence + 1
         c = record(commands, i)
