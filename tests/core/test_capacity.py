@@ -4,7 +4,7 @@ import pytest
 
 from cambist.core.cell import Cell
 from cambist.core.layout import MAX_INSTRUMENTS, MIN_EVENTS
-from cambist.messages import Event, Kind, Reason, Session, command
+from cambist.messages import GROUP_MORE, Event, Kind, Reason, Session, command
 from cambist.simulation.auditor import invariants
 from cambist.simulation.twin import Twin
 from tests.core.market import AT_OPEN, DAY, INDEX, PRIMARY, STOP, Market, market
@@ -77,11 +77,39 @@ def test_rows_of_quotes_in_the_book():
     """The two orders of the quote that stands come free first."""
     s = market(lambda: Cell({**ROOMY, "orders": 3}), audit=False)
     s.order(ACME, BUY, 1_000, PRICE - 1_000), s.order(ACME, BUY, 1_000, PRICE - 2_000)
+    refused_whole(s, lambda: bids(s, DEALER_A, (PRICE, 1_000), (PRICE + 100, 1_000)))       # there is one row
+    bids(s, DEALER_A, (PRICE, 1_000), (0, 0))
+    assert s.find(Event.BOOK_QUOTED)
     refused_whole(s, lambda: bids(s, DEALER_A, (PRICE, 1_000), (PRICE + 100, 1_000)))
+    bids(s, DEALER_A, (0, 0), (0, 0))
+    assert s.find(Event.BOOK_QUOTED) and len(s.rows("orders")) == 2         # a full table never keeps a quote in the book
     s.cancel(ACME, s.rows("orders")[0]["id"])
     for _ in range(2):
         bids(s, DEALER_A, (PRICE, 1_000), (PRICE + 100, 1_000))
-        assert s.find(Event.BOOK_QUOTED), s.told()
+        assert s.find(Event.BOOK_QUOTED) and len(s.rows("orders")) == 3, s.told()
+
+
+@pytest.mark.parametrize("table, most", [("orders", 3), ("pages", 3)])
+def test_a_group_of_quotes_wants_room_for_all_of_them(table, most):
+    """Each side of each is an order, and here a page of its own; what one is checked for is not given to the next."""
+    s = market(lambda: Cell({**ROOMY, table: most}), audit=False)
+
+    def group(*sides: tuple[int, int]) -> None:
+        s.apply(*[s.build(K.MASS_QUOTE, KEY_OF[DEALER_A], account=DEALER_A, instrument=instrument, bid=middle - 10_000 if bid else 0, bid_quantity=bid,
+                          ask=middle + 10_000 if ask else 0, ask_quantity=ask, flags=0 if instrument == XRPUSD else GROUP_MORE)
+                  for (bid, ask), instrument, middle in zip(sides, (BTCUSD, XRPUSD), (PRICE, XRP_PRICE), strict=True)])
+
+    before = s.engine.tables()
+    group((1_000, 1_000), (ONE_XRP, ONE_XRP))
+    assert [e["reason"] for e in s.find(Event.REFUSED)] == [R.BAD_GROUP, R.CAPACITY] and differing(before, s.engine.tables()) == []
+    group((1_000, 1_000), (ONE_XRP, 0))
+    assert len(s.find(Event.BOOK_QUOTED)) == 2 and len(s.rows("orders")) == 3
+    group((2_000, 2_000), (ONE_XRP, 0))                                     # again, in their own places
+    assert len(s.find(Event.BOOK_QUOTED)) == 2 and len(s.rows("orders")) == 3
+    before = s.engine.tables()
+    group((1_000, 1_000), (ONE_XRP, ONE_XRP))
+    assert [e["reason"] for e in s.find(Event.REFUSED)] == [R.BAD_GROUP, R.CAPACITY] and differing(before, s.engine.tables()) == []
+    assert invariants(s.engine.tables()) == []
 
 
 def test_a_peg_that_finds_no_page_sleeps():
@@ -104,10 +132,10 @@ def test_a_peg_that_moves_and_finds_no_page_falls_asleep():
     m.buy(DEALER_A, 1, 59_900), m.buy(DEALER_B, 1, 59_000)
     peg = m.buy(ACME, 1, 59_910, order_type=PRIMARY, offset=10_000)
     assert m.row("orders", id=peg)["price"] == 5_980_000                    # the third page
-    m.buy(BOLT, 1, 59_801), m.cancel_all(DEALER_A), m.work()                # it would follow to 59,701, on a fourth
-    assert m.state(peg) == "ASLEEP" and m.find(Event.ORDER_CANCELLED, ACME) == []
-    m.cancel_all(DEALER_B), m.buy(BOLT, 1, 59_802), m.work()
-    assert m.state(peg) == "BOOK" and m.row("orders", id=peg)["price"] == 5_970_200
+    m.buy(BOLT, 1, 59_930), m.work()                                        # beside the best bid; it would follow to 59,830, on a fourth
+    assert m.state(peg) == "ASLEEP" and m.row("balances", account=ACME, asset=USD)["held"]
+    m.buy(BOLT, 1, 59_931), m.work()                                        # its own page is free now
+    assert m.state(peg) == "BOOK" and m.row("orders", id=peg)["price"] == 5_983_100
 
 
 def test_a_stop_that_fires_and_finds_no_page():
