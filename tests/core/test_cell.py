@@ -136,8 +136,8 @@ def test_a_partial_cancel_in_the_middle_goes_on(s):
     """Behind the place where it stopped stand orders that it does not mean."""
     grant_more(s)
     for i in range(60):
-        s.order(ACME, i % 2, 1_000, PRICE + (1_000 + i) * (100 if i % 2 else -1))
-    s.do(K.CANCEL_SOME, KEY_OF[ACME], account=ACME, instrument=0, side=SELL)
+        s.order(ACME, i % 2, 1_000, PRICE + (1_000 + 100 * i) * (1 if i % 2 else -1))
+    s.do(K.CANCEL_SOME, KEY_OF[ACME], account=ACME, instrument=0, side=SELL), s.tick()
     assert len(s.rows("orders", side=BUY)) == 30 and 0 < len(s.rows("orders", side=SELL)) < 30
     goes_on(s, *[lambda s: s.tick()] * 6)
     assert s.rows("orders", side=SELL) == [] and len(s.rows("orders", side=BUY)) == 30
@@ -149,7 +149,7 @@ def test_a_trader_s_sweep_in_the_middle_goes_on(s):
     s.do(K.CONFIGURE_ACTOR, ADMIN, account=ACME, number=13, person=0, role=1, enabled=1)
     for i in range(60):
         s.order(ACME, BUY, 1_000, PRICE - 100 * i, actor=13 if i % 2 else KEY_OF[ACME])
-    s.do(K.KILL_TRADER, RISK_ONE, number=13)
+    s.do(K.KILL_TRADER, RISK_ONE, number=13), s.tick()
     assert 30 < len(s.rows("orders")) < 60
     goes_on(s, *[lambda s: s.tick()] * 6, lambda s: s.do(K.REVIVE_TRADER, RISK_ONE, number=13))
     assert len(s.rows("orders")) == 30

@@ -226,6 +226,18 @@ def test_stops_fire_in_the_order_the_price_comes_to_them(m):
     assert [e["id"] for e in m.find(E.ORDER_TRIGGERED)] == [near, far]
 
 
+def test_stops_cancelled_in_any_order_leave_the_others_waiting_in_theirs(m):
+    m.trade(60_000)
+    stops = {59_000 - 10 * (7 * i % 40): 0 for i in range(40)}
+    for price in stops:
+        stops[price] = m.sell(ACME, 1, 0, trigger=STOP, trigger_price=at(price))
+    assert all(stops.values())
+    for price in sorted(stops, key=lambda price: price * 37 % 401)[:25]:
+        m.cancel(ACME, stops.pop(price))
+    m.history.clear(), m.trade(58_000), m.work(6)
+    assert [e["id"] for e in m.history if e["kind"] == E.ORDER_TRIGGERED] == [stops[price] for price in sorted(stops, reverse=True)]
+
+
 # ------------------------------------------------------------------------------------------------------------------ trailing
 def test_a_trailing_stop_follows_and_does_not_come_back(m):
     m.sell(ACME, 1, 0, trigger=TRAILING, trigger_price=at(500))
