@@ -79,12 +79,16 @@ hunt: $(WARMED) $(PAGES)
 	@CAMBIST_COMPILED=1 HYPOTHESIS_PROFILE=hunt $(BIN)/python -m pytest -q -m hunt
 
 # Uncompiled, so that each line is a line; twice the time of these tests, which is why `make test` does not. The twin's own tests say nothing about the core.
+# A test that fails does not hide what the others reached; it fails the command all the same.
 coverage: $(INSTALLED)
 	@rm -f .coverage .coverage.*
-	@CAMBIST_COMPILED=0 COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -m pytest -q -n 2 -m "not compiled and not process and not hunt" -k "not twin" tests/core
-	@$(BIN)/python -m coverage combine --quiet
-	@$(BIN)/python -m coverage json --quiet -o .coverage.json
-	@$(BIN)/python tools/covered.py .coverage.json
+	@failed=0; \
+	CAMBIST_COMPILED=0 COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -m pytest -q -n 2 -m "not compiled and not process and not hunt" -k "not twin" \
+		tests/core || failed=1; \
+	$(BIN)/python -m coverage combine --quiet; \
+	$(BIN)/python -m coverage json --quiet -o .coverage.json; \
+	$(BIN)/python tools/covered.py .coverage.json || failed=1; \
+	exit $$failed
 
 # With Debian's chromium, or the one that CAMBIST_CHROMIUM names.
 pictures: $(WARMED) $(PAGES)

@@ -3,15 +3,15 @@ import numpy as np
 import pytest
 
 from cambist.core.cell import Cell
-from cambist.core.layout import MIN_EVENTS
-from cambist.messages import Event, Kind, Reason, Session, command
+from cambist.core.layout import MAX_INSTRUMENTS, MIN_EVENTS
+from cambist.messages import GROUP_MORE, Event, Kind, Reason, Session, command
 from cambist.simulation.auditor import invariants
 from cambist.simulation.twin import Twin
-from tests.core.market import AT_OPEN, market
+from tests.core.market import AT_OPEN, DAY, INDEX, PRIMARY, STOP, Market, market
 from tests.core.test_bad_input import differing
 from tests.scenarios import (
-    ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BTCUSD_MADE, BUY, DEALER_A, DEALER_B, DESK, HOUSE, ONE_BTC, ONE_XRP, PRICE, RISK_ONE, SELL, USD, WALLET,
-    XRP, XRP_PRICE, XRPUSD, Scenario, Scope, scenario,
+    ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BTCUSD_MADE, BUY, DEALER_A, DEALER_B, DESK, HOUSE, KEY_OF, ONE_BTC, ONE_XRP, PRICE, RISK_ONE, SELL, USD,
+    WALLET, XRP, XRP_PRICE, XRPUSD, Scenario, Scope, scenario,
 )
 
 K, R = Kind, Reason
@@ -35,6 +35,7 @@ def test_orders():
     s = world(orders=3)
     ids = [s.order(ACME, BUY, 1_000, PRICE - 100 * i) for i in range(3)]
     refused_whole(s, lambda: s.order(BOLT, BUY, 1_000, PRICE))
+    refused_whole(s, lambda: s.order(BOLT, BUY, 1_000, PRICE, post_only=1))
     s.cancel(ACME, ids[1])
     assert s.order(BOLT, BUY, 1_000, PRICE)
 
@@ -51,6 +52,102 @@ def test_pages_of_price_levels():
     assert s.order(ACME, SELL, 1_000, far[2])
 
 
+def bids(m: Market, account: int, *sides: tuple[int, int]) -> None:
+    """A quote in the book: (price, quantity) of its bid and its ask."""
+    (bid, bid_quantity), (ask, ask_quantity) = sides
+    m.do(K.MASS_QUOTE, KEY_OF[account], account=account, instrument=BTCUSD, bid=bid, bid_quantity=bid_quantity, ask=ask, ask_quantity=ask_quantity)
+
+
+def test_pages_of_orders_with_a_flag_and_of_quotes():
+    s = market(lambda: Cell({**ROOMY, "pages": 2}), audit=False)
+    far = [PRICE + 6_400 * i for i in range(3)]
+    first = s.order(ACME, SELL, 1_000, far[0], time_in_force=DAY)
+    s.order(ACME, SELL, 1_000, far[1])
+    refused_whole(s, lambda: s.order(ACME, SELL, 1_000, far[2], time_in_force=DAY))
+    refused_whole(s, lambda: s.amend(ACME, first, far[2], 1_000))
+    refused_whole(s, lambda: bids(s, DEALER_A, (0, 0), (far[2], 1_000)))
+    bids(s, DEALER_A, (0, 0), (far[1], 1_000))
+    assert s.find(Event.BOOK_QUOTED)
+    s.cancel(ACME, first)
+    bids(s, DEALER_A, (0, 0), (far[2], 1_000))
+    assert s.find(Event.BOOK_QUOTED) and not s.order(ACME, SELL, 1_000, far[0], time_in_force=DAY)
+
+
+def test_rows_of_quotes_in_the_book():
+    """The two orders of the quote that stands come free first."""
+    s = market(lambda: Cell({**ROOMY, "orders": 3}), audit=False)
+    s.order(ACME, BUY, 1_000, PRICE - 1_000), s.order(ACME, BUY, 1_000, PRICE - 2_000)
+    refused_whole(s, lambda: bids(s, DEALER_A, (PRICE, 1_000), (PRICE + 100, 1_000)))       # there is one row
+    bids(s, DEALER_A, (PRICE, 1_000), (0, 0))
+    assert s.find(Event.BOOK_QUOTED)
+    refused_whole(s, lambda: bids(s, DEALER_A, (PRICE, 1_000), (PRICE + 100, 1_000)))
+    bids(s, DEALER_A, (0, 0), (0, 0))
+    assert s.find(Event.BOOK_QUOTED) and len(s.rows("orders")) == 2         # a full table never keeps a quote in the book
+    s.cancel(ACME, s.rows("orders")[0]["id"])
+    for _ in range(2):
+        bids(s, DEALER_A, (PRICE, 1_000), (PRICE + 100, 1_000))
+        assert s.find(Event.BOOK_QUOTED) and len(s.rows("orders")) == 3, s.told()
+
+
+@pytest.mark.parametrize("table, most", [("orders", 3), ("pages", 3)])
+def test_a_group_of_quotes_wants_room_for_all_of_them(table, most):
+    """Each side of each is an order, and here a page of its own; what one is checked for is not given to the next."""
+    s = market(lambda: Cell({**ROOMY, table: most}), audit=False)
+
+    def group(*sides: tuple[int, int]) -> None:
+        s.apply(*[s.build(K.MASS_QUOTE, KEY_OF[DEALER_A], account=DEALER_A, instrument=instrument, bid=middle - 10_000 if bid else 0, bid_quantity=bid,
+                          ask=middle + 10_000 if ask else 0, ask_quantity=ask, flags=0 if instrument == XRPUSD else GROUP_MORE)
+                  for (bid, ask), instrument, middle in zip(sides, (BTCUSD, XRPUSD), (PRICE, XRP_PRICE), strict=True)])
+
+    before = s.engine.tables()
+    group((1_000, 1_000), (ONE_XRP, ONE_XRP))
+    assert [e["reason"] for e in s.find(Event.REFUSED)] == [R.BAD_GROUP, R.CAPACITY] and differing(before, s.engine.tables()) == []
+    group((1_000, 1_000), (ONE_XRP, 0))
+    assert len(s.find(Event.BOOK_QUOTED)) == 2 and len(s.rows("orders")) == 3
+    group((2_000, 2_000), (ONE_XRP, 0))                                     # again, in their own places
+    assert len(s.find(Event.BOOK_QUOTED)) == 2 and len(s.rows("orders")) == 3
+    before = s.engine.tables()
+    group((1_000, 1_000), (ONE_XRP, ONE_XRP))
+    assert [e["reason"] for e in s.find(Event.REFUSED)] == [R.BAD_GROUP, R.CAPACITY] and differing(before, s.engine.tables()) == []
+    assert invariants(s.engine.tables()) == []
+
+
+def test_a_peg_that_finds_no_page_sleeps():
+    m = market(lambda: Cell({**ROOMY, "pages": 2}), audit=False)
+    m.buy(DEALER_A, 1, 59_900)
+    ask = m.sell(DEALER_A, 1, 65_000)
+    peg = m.buy(ACME, 1, 59_910, order_type=PRIMARY, offset=10_000)         # a hundred dollars lower: another page
+    assert m.state(peg) == "ASLEEP" and m.row("balances", account=ACME, asset=USD)["held"]
+    m.cancel(DEALER_A, ask), m.buy(DEALER_B, 1, 59_901), m.work()
+    assert m.state(peg) == "BOOK" and m.row("orders", id=peg)["price"] == 5_980_100
+    m.cancel(ACME, peg), m.sell(DEALER_A, 1, 65_000)
+    peg = m.buy(ACME, 1, 59_910, order_type=PRIMARY)
+    assert m.state(peg) == "BOOK"
+    m.cancel_all(DEALER_B), m.work()
+    assert m.row("orders", id=peg)["price"] == 5_990_000
+
+
+def test_a_peg_that_moves_and_finds_no_page_falls_asleep():
+    m = market(lambda: Cell({**ROOMY, "pages": 3}), audit=False)
+    m.buy(DEALER_A, 1, 59_900), m.buy(DEALER_B, 1, 59_000)
+    peg = m.buy(ACME, 1, 59_910, order_type=PRIMARY, offset=10_000)
+    assert m.row("orders", id=peg)["price"] == 5_980_000                    # the third page
+    m.buy(BOLT, 1, 59_930), m.work()                                        # beside the best bid; it would follow to 59,830, on a fourth
+    assert m.state(peg) == "ASLEEP" and m.row("balances", account=ACME, asset=USD)["held"]
+    m.buy(BOLT, 1, 59_931), m.work()                                        # its own page is free now
+    assert m.state(peg) == "BOOK" and m.row("orders", id=peg)["price"] == 5_983_100
+
+
+def test_a_stop_that_fires_and_finds_no_page():
+    """Accepted while there was room, it enters when there is none: it is cancelled, and holds nothing."""
+    m = market(lambda: Cell({**ROOMY, "pages": 2}), audit=False)
+    stops = [m.sell(ACME, 1, 58_000, trigger=STOP, trigger_on=INDEX, trigger_price=5_950_000) for _ in range(2)]
+    m.buy(BOLT, 1, 50_000), m.buy(BOLT, 1, 40_000)
+    m.do(K.HALT, RISK_ONE, instrument=BTCUSD), m.index(59_000), m.do(K.RESUME, RISK_ONE, instrument=BTCUSD), m.work()
+    assert [(e["id"], e["reason"]) for e in m.history if e["kind"] == Event.ORDER_CANCELLED] == [(stop, R.CAPACITY) for stop in stops]
+    assert m.row("balances", account=ACME, asset=BTC)["held"] == 0 and len(m.rows("orders")) == 2
+
+
 def test_an_order_that_waited_for_an_auction_and_finds_no_page():
     """It was accepted while there was room; others took it. It is cancelled, and holds nothing."""
     m = market(lambda: Cell({**ROOMY, "pages": 2}), audit=False)
@@ -65,8 +162,19 @@ def test_positions():
     s = world(positions=2)
     s.order(ACME, BUY, 1_000, PRICE), s.order(BOLT, BUY, 1_000, PRICE)
     refused_whole(s, lambda: s.order(DEALER_A, BUY, 1_000, PRICE))
+    refused_whole(s, lambda: s.order(DEALER_A, BUY, 1_000, PRICE, time_in_force=DAY))
+    request = s.request(ACME, BUY, ONE_BTC)
+    refused_whole(s, lambda: s.quote(DEALER_A, request, ask=PRICE))
     refused_whole(s, lambda: s.do(K.CONFIGURE_POSITION, ADMIN, account=DEALER_A, instrument=BTCUSD, limit=1))
     assert s.order(ACME, BUY, 1_000, PRICE)
+
+
+def test_positions_of_quotes_in_the_book():
+    s = market(lambda: Cell({**ROOMY, "positions": 1}), audit=False)
+    s.order(ACME, BUY, 1_000, PRICE)
+    refused_whole(s, lambda: bids(s, DEALER_A, (PRICE - 100, 1_000), (0, 0)))
+    bids(s, ACME, (PRICE - 100, 1_000), (0, 0))
+    assert s.find(Event.BOOK_QUOTED)
 
 
 def test_credit():
@@ -190,7 +298,7 @@ def test_more_events_than_the_buffer_holds():
 
 def test_sizes_are_checked():
     for sizes, word in (({"order": 1}, "order"), ({"orders": 0}, "at least 1"), ({"events": MIN_EVENTS - 1}, str(MIN_EVENTS)), ({"assets": 65}, "64"),
-                        ({"dealers": 17}, "16")):
+                        ({"dealers": 17}, "16"), ({"instruments": MAX_INSTRUMENTS}, f"{MAX_INSTRUMENTS - 1}")):
         with pytest.raises(ValueError, match=word):
             Cell(sizes)
 

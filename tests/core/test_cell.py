@@ -5,7 +5,8 @@ import pytest
 from cambist.core import tables
 from cambist.core.cell import Cell
 from cambist.core.layout import MIN_EVENTS
-from cambist.messages import EVENT, Event, Kind, Reason, command
+from cambist.messages import EVENT, Event, Kind, OrderState, Reason, command
+from tests.core.market import grant_more
 from tests.scenarios import (
     ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BUY, DEALER_A, DEALER_B, DESK, KEY_OF, ONE_BTC, ONE_XRP, OPERATIONS, PRICE, RISK_ONE, SECOND, SELL, USD,
     WALLET, XRP_PRICE, XRPUSD, Scenario, digests, scenario,
@@ -131,6 +132,40 @@ def test_time_priority_and_order_ids_go_on(s):
             lambda s: s.order(DEALER_A, SELL, ONE_BTC, PRICE - 600), lambda s: s.order(DEALER_A, BUY, ONE_BTC, PRICE + 600))
 
 
+def test_a_partial_cancel_in_the_middle_goes_on(s):
+    """Behind the place where it stopped stand orders that it does not mean."""
+    grant_more(s)
+    for i in range(60):
+        s.order(ACME, i % 2, 1_000, PRICE + (1_000 + 100 * i) * (1 if i % 2 else -1))
+    s.do(K.CANCEL_SOME, KEY_OF[ACME], account=ACME, instrument=0, side=SELL), s.tick()
+    assert len(s.rows("orders", side=BUY)) == 30 and 0 < len(s.rows("orders", side=SELL)) < 30
+    goes_on(s, *[lambda s: s.tick()] * 6)
+    assert s.rows("orders", side=SELL) == [] and len(s.rows("orders", side=BUY)) == 30
+
+
+def test_a_trader_s_sweep_in_the_middle_goes_on(s):
+    """It looks at every order of the account, and passes over what another key has sent."""
+    grant_more(s)
+    s.do(K.CONFIGURE_ACTOR, ADMIN, account=ACME, number=13, person=0, role=1, enabled=1)
+    for i in range(60):
+        s.order(ACME, BUY, 1_000, PRICE - 100 * i, actor=13 if i % 2 else KEY_OF[ACME])
+    s.do(K.KILL_TRADER, RISK_ONE, number=13), s.tick()
+    assert 30 < len(s.rows("orders")) < 60
+    goes_on(s, *[lambda s: s.tick()] * 6, lambda s: s.do(K.REVIVE_TRADER, RISK_ONE, number=13))
+    assert len(s.rows("orders")) == 30
+
+
+def test_what_has_fired_enters_in_its_order_after_a_restart(s):
+    s.order(BOLT, BUY, 10_000, PRICE - 1_500)
+    stops = [s.order(ACME, SELL, 1_000, PRICE - 2_000, trigger=1, trigger_on=1, trigger_price=PRICE - price) for price in (1_000, 500, 800)]
+    s.do(K.HALT, RISK_ONE, instrument=BTCUSD)
+    for source in (1, 2, 3):
+        s.price(BTCUSD, source, PRICE - 1_500)
+    assert [row["state"] for row in s.rows("orders", account=ACME)] == [OrderState.TRIGGERED] * 3
+    goes_on(s, lambda s: s.do(K.RESUME, RISK_ONE, instrument=BTCUSD), lambda s: s.tick())
+    assert [e["id"] for e in s.history if e["kind"] == Event.FILLED and e["account"] == ACME] == [stops[1], stops[2], stops[0]]
+
+
 def test_duplicates_are_known_after_a_restart(s):
     order = s.build(K.NEW_ORDER, 2, account=ACME, instrument=BTCUSD, price=PRICE, quantity=1_000)
     fact = s.build(K.DEPOSIT, 12, account=ACME, custody=WALLET, asset=USD, amount=5)
@@ -196,6 +231,22 @@ def test_a_row_by_name_and_a_name_that_is_none(s):
     assert s.engine.row("accounts", ACME)["kind"] == 1
     with pytest.raises(KeyError, match="no table 'nothing'"):
         s.engine.row("nothing", 0)
+
+
+def test_pages_are_mapped_without_changing_anything(s):
+    busy(s)
+    tables, block = s.engine.tables(), bytes(memoryview(s.engine.block))
+    s.engine.touch()
+    assert bytes(memoryview(s.engine.block)) == block and same(tables, s.engine.tables())
+
+
+def test_commands_that_do_not_lie_side_by_side_are_the_same_commands(s):
+    order = s.build(K.NEW_ORDER, KEY_OF[ACME], account=ACME, instrument=BTCUSD, side=BUY, quantity=1_000, price=PRICE)
+    copy = Cell.load(s.engine.tables(), SIZES)
+    apart = np.repeat(np.concatenate([order, order]), 2)[::2]
+    assert not apart.flags.c_contiguous
+    assert s.engine.apply(apart, s.now).tobytes() == copy.apply(np.concatenate([order, order]), s.now).tobytes()
+    assert same(s.engine.tables(), copy.tables()) and len(s.rows("orders")) == 1
 
 
 def test_views_of_events_are_good_until_the_next_step(s):

@@ -6,7 +6,7 @@ from cambist.simulation.auditor import invariants
 from tests.core.engines import ENGINES
 from tests.core.market import BY_QUOTE, IOC, MARKET, REDUCE_ONLY, STOP, TENTH, Market, at, market
 from tests.scenarios import (
-    ACME, ACME_KEY, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_FEES, BUY, DEALER_A, DEALER_B, DESK, FEES, KEY_OF, KRAKEN, ONE_BTC,
+    ACME, ACME_KEY, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_FEES, BTCUSD_MADE, BUY, DEALER_A, DEALER_B, DESK, FEES, KEY_OF, KRAKEN, ONE_BTC,
     ONE_USD, OPERATIONS, RISK_ONE, RISK_TWO, SECOND, SELL, SUSPENSE, TWO_WAY, USD, WALLET, XRP, XRPUSD, Scope,
 )
 
@@ -51,6 +51,9 @@ def by(m: Market, side: int, tenths: float, dollars: float, **more: int) -> int:
      [({"rate_num": 1}, R.BAD_VALUE), ({"rate_den": 1}, R.BAD_VALUE), ({"rate_num": 1, "rate_den": -1}, R.BAD_VALUE)]),
     (K.CONFIGURE_EXPOSURE, {"account": SUSPENSE, "gross": 5},
      [({"account": 99}, R.UNKNOWN_ACCOUNT), ({"net": -1}, R.BAD_VALUE)]),
+    (K.CONFIGURE_VENUE, {"account": KRAKEN, "venue": 1, "enabled": 1},
+     [({"account": WALLET}, R.IMMUTABLE), ({"account": ACME}, R.NOT_CUSTODY), ({"venue": 3}, R.BAD_NUMBER), ({"enabled": 2}, R.BAD_VALUE),
+      ({"account": WALLET, "venue": 2}, R.NONE)]),
 ])
 def test_what_configuration_refuses(m, kind, good, changes):
     m.do(kind, ADMIN, **good)
@@ -313,6 +316,17 @@ def test_a_fee_in_a_chosen_asset(m):
     m.advance(3_601), m.price(BTCUSD, 1, at(60_000)), m.price(BTCUSD, 2, at(60_000))
     m.sell(ACME, 1, 60_000), m.buy(BOLT, 1, 60_000)
     assert m.find(E.FEE_CHARGED) == []                                      # no fresh reference: in dollars
+
+
+def test_a_chosen_asset_that_cannot_be_paid_in(m):
+    """One that nobody may use now, or whose price is in another asset: the fee is in dollars, as if nothing had been chosen."""
+    m.deposit(BOLT, XRP, 100 * 10**6), m.sell(ACME, 9, 60_000)
+    m.configure(K.CONFIGURE_INSTRUMENT, instrument=3, **{**BTCUSD_MADE, "base": XRP, "quote": BTC})
+    xrp = {"asset": XRP, "digits": 6, "approval_above": -1, "quote_approval_above": -1}
+    for instrument, enabled, in_xrp in ((XRPUSD, 0, False), (3, 1, False), (XRPUSD, 1, True)):
+        m.configure(K.CONFIGURE_ASSET, enabled=enabled, **xrp), m.trading(BOLT, fee_instrument=instrument)
+        m.buy(BOLT, 1, 60_000)
+        assert bool(m.find(E.FEE_CHARGED)) is in_xrp and m.find(E.FILLED, BOLT)[0]["fee"] == (0 if in_xrp else 3_000_000)
 
 
 def test_a_fee_in_a_chosen_asset_says_how_it_traded(m):

@@ -35,6 +35,19 @@ def test_a_parked_taker_fills_the_same(m):
     assert fills(m.events) == 2 * 20 * ORDERS > MIN_EVENTS and m.book() == ([], [])
 
 
+def test_a_parked_taker_of_plain_orders_fills_the_same(m):
+    many = 1_000
+    made = m.row("accounts", account=DEALER_A)
+    m.configure(K.CONFIGURE_ACCOUNT, account=DEALER_A, account_kind=made["kind"], entity=made["entity"], dealer=1, rate_limit=0, max_open=many,
+                answer_quota=2 * many, enabled=1)
+    m.apply(*[m.build(K.NEW_ORDER, KEY_OF[DEALER_A], account=DEALER_A, instrument=BTCUSD, side=SELL, quantity=TENTH // 100, price=at(60_000 + i % 7))
+              for i in range(many)])
+    assert len(m.find(E.ORDER_ACCEPTED)) == many
+    m.buy(BOLT, many // 100 + 1, 60_100)
+    assert fills(m.events) == 2 * many and m.book() == ([(60_100, 1)], [])
+    m.engine.tables()
+
+
 def test_a_parked_taker_that_breaks_the_band(m):
     m.band(0.05, auction=5 * SECOND), m.trade(60_000)                       # up to 60,030
     icebergs(m, DEALER_A, SELL, 60_028, 1), icebergs(m, ACME, SELL, 60_040, 1)

@@ -87,6 +87,18 @@ def test_post_only_slides_one_tick_behind_the_other_side(m):
     assert m.one(E.ORDER_AMENDED)["price"] == at(59_999)
 
 
+@pytest.mark.parametrize("edge, inside, maker, slider", [(1_000, 1_001, SELL, BUY), (200_000, 199_999, BUY, SELL)])
+def test_post_only_never_slides_out_of_the_range(m, edge, inside, maker, slider):
+    """Where the other side stands at the last price there is, there is no tick behind it."""
+    m.index(edge)
+    far = m.put(ACME, maker, 1, inside)
+    assert m.put(BOLT, slider, 1, inside, post_only=2) and m.one(E.ORDER_ACCEPTED)["price"] == at(edge)
+    m.cancel_all(BOLT), m.cancel(ACME, far), m.work()
+    m.put(ACME, maker, 1, edge)
+    m.put(BOLT, slider, 1, edge, post_only=2)
+    assert m.refused() is R.POST_ONLY and len(m.rows("orders")) == 1
+
+
 # ------------------------------------------------------------------------------------------------------------------ iceberg
 def test_an_iceberg_shows_a_part_and_loses_its_place_when_it_shows_the_next(m):
     iceberg = m.sell(ACME, 5, 60_000, display=2 * TENTH)
@@ -214,6 +226,18 @@ def test_stops_fire_in_the_order_the_price_comes_to_them(m):
     assert [e["id"] for e in m.find(E.ORDER_TRIGGERED)] == [near, far]
 
 
+def test_stops_cancelled_in_any_order_leave_the_others_waiting_in_theirs(m):
+    m.trade(60_000)
+    stops = {59_000 - 10 * (7 * i % 40): 0 for i in range(40)}
+    for price in stops:
+        stops[price] = m.sell(ACME, 1, 0, trigger=STOP, trigger_price=at(price))
+    assert all(stops.values())
+    for price in sorted(stops, key=lambda price: price * 37 % 401)[:25]:
+        m.cancel(ACME, stops.pop(price))
+    m.history.clear(), m.trade(58_000), m.work(6)
+    assert [e["id"] for e in m.history if e["kind"] == E.ORDER_TRIGGERED] == [stops[price] for price in sorted(stops, reverse=True)]
+
+
 # ------------------------------------------------------------------------------------------------------------------ trailing
 def test_a_trailing_stop_follows_and_does_not_come_back(m):
     m.sell(ACME, 1, 0, trigger=TRAILING, trigger_price=at(500))
@@ -225,6 +249,13 @@ def test_a_trailing_stop_follows_and_does_not_come_back(m):
     assert m.row("orders", id=stop)["trigger_price"] == at(59_900)
     m.buy(BOLT, 1, 59_800), m.trade(59_900), m.work()
     assert m.fills(ACME) == [(59_800, 1)]
+
+
+def test_a_trailing_stop_no_further_away_than_there_are_prices(m):
+    m.trade(60_000)
+    m.sell(ACME, 1, 0, trigger=TRAILING, trigger_price=at(60_000))
+    assert m.refused() is R.BAD_TRIGGER                                     # it would wait for nothing at all
+    assert m.sell(ACME, 1, 0, trigger=TRAILING, trigger_price=at(60_000) - 1) and m.row("orders")["trigger_price"] == 1
 
 
 def test_of_two_linked_trailing_stops_that_a_price_reaches_at_once_one_fires(m):

@@ -34,13 +34,17 @@ def test_a_pool_gives_every_row_once_and_takes_them_back(cell):
     assert {pools.take_order(state), pools.take_order(state)} == {3, 5} and pools.take_order(state) == 0
 
 
-def test_room_for_several_obligations(cell):
-    state = cell._states[0]
-    taken = [pools.take_obligation(state) for _ in range(4)]
-    assert [pools.room_obligations(state, n) for n in range(4)] == [1, 1, 0, 0]
+@pytest.mark.parametrize("table", ["orders", "pages", "obligations"])
+def test_room_for_several(table):
+    state, one = Cell({**SIZES, "pages": 6})._states[0], table[:-1]
+    take, give, room = getattr(pools, f"take_{one}"), getattr(pools, f"give_{one}"), getattr(pools, f"room_{table}")
+    taken = []
+    while room(state, 2):
+        taken.append(take(state))
+    assert len(taken) >= 3 and [room(state, n) for n in range(-1, 4)] == [1, 1, 1, 0, 0]
     for i in taken[:3]:
-        pools.give_obligation(state, i)
-    assert [pools.room_obligations(state, n) for n in range(6)] == [1, 1, 1, 1, 1, 0]
+        give(state, i)
+    assert [room(state, n) for n in range(6)] == [1, 1, 1, 1, 1, 0]
 
 
 def colliding_keys(state, tag: int, wanted: int, count: int) -> list[int]:
@@ -139,6 +143,16 @@ def test_ids_with_one_key_are_told_apart(cell, monkeypatch):
     state.time = 200
     pools.drop_old_answers(state)
     assert not any(pools.find_answer(state, 1, n, 5) for n in range(1, 7)) and not cell.table["slots"]["row"].any()
+
+
+def test_facts_with_one_key_are_told_apart(cell, monkeypatch):
+    monkeypatch.setattr(pools, "_mixed", lambda account, hi, lo: 77)
+    state = cell._states[0]
+    state.fact_window = 100
+    for n in range(1, 4):
+        pools.keep_fact(state, 1, n, 5, 10 * n)
+    assert [at.fact(state, pools.find_fact(state, 1, n, 5)).sequence for n in range(1, 4)] == [10, 20, 30]
+    assert not pools.find_fact(state, 1, 4, 5) and not pools.find_fact(state, 2, 1, 5)
 
 
 def test_a_full_ring_of_facts_lets_its_oldest_go_and_says_so(cell):

@@ -125,6 +125,18 @@ def test_an_auction_is_worked_off_in_steps_and_takes_nothing_meanwhile(m):
     assert m.session_now() == "CONTINUOUS" and m.rows("orders") == []
 
 
+def test_what_stood_before_the_auction_stays_until_it_is_over_too(m):
+    before = m.buy(ACME, 1, 59_000)
+    m.session(S.AUCTION, S.CONTINUOUS)
+    for _ in range(40):
+        m.buy(ACME, 1, 60_000), m.sell(BOLT, 1, 60_000)
+    m.session(S.CONTINUOUS)
+    m.cancel(ACME, before)
+    assert m.refused() is R.SESSION and m.state(before) == "BOOK"
+    m.work(4), m.cancel(ACME, before)
+    assert m.one(E.ORDER_CANCELLED)["reason"] == R.USER and m.session_now() == "CONTINUOUS"
+
+
 def test_the_indicative_price_is_told_while_it_is_called(m):
     m.band(10, indicative=5 * SECOND)
     m.session(S.AUCTION, S.CONTINUOUS, 60 * SECOND)

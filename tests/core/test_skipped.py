@@ -20,7 +20,7 @@ def s(request) -> Scenario:
 
 
 @pytest.mark.parametrize("kind", [*K, 7, 127], ids=lambda kind: getattr(kind, "name", str(kind)))
-def test_kernel_and_twin_say_the_same_of_every_kind(kind):
+def test_all_engines_say_the_same_of_every_kind(kind):
     for started in (True, False):
         told, states = [], []
         for make in ENGINES.values():

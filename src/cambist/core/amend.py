@@ -46,9 +46,8 @@ def _check_numbers(state: STATE, c: AMEND, i: int, instrument: int, b: INSTRUMEN
         reason = check_side_collar(state, b, instrument, o.side, c.price)
     if reason:
         return reason
+    # never out of the range: where the order stands is one tick behind the other side, or further
     d.tick = slid_tick(state, b, instrument, at.order_extra(state, i).post_only if o.special else 0, o.side, tick)
-    if d.tick < 0:
-        return Reason.POST_ONLY
     d.worst = price_of(b, d.tick)
     d.amount = amount_up(b, d.base, d.worst)
     if d.amount < 0:

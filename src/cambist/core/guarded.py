@@ -41,14 +41,14 @@ def _check(state: STATE, c: COMMAND):
 
 
 @cold
-def _change(state: STATE, c: COMMAND, account: int):
+def _change(state: STATE, c: COMMAND):
     kind = c.kind + 0
     if kind <= Kind.START:
         change_configure(state, c)
     elif kind == Kind.NET:
         begin_cut_off(state)
     elif kind == Kind.SETTLE:
-        settle(state, as_settle(c), account)
+        settle(state, as_settle(c))
     elif kind == Kind.MANUAL_CREDIT:
         manual_credit(state, as_credit(c))
     elif kind == Kind.CHANGE_TERMS:
@@ -94,4 +94,4 @@ def run_guarded(state: STATE, c: COMMAND, account: int):
     elif needs_second_person(state, c):
         hold_command(state, c, account, named, state.time + state.approval_window)
     else:
-        _change(state, c, account)
+        _change(state, c)

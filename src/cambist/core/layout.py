@@ -124,7 +124,8 @@ PLACE = np.dtype([("timer", H)])
 DRAFT = np.dtype([("worst", I), ("tick", I), ("trigger_price", I), ("base", I), ("amount", I), ("hold", I), ("position", I), ("fee_ppm", I), ("fee_min", I),
                   ("mate", I), ("parent", I), ("sequence", I)])              # what a special order would be, while it is checked
 MASS = np.dtype([("given", I), ("tick", I), ("worth", I), ("hold", I), ("value", I), ("old_tick", I), ("old_quantity", I), ("old_orders", I),
-                 ("new_quantity", I), ("new_orders", I)])                     # a side of a MASS_QUOTE at work, and its levels before it
+                 ("new_quantity", I), ("new_orders", I), ("rows", I), ("pages", I)])     # a side of a MASS_QUOTE at work, and its levels before it; the
+                                                # first one's rows and pages: what those of its group before it will take
 AGENDA = np.dtype([("bits", I)])                # which instruments have work of lines 9 to 12 of section 10: a bitmap tree for each of them
 
 # Where the rows of a command to come will be: a guess, never the state.

@@ -98,14 +98,12 @@ def session_list_of(e: ORDER_EXTRA):
 
 @cold
 def join_session_list(state: STATE, i: int):
-    """At the end of the list that is its own now, out of the one it was in."""
+    """At the end of the list that is its own now, out of the one it was in. Who is in one is never in none: its time in force stays."""
     e = at.order_extra(state, i)
     wanted = session_list_of(e) + 1
     if e.session_list == wanted:
         return
     leave_session_list(state, i)
-    if wanted == 0:
-        return
     x = at.instrument_extra(state, e.instrument)
     last = x.session_last[wanted - 1] + 0
     e.session_list = wanted

@@ -6,13 +6,13 @@ changed before all have passed.
 from cambist.core import layout as at
 from cambist.core.accept import check_who_and_where
 from cambist.core.accounts import next_id, position_of
-from cambist.core.book import highest_below, level_at, lowest_above, may_rest, price_of, word_of
+from cambist.core.book import highest_below, level_at, lowest_above, price_of, word_of
 from cambist.core.trading_controls import check_exposure, count_value, value_of
 from cambist.core.emit import echo, of, refuse, write
 from cambist.core.fees import hold_minimum, hold_ppm
 from cambist.core.layout import INSTRUMENT, STATE, L
 from cambist.core.memory import cold, hot
-from cambist.core.pools import give_order, room_order, take_order
+from cambist.core.pools import give_order, room_orders, room_pages, take_order
 from cambist.core.protection import is_frozen
 from cambist.core.risk import amount_up, asset_of, change_hold, check_funds, check_open, check_quantity, check_side_collar, check_worth, tick_of
 from cambist.core.market_sessions import gathers
@@ -167,13 +167,27 @@ def _takes(state: STATE, c: QUOTE, b: INSTRUMENT, position: int):
 
 
 @cold
-def _room(state: STATE, b: INSTRUMENT, position: int):
-    """Whether there are rows and levels for what is given; those of the quote that stands come free first."""
+def _rows_wanted(state: STATE, position: int):
+    """How many more orders there will be; those of the quote that stands come free first."""
+    return at.mass(state, Side.BUY).given + at.mass(state, Side.SELL).given - _old_count(state, position)
+
+
+@cold
+def _pages_wanted(state: STATE, b: INSTRUMENT):
+    """How many pages its levels lack."""
+    wanted = 0
     for side in range(2):
         m = at.mass(state, side)
-        if m.given and not may_rest(state, b, side, m.tick):
-            return 0
-    return 1 if room_order(state) or _old_count(state, position) == 2 else 0
+        if m.given and at.word(state, word_of(b, side, m.tick)).page == 0:
+            wanted += 1
+    return wanted
+
+
+@cold
+def _room(state: STATE, b: INSTRUMENT, position: int):
+    """Whether there are rows and pages for what is given, beside what those of its group before it will take."""
+    m = at.mass(state, Side.BUY)
+    return 1 if room_orders(state, m.rows + _rows_wanted(state, position)) and room_pages(state, m.pages + _pages_wanted(state, b)) else 0
 
 
 @cold
@@ -210,7 +224,7 @@ def check_mass_quote(state: STATE, c: QUOTE):
 # ------------------------------------------------------------------------------------------------------------- in a group
 @cold
 def reserve(state: STATE, c: QUOTE, sign: int):
-    """Hold, count and value as the quote would, after its check; or (-1) take that back. The orders of the quote that stands are where they were."""
+    """Hold, count, value and room as the quote would, after its check; or (-1) take that back. The orders of the quote that stands are where they were."""
     b, position, owner = at.instrument(state, c.instrument), position_of(state, c.account, c.instrument), at.account(state, c.account)
     p = at.position_row(state, position)
     for side in range(2):
@@ -220,6 +234,9 @@ def reserve(state: STATE, c: QUOTE, sign: int):
         change_hold(state, b, p, p.account, side, sign * (m.hold - _old_hold(state, position, side)))
         owner.open_orders = owner.open_orders + sign * (m.given - (1 if _standing(state, position, side) else 0))
         count_value(state, c.account, sign * (m.value - _old_value(state, position, side)))
+    t = at.mass(state, Side.BUY)
+    t.rows = t.rows + sign * _rows_wanted(state, position)
+    t.pages = t.pages + sign * _pages_wanted(state, b)
 
 
 # ---------------------------------------------------------------------------------------------------------------- change

@@ -90,18 +90,13 @@ def accept_list(state: STATE, commands: COMMANDS, first: int, length: int, seque
 
 @cold
 def _take_back(state: STATE, accepted: int):
-    """What was accepted before the refusal is as if it had never been."""
+    """What was accepted before the refusal is as if it had never been. Nothing of it has a mate yet: only the last of a list is given one."""
     for k in range(accepted - 1, -1, -1):
         i = state.list_rows[k] + 0
-        o, e = at.order(state, i), at.order_extra(state, i)
-        owner = at.account(state, account_of(o))
-        if e.mate:
-            at.order_extra(state, e.mate).mate = 0
+        owner = at.account(state, account_of(at.order(state, i)))
         depart(state, i)
         set_leaves(state, i, 0)
         follow(state, i, 0)
-        if e.mate:
-            follow(state, e.mate, 0)
         owner.ordinal = owner.ordinal - 1
         give_order(state, i)
 

@@ -9,7 +9,7 @@ from cambist.core.memory import cold, hot, row_count, wrap
 REQUEST_TAG, QUOTE_TAG, CHILD_TAG, OBLIGATION_TAG, HELD_TAG, POSITION_TAG, CREDIT_TAG, ANSWER_TAG, FACT_TAG = range(1, 10)
 RESTRICTED_ACCOUNT_TAG, RESTRICTED_ACTOR_TAG = 10, 11
 ROW_MASK = (1 << 32) - 1
-OBLIGATIONS, ANSWERS, FACTS = PLACES["obligations"], PLACES["answers"], PLACES["facts"]
+ANSWERS, FACTS = PLACES["answers"], PLACES["facts"]
 SPREAD, TAGGED = -7046029254386353131, 0x2545F4914F6CDD1D    # odd multipliers (2^64 / golden ratio; xorshift*'s)
 
 
@@ -51,15 +51,21 @@ take_restriction, give_restriction, room_restriction = pool("restrictions", at.r
 take_timer, give_timer, room_timer = pool("timers", at.timer)
 
 
-@cold
-def room_obligations(state: STATE, wanted: int):
-    """Whether `wanted` more obligations fit; the free list is walked no further than needed."""
-    wanted -= state.capacity[OBLIGATIONS] - 1 - state.used[OBLIGATIONS]
-    i = state.free[OBLIGATIONS]
-    while wanted > 0 and i:
-        wanted -= 1
-        i = at.obligation(state, i).next
-    return 1 if wanted <= 0 else 0
+def several(name: str, row):
+    """Whether `wanted` more rows are free; the free list is walked no further than needed."""
+    place, count = PLACES[name], row_count(PLACES[name], STATE)
+
+    def room(state: STATE, wanted: int):        # type: ignore[valid-type]
+        wanted -= count(state) - 1 - state.used[place]
+        i = state.free[place]
+        while wanted > 0 and i:
+            wanted -= 1
+            i = row(state, i).next
+        return 1 if wanted <= 0 else 0
+    return cold(room)
+
+
+room_orders, room_pages, room_obligations = several("orders", at.order), several("pages", at.page), several("obligations", at.obligation)
 
 
 # ---------------------------------------------------------------------------------------------------------------- index

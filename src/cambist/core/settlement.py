@@ -1,7 +1,7 @@
 """The netting cut-off and the settlement of obligations: the house delivers only what it has received and only to who has paid."""
 from cambist.core import layout as at
 from cambist.core.accounts import balance
-from cambist.core.emit import done, echo, put, refuse
+from cambist.core.emit import done, echo, put
 from cambist.core.layout import STATE, L
 from cambist.core.memory import cold
 from cambist.core.pools import OBLIGATION_TAG, find, forget, give_obligation
@@ -37,12 +37,8 @@ def check_settle(state: STATE, id: int):
 
 
 @cold
-def settle(state: STATE, c: SETTLE, account: int):
-    # check
-    reason = check_settle(state, c.obligation)
-    if reason:
-        refuse(state, account, reason, c.obligation)
-        return
+def settle(state: STATE, c: SETTLE):
+    """After its check."""
     # book
     i = find(state, OBLIGATION_TAG, c.obligation)
     o = at.obligation(state, i)
