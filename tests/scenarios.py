@@ -13,7 +13,7 @@ from cambist.messages import (
     CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, NUMBERED, AccountKind, Event, Kind, OrderType, Reason, Scope, SelfTrade, Settlement, Side, TimeInForce,
     command,
 )
-from cambist.simulation.auditor import PublicBook, invariants
+from cambist.simulation.invariants import PublicBook, invariants
 
 K = Kind
 SECOND = 1_000_000_000

@@ -15,7 +15,7 @@ from cambist.log.snapshot import state_hash
 from cambist.log.transparency import audit
 from cambist.log.transparency_shell import verify_signature
 from cambist.node import run
-from cambist.simulation.auditor import invariants
+from cambist.simulation.invariants import invariants
 
 
 class NoLog(DiskError):

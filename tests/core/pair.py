@@ -5,7 +5,7 @@ import numpy as np
 
 from cambist.core.cell import Cell
 from cambist.messages import Event, Kind, Reason, named
-from cambist.simulation.auditor import PublicBook, invariants
+from cambist.simulation.invariants import PublicBook, invariants
 from cambist.simulation.twin import Twin
 from tests.core.flows import Flow, Tables
 from tests.core.world import SIZES, early_records, world_records

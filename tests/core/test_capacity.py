@@ -5,7 +5,7 @@ import pytest
 from cambist.core.cell import Cell
 from cambist.core.layout import MIN_EVENTS
 from cambist.messages import Event, Kind, Reason, command
-from cambist.simulation.auditor import invariants
+from cambist.simulation.invariants import invariants
 from tests.core.test_bad_input import differing
 from tests.scenarios import (
     ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BTCUSD_MADE, BUY, DEALER_A, DEALER_B, DESK, HOUSE, ONE_BTC, ONE_XRP, PRICE, RISK_ONE, SELL, USD, WALLET,

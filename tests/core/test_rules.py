@@ -3,7 +3,7 @@ import pytest
 
 from cambist.core.cell import Cell
 from cambist.messages import NUMBERED, Cause, ChildState, Event, Kind, Liquidity, OrderType, Reason, RequestState, SelfTrade, TimeInForce
-from cambist.simulation.auditor import invariants
+from cambist.simulation.invariants import invariants
 from cambist.simulation.twin import Twin
 from tests.scenarios import (
     ACME, ACME_KEY, ACME_TWO, ACME_TWO_KEY, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BUY, DEALER_A, DEALER_B, DEFICIT, DESK, FEES, HOUSE, KRAKEN, ONE_BTC,

@@ -58,6 +58,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def __init__(self, clock: VirtualClock, wires: Wires) -> None:
         self.clock, self.wires = clock, wires
         self.failures: list[str] = []                   # what nobody caught: a bug of ours, or of the simulator
+        self.halt: BaseException | None = None          # set by whoever wants everything to end here, whatever catches exceptions on the way
         self.listening: dict[str, tuple[Callable[[], Any], contextvars.Context, Process]] = {}
         self.connections: dict[VirtualTransport, None] = {}         # the sides that connected, in order
         self._ready: deque[tuple[asyncio.Handle, Process]] = deque()
@@ -152,6 +153,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         try:
             steps = 0
             while not task.done():
+                if self.halt is not None:
+                    raise self.halt
                 if self._dead:
                     dead, self._dead = self._dead, []
                     for process in dead:
@@ -190,9 +193,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             return
         try:
             handle._context.run(handle._callback, *handle._args)    # type: ignore[attr-defined]
-        except Exception as fault:  # noqa: BLE001  nobody caught it: told at the end
-            self.failures.append(f"{process.name}: {fault!r} in {handle!r}")
-            raise
+        except Exception as fault:  # noqa: BLE001  nobody caught it: the run ends
+            self.halt = self.halt or fault
 
     # ------------------------------------------------------------------------------------------------------------------- sockets
     async def create_unix_server(self, protocol_factory: Any, path: Any = None, **_: Any) -> Any:

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from cambist.simulation.auditor import invariants
+from cambist.simulation.invariants import invariants
 from cambist.simulation.twin import Twin
 from tests.scenarios import ACME, BOLT, BUY, DEALER_A, ONE_BTC, ONE_XRP, PRICE, SELL, XRP_PRICE, XRPUSD, scenario
 

@@ -1,0 +1,369 @@
+"""The whole house in one loop: its node on a virtual disk, its parts and everybody outside, and the one who restarts what died.
+
+Decides when a process is started again, what an operator does about a damaged disk, and when the run is over. The node is the production one: `open_node`,
+`Running`, `Door`; so are links, follower and whatever else runs here. It must not know what a rule of the market is: that is the auditor's.
+
+Two phases: while commands are wanted, any fault; then none, and everything that waits must come to an end within PATIENCE seconds of virtual time.
+"""
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import structlog
+
+from cambist.configure import configure
+from cambist.design import Design
+from cambist.door.client import Events, StreamKind
+from cambist.door.server_shell import Door
+from cambist.follower import Follower
+from cambist.log import snapshot
+from cambist.log.disk import DiskError, DiskFailed, DiskFull
+from cambist.log.entry import Entry
+from cambist.log.replay import Replay
+from cambist.log.segment import Damaged
+from cambist.log.times import Times
+from cambist.node import Broken, Node, close_node, open_node
+from cambist.node_shell import Running, begin, look_after
+from cambist.run import EPOCH, genesis, makers, ticker
+from cambist.simulation.clock import SECOND, VirtualClock
+from cambist.simulation.faults import MS, Death, DiskTrouble, Faults, Wires, stream
+from cambist.simulation.programs_shell import Office, Program, Session
+from cambist.simulation.virtual_disk import Crash, VirtualDisk
+from cambist.simulation.virtual_loop_shell import OUTSIDE, PROCESS, Process, VirtualLoop, within
+from cambist.simulation.witness import Violation, Witness
+from cambist.simulation.workload import ClientTrader, DealerTrader, Market, Staff, Told
+
+DIRECTORY, DOOR = "house", "house/door.sock"
+SEGMENT_BYTES = 1 << 16
+PATIENCE = 120 * SECOND                                 # virtual, for everything to come to an end once faults stop
+LOOK_SECONDS = 0.25                                     # how often the operator looks around
+FULL_SECONDS = 2.0                                      # how long a disk stays full
+FOLLOW_SECONDS, SNAPSHOT_SECONDS = 0.1, 5
+
+
+class Inline:
+    """Work beside the loop: each piece in a turn of its own, a little later."""
+    def __init__(self, name: str, guarded: Callable[..., bool]) -> None:
+        self._guarded, self._count = guarded, 0
+
+    def put(self, *work: Any) -> None:
+        self._count += 1
+        asyncio.get_running_loop().call_later(0.0002, self._do, work)
+
+    def _do(self, work: tuple[Any, ...]) -> None:
+        self._count -= 1
+        self._guarded(*work)
+
+    def waiting(self) -> int:
+        return self._count
+
+    def end(self) -> None:
+        """What was put is still done."""
+
+    def over(self) -> bool:
+        return not self._count
+
+
+class Plan(NamedTuple):
+    """What one run is: everything that follows is a function of it."""
+    seed: int
+    commands: int
+    faults: frozenset[str]
+    until: int = 0                                      # ns; a shrunk run is cut there, 0: to the end
+    bug: str = ""                                       # a planted one
+
+
+class House(Death):
+    """`run()` once."""
+    door = DOOR
+
+    def __init__(self, plan: Plan, design: Design, text: str) -> None:
+        self.plan, self.design, self.text = plan, design, text
+        self.clock = VirtualClock()
+        self.faults = Faults(plan.seed, plan.faults)
+        self.loop = VirtualLoop(self.clock, Wires(self.faults, plan.seed))
+        self.disk = VirtualDisk()
+        self.disk.trouble = DiskTrouble(self.faults, self.clock, self)
+        self.chance = stream(plan.seed, "house")
+        self.commands = 0
+        self.calm = False
+        self.counts: Counter[str] = Counter()
+        self.trail: list[tuple[int, str]] = []          # what happened, for a person
+        self.node: Node | None = None
+        self.running: Running | None = None
+        self._node_process = self._follower_process = Process("node")
+        self._node_process.alive = False
+        self._genesis, self._side = genesis(design, text)
+        self.names = configure(design).names
+        self.witness = Witness(design, self.names, self._genesis, self.wrong)
+        self._market = Market(design, self.names, stream(plan.seed, "market"))
+        self._overlap = self.chance.choice((8, 64, 2048))
+        self._programs: list[Program] = []
+
+    # ------------------------------------------------------------------------------------------------------------------ what programs see
+    def wanted(self, count: int = 1) -> bool:
+        return not self.calm and self.commands + count <= self.plan.commands
+
+    def sent(self, by: str, records: np.ndarray) -> None:
+        self.commands += len(records)
+        self.witness.sent(records)
+
+    def heard(self, by: str, stream: tuple[StreamKind, int], batch: Events) -> None:
+        self.witness.heard(by, stream, batch)
+
+    def wrong(self, what: str) -> None:
+        self.loop.halt = self.loop.halt or Violation(what)
+        raise self.loop.halt
+
+    def note(self, what: str) -> None:
+        self.trail.append((self.clock.now, what))
+
+    # ------------------------------------------------------------------------------------------------------------------------------- death
+    def check(self) -> None:
+        if not PROCESS.get().alive:
+            raise Crash
+
+    def by_kill(self) -> None:
+        process = PROCESS.get()
+        self.note(f"{process.name} is killed")
+        if process is self._node_process:
+            self.disk._locks.clear()
+        self.loop.kill(process)
+        raise Crash
+
+    def by_power(self) -> None:
+        self.note("the machine loses power")
+        self.disk.dead = True
+        self.disk = self.disk.after_power_loss(self.faults.chances["power"])
+        for process in (self._node_process, self._follower_process):
+            self.loop.kill(process, silent=True)
+        raise Crash
+
+    # -------------------------------------------------------------------------------------------------------------------------------- node
+    def start_node(self) -> None:
+        process = self._node_process = Process("node")
+        process.died = self._node_died
+        self.loop.spawn(process, self._node_life(process))
+
+    def _node_died(self) -> None:
+        self.node = self.running = None
+        self.counts["node starts again"] += 1
+        pause = self.chance.randint(10, 800) * MS
+        self.loop.call_at_ns(self.clock.now + pause, self.start_node, context=within(OUTSIDE))
+
+    async def _node_life(self, process: Process) -> None:
+        try:
+            node = self._open()
+        except (Damaged, Broken, DiskError) as fault:
+            self._refused(fault)
+            self.loop.kill(process)
+            return
+        self.node = node
+        running = self.running = Running(node, Times(self.disk, DIRECTORY), self.clock.wall, self.clock.monotonic, Inline, self._overlap)
+        running.start()
+        begin(running, self._genesis, self._side)
+        door = running.door = Door(running, DOOR, slow=1.0, ping=0.5, silent=1.5)
+        await door.listen()
+        looking = asyncio.get_running_loop().create_task(look_after(running))
+        while not running.failed.is_set():
+            await asyncio.sleep(LOOK_SECONDS)
+            if node.stopped and not running.failure:
+                self.note(f"a person looks: {node.stopped}")
+                break
+            if self.faults.hits("stop", LOOK_SECONDS):
+                self.note("the node is stopped in good order")
+                break
+        looking.cancel()
+        await running.stop()
+        await door.close()
+        try:
+            close_node(node)
+        except DiskError as fault:
+            running.failure = running.failure or fault
+        if running.failure is not None:
+            self._failed(running.failure)
+        self.disk._locks.clear()
+        self.loop.kill(process)
+
+    def _open(self) -> Node:
+        node = open_node(self.disk, DIRECTORY, number=self.design.cell.number, epoch=EPOCH, ticker=ticker(self.design), segment_bytes=SEGMENT_BYTES,
+                         say=self.note, **makers(self.design))
+        replay = Replay(self.disk, f"{DIRECTORY}/log", cell=self.design.cell.number, unproven=True)
+        entries = [entry for chunk in replay.chunks() for entry in chunk]
+        replay.close()
+        self.witness.reopened(entries, [(kept.first_sequence, kept.last_sequence, bytes(kept.events)) for kept in node.results.read(1)],
+                              lied=any(lie.what == "lost" for lie in self.disk.lies))
+        original = node.run
+
+        def run(entry: Entry) -> np.ndarray:
+            events = original(entry)
+            self.witness.applied(entry, events)
+            return events
+        node.run = run                                  # the witness sees what went in and what comes out, before anyone is told
+        return node
+
+    def _refused(self, fault: Exception) -> None:
+        """The node did not start. Right if the disk was damaged or is in trouble; then an operator puts it right."""
+        self.counts[f"refused: {type(fault).__name__}"] += 1
+        self.note(f"the node does not start: {fault}")
+        if isinstance(fault, DiskFull):
+            self.disk.capacity = None
+        elif isinstance(fault, DiskFailed):
+            return
+        elif healed := self.disk.heal():
+            self.note(f"the operator restores {len(healed)} places from a copy: {healed[-1]}")
+            self.counts["healed"] += 1
+        else:
+            self.wrong(f"the node refuses to start, and the disk did nothing wrong: {fault}")
+
+    def _failed(self, fault: BaseException) -> None:
+        self.note(f"the node stopped: {fault}")
+        self.counts[f"stopped: {type(fault).__name__}"] += 1
+        if not isinstance(fault, DiskError | Crash) and not self.disk.lies:
+            self.wrong(f"the node stopped: {fault!r}")
+
+    # ---------------------------------------------------------------------------------------------------------------------------- follower
+    def start_follower(self) -> None:
+        process = self._follower_process = Process("follower")
+        process.died = lambda: self._again(self.start_follower)
+        self.loop.spawn(process, self._follower_life(process))
+
+    def _again(self, start: Callable[[], None]) -> None:
+        self.loop.call_at_ns(self.clock.now + self.chance.randint(50, 1500) * MS, start, context=within(OUTSIDE))
+
+    async def _follower_life(self, process: Process) -> None:
+        disk = self.disk
+        while self.node is None or not self.node.cell.sequence:
+            await asyncio.sleep(LOOK_SECONDS)
+        try:
+            follower = Follower(disk, DIRECTORY, number=self.design.cell.number, every_ns=SNAPSHOT_SECONDS * SECOND, **makers(self.design))
+            while True:
+                step = follower.step(self.clock.now)
+                self.counts["snapshots"] += step.saved is not None
+                if self.faults.hits("follower", FOLLOW_SECONDS):
+                    break
+                await asyncio.sleep(FOLLOW_SECONDS)
+        except (Damaged, Broken, DiskError, snapshot.SnapshotError, snapshot.SnapshotDamaged) as fault:
+            self.note(f"the follower stops: {fault}")
+            self.counts[f"follower stopped: {type(fault).__name__}"] += 1
+            if not isinstance(fault, DiskError) and not disk.lies and self._node_process.alive:
+                self.wrong(f"the follower finds a difference, and the disk did nothing wrong: {fault}")
+        self.loop.kill(process)
+
+    # ---------------------------------------------------------------------------------------------------------------------------- programs
+    def start_program(self, make: Callable[[], Program]) -> None:
+        process = Process("program")
+
+        def start() -> None:
+            program = make()
+            process.name = program.name
+            self._programs.append(program)
+            self.loop.spawn(process, program.live())
+        within(process).run(start)
+
+    def _find(self, e: Told) -> bytes | None:
+        return self.witness.bytes_of(e.command, e.id_hi, e.id_lo)
+
+    def _people(self) -> None:
+        market, seed = self._market, self.plan.seed
+        for account, key in (("acme", "acme-bot"), ("borea", "borea-bot")):
+            self.start_program(lambda account=account, key=key: Session(self, ClientTrader(market, account, key, stream(seed, f"trader {account}")),
+                                                                       stream(seed, f"session {account}")))
+        for account in self.design.dealers:
+            self.start_program(lambda account=account: Session(self, DealerTrader(market, account, account, stream(seed, f"trader {account}")),
+                                                              stream(seed, f"session {account}")))
+        self.start_program(lambda: Office(self, Staff(market, stream(seed, "staff"), self._find), stream(seed, "office")))
+
+    # --------------------------------------------------------------------------------------------------------------------------------- run
+    def run(self) -> None:
+        """Both phases. Raises Violation."""
+        structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[lambda logger, name, event: ""])
+        self.start_node()
+        self._people()
+        self.start_follower()
+        over = self.loop.spawn(OUTSIDE, self._look_on())
+        if not self.loop.run(over, self.plan.until or None):
+            return
+        over.result()
+        self._end()
+
+    async def _look_on(self) -> None:
+        """The world: its own troubles while they last, then patience."""
+        while self.commands < self.plan.commands:
+            await asyncio.sleep(LOOK_SECONDS / 5)
+            self._trouble(LOOK_SECONDS / 5)
+        self.calm, self.faults.on = True, False
+        self.note("faults stop")
+        self.disk.capacity = None
+        self.clock.offset = max(self.clock.offset, VirtualClock().offset)
+        for transport in list(self.loop.connections):
+            if transport.stopped_until > self.clock.now or transport.peer.stopped_until > self.clock.now:
+                transport.break_off()
+        until = self.clock.now + PATIENCE
+        while (waiting := self._waiting()):
+            if self.clock.now > until:
+                self.wrong(f"{PATIENCE // SECOND} s after the last fault: {waiting}")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _waiting(self) -> str:
+        if self.node is None or self.running is None or self.running.failure or self.node.stopped:
+            return "the node does not run"
+        for program in self._programs:
+            if isinstance(program, Session) and program.open:
+                return f"{program.name} has {len(program.open)} requests without an answer, from number {next(iter(program.open))}"
+            if isinstance(program, Office) and program.asking:
+                return f"{program.asking} commands of the office have no answer"
+        return ""
+
+    def _trouble(self, seconds: float) -> None:
+        """What happens to connections, clock and room by itself."""
+        hits, between = self.faults.hits, self.faults.between
+        connections = list(self.loop.connections)
+        if connections and hits("reset", seconds):
+            connections[between("reset", 0, len(connections) - 1)].break_off()
+        if connections and hits("stall", seconds):
+            one = connections[between("stall", 0, len(connections) - 1)]
+            for side in (one, one.peer):
+                side.stopped_until = self.clock.now + between("stall", 100, 4000) * MS
+        if hits("nudge", seconds):
+            self.clock.jump(between("nudge", -900, 900) * MS)
+        if hits("jump", seconds):
+            self.clock.jump(between("jump", -3600, 3600) * SECOND // between("jump", 1, 60))
+        if hits("full", seconds):
+            self.note("the disk is full")
+            self.disk.capacity = self.disk.used() + between("full", 0, 20_000)
+            self.loop.call_later(FULL_SECONDS, self._room_again)
+        if self.faults.rates.get("rot") and hits("rot", seconds):
+            self._rot(between)
+
+    def _room_again(self) -> None:
+        self.disk.capacity = None
+
+    def _rot(self, between: Callable[[str, int, int], int]) -> None:
+        """One bit of something that was written long ago."""
+        files = [(name, inode) for name, inode in self.disk.names.items() if inode is not None and inode.live and name.endswith((".cbj", ".cbr"))
+                 and not name.endswith("spare.cbj")]
+        if files:
+            name, inode = files[between("rot", 0, len(files) - 1)]
+            end = len(bytes(inode.live).rstrip(b"\0"))
+            if end > 16:
+                self.disk.flip(name, between("rot", 0, end - 1), between("rot", 0, 7))
+
+    def _end(self) -> None:
+        """Every account of what happened must agree."""
+        assert self.node is not None
+        self.witness.finished(self.node.cell.tables())
+
+    def hash(self) -> str:
+        """One number for everything that happened: the same seed has the same one."""
+        whole = hashlib.sha256(self.witness.chain)
+        whole.update(repr((self.clock.now, self.commands, sorted(self.faults.count.items()), sorted(self.counts.items()))).encode())
+        if self.node is not None:
+            whole.update(str(snapshot.state_hash(self.node.cell.tables())).encode())
+        return whole.hexdigest()
+

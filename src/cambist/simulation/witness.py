@@ -1,0 +1,124 @@
+"""Who was told what: a second memory beside the house, of everything sent, applied and heard, to which the house is held.
+
+Decides only whether the house keeps its word about order and durability: what was acknowledged is in the log, once, in its place, unchanged, after any crash;
+every reader of a stream hears the same; nothing is in the log that nobody sent. What the market's rules say is the auditor's.
+"""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from cambist.design import Design
+from cambist.door.client import Events, StreamKind
+from cambist.log.entry import Entry
+from cambist.messages import COMMAND, RECORD_BYTES, Kind
+from cambist.simulation.invariants import Tables, invariants
+
+TABLES_EVERY = 400                              # commands between two looks at all tables
+FREE = {int(Kind.TICK)}                         # what the node itself may put into the log
+
+
+class Violation(Exception):
+    """The house broke a promise. Not an error of the simulator, unless the promise is."""
+
+
+class Witness:
+    """`sent`, `applied`, `heard` as it happens; `reopened` after a crash; `finished` in the end. Each raises through `wrong`."""
+    def __init__(self, design: Design, names: Mapping[str, Mapping[str, int]], genesis: np.ndarray, wrong: Callable[[str], None]) -> None:
+        self._wrong = wrong
+        self.chain = bytes(32)
+        self.position = 0                               # the last sequence that was applied under our eyes
+        self._entries: list[tuple[int, int, bytes, bytes]] = []         # first, last, hash of the entry, digest of its events
+        self._sent: dict[bytes, int] = {}               # bytes of a command -> how often it is in the log
+        self._by_id: dict[tuple[int, int, int], bytes] = {}
+        self._streams: dict[tuple[StreamKind, int], list[bytes]] = {}   # digest of each event that was heard, by number
+        self._tables_at = 0
+        self.sent(genesis)
+
+    # ------------------------------------------------------------------------------------------------------------------------ what went in
+    def sent(self, records: np.ndarray) -> None:
+        data = records.tobytes()
+        for i, (kind, high, low) in enumerate(zip(records["kind"].tolist(), records["id_hi"].tolist(), records["id_lo"].tolist(), strict=True)):
+            row = data[i * RECORD_BYTES:(i + 1) * RECORD_BYTES]
+            self._sent.setdefault(plain(row), 0)
+            if high:
+                self._by_id[kind, high, low] = row
+
+    def bytes_of(self, kind: int, high: int, low: int) -> bytes | None:
+        """The command that was sent with this id."""
+        return self._by_id.get((kind, high, low))
+
+    # --------------------------------------------------------------------------------------------------------------------- what became of it
+    def applied(self, entry: Entry, events: np.ndarray) -> None:
+        """An entry that the node calls durable, and what the core says of it."""
+        if entry.first_sequence != self.position + 1:
+            self._wrong(f"an entry begins at sequence {entry.first_sequence}; right would be {self.position + 1}")
+        if self._entries and entry.previous_hash != self._entries[-1][2]:
+            self._wrong(f"the chain is broken at sequence {entry.first_sequence}")
+        self._look_at(entry)
+        digest = hashlib.sha256(events.tobytes()).digest()
+        self._entries.append((entry.first_sequence, entry.last_sequence, entry.own_hash, digest))
+        self.position = entry.last_sequence
+        self.chain = hashlib.sha256(self.chain + entry.own_hash + digest).digest()
+
+    def _look_at(self, entry: Entry) -> None:
+        data = bytes(entry.records)
+        for i, kind in enumerate(np.frombuffer(data, COMMAND)["kind"].tolist()):
+            row = plain(data[i * RECORD_BYTES:(i + 1) * RECORD_BYTES])
+            if row in self._sent:
+                self._sent[row] += 1
+            elif kind not in FREE:
+                self._wrong(f"sequence {entry.first_sequence + i} is a command that nobody sent: {Kind(kind).name if kind in Kind._value2member_map_ else kind}")
+
+    def reopened(self, entries: Sequence[Entry], results: Sequence[tuple[int, int, bytes]], lied: bool) -> None:
+        """The log and the results as a node found them at its start. `lied`: the disk lost a write that it had acknowledged, so a shorter log is not the
+        house's fault where nothing else could tell."""
+        last = entries[-1].last_sequence if entries else 0
+        if last < self.position:
+            if not lied:
+                self._wrong(f"the log ends at sequence {last}; {self.position} was durable, applied and told")
+            self._forget(last)
+        for known, entry in zip(self._entries, entries, strict=False):
+            if known[:3] != (entry.first_sequence, entry.last_sequence, entry.own_hash):
+                self._wrong(f"the entry of sequence {known[0]} is not the one that was durable")
+        for known, (first, end, events) in zip(self._entries, results, strict=False):
+            if (first, end, hashlib.sha256(events).digest()) != (known[0], known[1], known[3]):
+                self._wrong(f"the results of sequence {known[0]} are not what was told")
+        if len(results) != len(entries):
+            self._wrong(f"the node is open with {len(entries)} entries and {len(results)} results")
+        for entry, (_, _, events) in list(zip(entries, results, strict=True))[len(self._entries):]:
+            self.applied(entry, np.frombuffer(events, np.uint8))
+
+    def _forget(self, last: int) -> None:
+        while self._entries and self._entries[-1][1] > last:
+            self._entries.pop()
+        self.position = last
+        for key in self._streams:
+            self._streams[key] = []                     # what was heard of the lost part cannot be held against what comes in its place
+
+    def heard(self, by: str, stream: tuple[StreamKind, int], batch: Events) -> None:
+        """Every reader of a stream hears the same event under the same number, also after a crash."""
+        known, data, size = self._streams.setdefault(stream, []), batch.events.tobytes(), batch.events.dtype.itemsize
+        for i in range(len(batch.events)):
+            number, event = batch.first + i, data[i * size:(i + 1) * size]
+            if number <= len(known):
+                if known[number - 1] != event:
+                    self._wrong(f"{by} hears another event as number {number} of {stream[0].name} {stream[1]} than was told before")
+            elif number == len(known) + 1:
+                known.append(event)
+            elif known:
+                self._wrong(f"{by} hears number {number} of {stream[0].name} {stream[1]}, and {len(known) + 1} was told to nobody")
+        if stream[0] is StreamKind.ALL and len(batch.events) and int(batch.events["sequence"][-1]) > self.position:
+            self._wrong(f"{by} is told of sequence {int(batch.events['sequence'][-1])}, and {self.position} is the last that is durable")
+
+    # ------------------------------------------------------------------------------------------------------------------------------- states
+    def finished(self, tables: Tables) -> None:
+        for broken in invariants(tables, desk_forced=True):
+            self._wrong(broken)
+
+
+def plain(row: bytes) -> bytes:
+    """A command's bytes without the place of its attachment, which the node writes anew."""
+    return row[:20] + bytes(4) + row[24:]

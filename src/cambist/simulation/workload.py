@@ -1,0 +1,391 @@
+"""What everybody in the simulated house wants: clients, dealers, staff, feeds and the custodian, each from what its own stream told it and a seed.
+
+Decides which command comes next, mostly one that means something and now and then one that must be refused. It must not know how a command reaches the
+house, what the log holds or what the kernel thinks: a trader hears events, nothing else.
+"""
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cambist.design import Design
+from cambist.desk.quoting import desk_terms
+from cambist.messages import COMMAND, EVENT, LAYOUT, MAX_AMOUNT, Event, Kind, OrderType, Side, identifier
+
+K, E = Kind, Event
+SECOND = 1_000_000_000
+Fields = dict[str, int]
+Ask = tuple[Kind, Fields]
+KEPT = 200                                      # things remembered of each sort; older ones are let go of
+
+
+class Told(NamedTuple):
+    """One event, field by field as on the wire."""
+    kind: int
+    reason: int
+    side: int
+    liquidity: int
+    command: int
+    account: int
+    instrument: int
+    sequence: int
+    id: int
+    other: int
+    price: int
+    quantity: int
+    leaves: int
+    amount: int
+    fee: int
+    id_hi: int
+    id_lo: int
+
+
+assert Told._fields == EVENT.names
+
+
+def told(events: np.ndarray) -> list[Told]:
+    return [Told._make(row) for row in events.tolist()]
+
+
+def record(kind: Kind, fields: Mapping[str, int]) -> np.ndarray:
+    """One command of shape (1,). The fields are the simulator's own and fit."""
+    row = np.zeros(1, LAYOUT[kind])
+    row["kind"] = kind
+    for name, value in fields.items():
+        row[name] = value
+    return row.view(COMMAND)
+
+
+def digest_words(data: bytes) -> Fields:
+    """What a person signs who approves these 128 bytes."""
+    digest = hashlib.sha256(data).digest()
+    return {f"digest{i}": int.from_bytes(digest[8 * i:8 * i + 8], "big", signed=True) for i in range(4)}
+
+
+class Listing(NamedTuple):
+    """An instrument as a trader knows it."""
+    number: int
+    mid: int
+    tick: int
+    quote_tick: int
+    lot: int
+    large: int                                  # lots
+
+
+class Market:
+    """What all know: instruments, accounts, keys, and where prices wander."""
+    def __init__(self, design: Design, names: Mapping[str, Mapping[str, int]], chance: random.Random) -> None:
+        self.design, self.names, self.chance = design, names, chance
+        self.cell = design.cell.number
+        self.accounts, self.keys, self.assets, self.sources = (names[table] for table in ("accounts", "actors", "assets", "sources"))
+        self.listings: dict[int, Listing] = {}
+        self.mids: dict[int, int] = {}
+        for number, terms in desk_terms(design, names).items():
+            mid = {"BTC": 600_000, "XRP": 50_000}.get(design.instruments[terms.name].base, terms.min_price * 1000) // terms.book_tick * terms.book_tick
+            self.listings[number] = Listing(number, mid, terms.book_tick, terms.quote_tick, terms.lot, 30_000 if mid > 100_000 else 8_000)
+            self.mids[number] = mid
+
+    def wander(self, number: int) -> int:
+        one = self.listings[number]
+        step = one.tick * self.chance.randint(-6, 6)
+        self.mids[number] = min(max(self.mids[number] + step, one.mid * 98 // 100), one.mid * 102 // 100)
+        return self.mids[number]
+
+
+class Trader:
+    """An account's program: orders, and what belongs to its role. `hear` its stream; `next` is what it wants now."""
+    VERBS: Mapping[str, float] = {}
+
+    def __init__(self, market: Market, account: str, key: str, chance: random.Random) -> None:
+        self.market, self.account, self.actor, self.chance = market, market.accounts[account], market.keys[key], chance
+        self.name = account
+        self.orders: dict[int, tuple[int, int, int, int]] = {}          # id -> instrument, side, price, leaves
+        self.requests: dict[int, tuple[int, int, int]] = {}             # id -> instrument, side, lapses
+        self.shown: dict[int, tuple[int, int, int]] = {}                # quote -> request, bid, ask
+        self.invited: dict[int, tuple[int, int, int]] = {}              # request -> instrument, side, lapses
+        self.quotes: dict[int, int] = {}                                # own quote -> request
+        self.calm = False                                               # faults are over: nothing that stops anyone
+        self._verbs = [(getattr(self, name), weight) for name, weight in self.VERBS.items()]
+
+    def next(self, now: int) -> Ask | None:
+        verbs, weights = zip(*self._verbs, strict=True)
+        return self.chance.choices(verbs, weights)[0](now)
+
+    # ---------------------------------------------------------------------------------------------------------------------- hearing
+    def hear(self, e: Told) -> None:
+        kind = e.kind
+        if kind in (E.ORDER_ACCEPTED, E.ORDER_AMENDED):
+            _keep(self.orders, e.id, (e.instrument, e.side, e.price, e.leaves))
+        elif kind in (E.FILLED, E.ORDER_REDUCED):
+            if e.id in self.orders:
+                self.orders[e.id] = (*self.orders[e.id][:3], e.leaves)
+                if not e.leaves:
+                    del self.orders[e.id]
+        elif kind == E.ORDER_CANCELLED:
+            self.orders.pop(e.id, None)
+        elif kind == E.REQUEST_OPENED:
+            _keep(self.requests, e.id, (e.instrument, e.side, e.other))
+        elif kind == E.QUOTE_SHOWN:
+            _keep(self.shown, e.id, (e.other, e.price, e.amount))
+        elif kind == E.REQUEST_INVITED:
+            _keep(self.invited, e.id, (e.instrument, e.side, e.other))
+        elif kind == E.QUOTED:
+            _keep(self.quotes, e.id, e.other)
+        elif kind == E.QUOTE_ENDED:
+            self.quotes.pop(e.id, None)
+            self.shown.pop(e.id, None)
+        elif kind == E.REQUEST_ENDED:
+            self.requests.pop(e.id, None)
+            self.invited.pop(e.id, None)
+
+    # ---------------------------------------------------------------------------------------------------------------------- choosing
+    def _listing(self) -> Listing:
+        listings = self.market.listings
+        return listings[self.chance.choice((*listings, 3 if 3 in listings else 1))]
+
+    def _price(self, one: Listing, spread: int = 10) -> int:
+        r = self.chance
+        price = self.market.mids[one.number] // one.tick * one.tick + one.tick * r.randint(-spread, spread)
+        return price if r.random() < 0.98 else r.choice((price + 1, 0, price * 2, -price, one.mid * 107 // 100 // one.tick * one.tick))
+
+    def _quantity(self, one: Listing) -> int:
+        r = self.chance
+        lots = r.choice((r.randint(1, 20), r.randint(1, one.large), 10, 10))
+        return lots * one.lot + (r.choice((1, -7)) if r.random() < 0.01 else 0)
+
+    def _ask(self, kind: Kind, **fields: int) -> Ask:
+        return kind, {"account": self.account, "actor": self.actor, **fields}
+
+    def order(self, now: int) -> Ask:
+        r, one = self.chance, self._listing()
+        market = r.random() < 0.07
+        tif = r.choice((0, 0, 0, 0, 0, 1, 2))
+        return self._ask(K.NEW_ORDER, instrument=one.number, side=r.randint(0, 1), order_type=OrderType.MARKET if market else OrderType.LIMIT,
+                         time_in_force=min(tif, 1) if market else tif, self_trade=r.randint(0, 3), post_only=int(r.random() < 0.08 and not tif and not market),
+                         price=0 if market else self._price(one), quantity=self._quantity(one))
+
+    def cancel(self, now: int) -> Ask | None:
+        if not self.orders or self.chance.random() < 0.05:
+            return self._ask(K.CANCEL_ORDER, order=self._guess())
+        return self._ask(K.CANCEL_ORDER, order=self.chance.choice(list(self.orders)))
+
+    def _guess(self) -> int:
+        other = self.chance.choice((self.account, 1, 2, 3, 4))
+        return identifier(self.market.cell, other, self.chance.randint(1, 50))
+
+    def amend(self, now: int) -> Ask | None:
+        if not self.orders:
+            return None
+        r = self.chance
+        number = r.choice(list(self.orders))
+        instrument, _, price, leaves = self.orders[number]
+        one = self.market.listings[instrument]
+        price += one.tick * r.choice((0, 0, 1, -1, 3, -3, 8, -8))
+        return self._ask(K.AMEND_ORDER, order=number, price=price, quantity=max(one.lot, leaves + one.lot * r.randint(-15, 12)))
+
+    def cancel_all(self, now: int) -> Ask:
+        return self._ask(K.CANCEL_ALL)
+
+
+class ClientTrader(Trader):
+    VERBS = {"order": 22, "cancel": 5, "amend": 6, "cancel_all": 0.25, "request": 6, "accept": 6, "cancel_request": 0.4, "transfer": 2, "group": 0.3,
+             "kill": 0.05}
+
+    def request(self, now: int) -> Ask:
+        r, one = self.chance, self._listing()
+        return self._ask(K.REQUEST_QUOTE, instrument=one.number, side=r.randint(0, 2), quantity=self._quantity(one), ttl=r.choice((1, 3, 8, 20)) * SECOND)
+
+    def accept(self, now: int) -> Ask | None:
+        r = self.chance
+        if not self.shown:
+            return None
+        quote = r.choice(list(self.shown))
+        request, bid, ask = self.shown[quote]
+        side = Side.BUY if ask and (not bid or r.random() < 0.5) else Side.SELL
+        limit = MAX_AMOUNT if side == Side.BUY else 1
+        if r.random() < 0.5:
+            limit = ask if side == Side.BUY else bid
+        return self._ask(K.ACCEPT_QUOTE, request=request, quote=quote if r.random() < 0.4 else 0, side=side, limit_price=limit)
+
+    def cancel_request(self, now: int) -> Ask | None:
+        return self._ask(K.CANCEL_REQUEST, request=self.chance.choice(list(self.requests))) if self.requests else None
+
+    def transfer(self, now: int) -> Ask:
+        r, names = self.chance, self.market.accounts
+        to = names[r.choice([name for name in (*self.market.design.clients, *self.market.design.dealers) if name != self.name])]
+        asset = r.choice(list(self.market.assets))
+        digits = self.market.design.assets[asset].digits
+        whole = r.choice((1, 1, 5, 30)) if asset == "BTC" else r.choice((1, 100, 20_000, 300_000))
+        return self._ask(K.TRANSFER, to=to, asset=self.market.assets[asset], amount=whole * 10**digits // 10 + r.randint(0, 9))
+
+    group = transfer                            # sent as a group of several by whoever sends it
+
+    def kill(self, now: int) -> Ask | None:
+        return None if self.calm else self._ask(K.KILL)
+
+
+class DealerTrader(Trader):
+    VERBS = {"order": 14, "cancel": 4, "amend": 4, "cancel_all": 0.15, "quote": 12, "withdraw": 1}
+
+    def quote(self, now: int) -> Ask | None:
+        self.invited = {number: row for number, row in self.invited.items() if row[2] > now - SECOND}
+        if not self.invited:
+            return None
+        r = self.chance
+        number = r.choice(list(self.invited))
+        instrument, side, _ = self.invited[number]
+        one = self.market.listings[instrument]
+        mid = self.market.mids[instrument] // one.quote_tick * one.quote_tick
+        bid, ask = mid - one.quote_tick * r.randint(0, 20), mid + one.quote_tick * r.randint(0, 20)
+        if r.random() < 0.02:
+            bid, ask = ask + one.quote_tick, bid
+        side = side if r.random() < 0.98 else r.randint(0, 2)
+        return self._ask(K.QUOTE, request=number, bid=bid if side != Side.BUY else 0, ask=ask if side != Side.SELL else 0,
+                         ttl=r.choice((1, 2, 5, 20)) * SECOND // r.choice((1, 1, 10)))
+
+    def withdraw(self, now: int) -> Ask | None:
+        return self._ask(K.WITHDRAW_QUOTE, quote=self.chance.choice(list(self.quotes))) if self.quotes else None
+
+
+class Staff:
+    """People and services of the house: they hear everything, and act for nobody's account."""
+    def __init__(self, market: Market, chance: random.Random, find: Callable[[Told], bytes | None]) -> None:
+        self.market, self.chance, self._find = market, chance, find
+        self.held: dict[int, tuple[int, bytes]] = {}                    # id -> account it is told to, bytes
+        self.obligations: dict[int, int] = {}                           # id -> amount
+        self.latched: dict[str, int] = {}                               # what was stopped: to be started again
+        self.calm = False
+        self.facts = 0
+
+    def hear(self, e: Told) -> None:
+        kind = e.kind
+        if kind == E.HELD and (data := self._find(e)) is not None:
+            _keep(self.held, e.id, (e.account, data))
+        elif kind in (E.APPROVED, E.DENIED, E.HELD_EXPIRED):
+            self.held.pop(e.id, None)
+        elif kind == E.OBLIGATION:
+            _keep(self.obligations, e.id, e.amount)
+        elif kind == E.SETTLED:
+            self.obligations.pop(e.id, None)
+
+    def _key(self, *names: str) -> int:
+        return self.market.keys[self.chance.choice(names)]
+
+    def _ask(self, kind: Kind, key: int, **fields: int) -> Ask:
+        return kind, {"actor": key, **fields}
+
+    # ------------------------------------------------------------------------------------------------------------------------ facts
+    def prices(self, now: int) -> list[Ask]:
+        """Every source speaks for every instrument, or only one of them does."""
+        r, market = self.chance, self.market
+        out = []
+        for name, source in market.sources.items():
+            for number, one in market.listings.items():
+                if r.random() < 0.85:
+                    mid = market.mids[number] + one.quote_tick * r.randint(-3, 3)
+                    out.append(self._ask(K.SOURCE_PRICE, market.keys[f"feed-{name}"], instrument=number, source=source, price=mid, source_time=now))
+        for number in market.listings:
+            market.wander(number)
+        return out
+
+    def deposit(self, now: int) -> Ask:
+        r, market = self.chance, self.market
+        asset = r.choice(list(market.assets))
+        account = r.choice([*market.design.clients, *market.design.dealers, *market.design.house.desks])
+        custody = r.choice([name for name, row in market.design.house.custody.items() if asset in row.assets])
+        self.facts += 1
+        whole = r.randint(1, 40) if asset == "BTC" else r.randint(1, 900_000)
+        return self._ask(K.DEPOSIT if r.random() < 0.85 else K.REVERSE_DEPOSIT, market.keys["custodian"], account=market.accounts[account],
+                         custody=market.accounts[custody], asset=market.assets[asset], amount=whole * 10**market.design.assets[asset].digits // r.choice((1, 7, 900)),
+                         id_hi=11, id_lo=self.facts)
+
+    def move(self, now: int) -> Ask:
+        r, market = self.chance, self.market
+        asset = r.choice(list(market.assets))
+        places = [name for name, row in market.design.house.custody.items() if asset in row.assets]
+        one, other = r.sample(places, 2)
+        self.facts += 1
+        return self._ask(K.MOVE_CUSTODY, market.keys["custodian"], account=market.accounts[one], custody=market.accounts[other], asset=market.assets[asset],
+                         amount=r.randint(1, 10**market.design.assets[asset].digits), id_hi=11, id_lo=self.facts)
+
+    # ----------------------------------------------------------------------------------------------------------------------- people
+    def decide(self, now: int) -> Ask | None:
+        r = self.chance
+        if not self.held:
+            return None
+        number = r.choice(list(self.held))
+        account, data = self.held[number]
+        key = self._key("ines", "oskar", "rhea", "tomas", "mara")
+        if r.random() < 0.15:
+            return self._ask(K.DENY, key, held=number)
+        words = digest_words(data)
+        if r.random() < 0.05:
+            words["digest1"] ^= 4
+        return self._ask(K.APPROVE, key, held=number, **words)
+
+    def latch(self, now: int) -> Ask | None:
+        """Stop something; or what was stopped before is started again."""
+        r, market = self.chance, self.market
+        if self.latched and (self.calm or r.random() < 0.7):
+            name = r.choice(list(self.latched))
+            kind, what = name.split()
+            number = self.latched.pop(name)
+            key = self._key("ines", "oskar")
+            if kind == "halt":
+                return self._ask(K.RESUME, key, instrument=number)
+            return self._ask(K.REVIVE, key, account=number) if kind == "kill" else self._ask(K.REVIVE_ALL, key)
+        if self.calm:
+            return None
+        what = r.random()
+        if what < 0.45:
+            number = r.choice(list(market.listings))
+            self.latched[f"halt {number}"] = number
+            return self._ask(K.HALT, self._key("ines", "oskar", "mara", "rhea"), instrument=number, cancel=r.randint(0, 1))
+        if what < 0.93:
+            number = market.accounts[r.choice([*market.design.clients, *market.design.dealers])]
+            self.latched[f"kill {number}"] = number
+            return self._ask(K.KILL, self._key("ines", "oskar"), account=number)
+        self.latched["all -"] = 0
+        return self._ask(K.KILL_ALL, self._key("ines", "oskar", "mara"))
+
+    def restart(self, now: int) -> list[Ask]:
+        """Everything that may be stopped is started again; each still needs its second person."""
+        market, key = self.market, self.market.keys["ines"]
+        accounts = [*market.design.clients, *market.design.dealers, *market.design.house.desks]
+        return [self._ask(K.REVIVE_ALL, key), *(self._ask(K.REVIVE, key, account=market.accounts[name]) for name in accounts),
+                *(self._ask(K.RESUME, key, instrument=number) for number in market.listings)]
+
+    def configure(self, now: int) -> Ask:
+        r, market = self.chance, self.market
+        key, number = market.keys["mara-config"], r.choice(list(market.listings))
+        if r.random() < 0.5:
+            return self._ask(K.CONFIGURE_FEES, key, instrument=number, maker_ppm=r.choice((0, 100, 333)), taker_ppm=r.choice((200, 250, 777)),
+                             rfq_ppm=r.choice((50, 100, 123)))
+        account = market.accounts[r.choice([*market.design.clients, *market.design.dealers])]
+        return self._ask(K.CONFIGURE_CREDIT, key, account=account, giver=market.accounts["house"] if "house" in market.accounts else 1,
+                         asset=market.assets["USD"], limit=r.choice((10**12, 10**13, 5 * 10**10)), quoting_limit=r.choice((10**12, 10**13)))
+
+    def net(self, now: int) -> Ask:
+        return self._ask(K.NET, self._key("settlement", "settlement", "mara"))
+
+    def settle(self, now: int) -> Ask | None:
+        if not self.obligations:
+            return None
+        pays = [number for number, amount in self.obligations.items() if amount < 0] or list(self.obligations)
+        return self._ask(K.SETTLE, self.market.keys["settlement"], obligation=self.chance.choice(pays if self.chance.random() < 0.9 else list(self.obligations)))
+
+    VERBS = {"deposit": 3, "move": 0.5, "decide": 3, "latch": 1.2, "configure": 0.6, "net": 0.15, "settle": 5}
+
+    def next(self, now: int) -> Ask | None:
+        return getattr(self, self.chance.choices(list(self.VERBS), list(self.VERBS.values()))[0])(now)
+
+
+def _keep(kept: dict[int, Any], number: int, what: Any) -> None:
+    kept[number] = what
+    if len(kept) > KEPT:
+        del kept[next(iter(kept))]
+
