@@ -122,6 +122,9 @@ class Session(Program):
             self._post(records)
             if self.world.faults.hits("double"):
                 self._post(records)
+        if self.trader.stopped:
+            self.trader.stopped = False
+            return 0.1 + self.chance.random() * 0.2
         return self.pause()
 
     def _numbered(self, ask: Ask) -> list[np.ndarray]:
@@ -186,12 +189,15 @@ class Office(Program):
         self.staff = staff
         self.ids = self.asking = self.unknown = 0
         self._prices_at = 0
-        self._restarted = False
+        self._restarted = self._funded = False
 
     async def act(self) -> float:
         now = self.world.clock.wall()
         if not self.link.connected:
             return AGAIN_SECONDS
+        if not self._funded:
+            self._funded = True
+            self._tell([record(kind, fields) for kind, fields in self.staff.funds()])
         if abs(now - self._prices_at) > SECOND * 3 // 2:
             self._prices_at = now
             self._tell([record(kind, fields) for kind, fields in self.staff.prices(now)])

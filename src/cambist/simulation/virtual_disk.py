@@ -108,6 +108,7 @@ class VirtualDisk:
         self.dead = False
         self.names: dict[str, Inode | None] = {}                # None: a directory
         self.lies: list[Lie] = []
+        self.lost = False                               # whether a write was ever acknowledged and lost: at the end of a log nobody could tell
         self._durable_names: dict[str, Inode | None] = {}
         self._pending_names: list[tuple[Any, ...]] = []
         self._locks: set[str] = set()
@@ -127,7 +128,7 @@ class VirtualDisk:
 
     def _copy(self, names: dict[str, Inode | None], content: dict[int, bytearray]) -> VirtualDisk:
         disk, copies = VirtualDisk(self.capacity), dict[int, Inode]()
-        disk.trouble, disk.calls = self.trouble, self.calls
+        disk.trouble, disk.calls, disk.lost = self.trouble, self.calls, self.lost
         for name, inode in names.items():
             if inode is None:
                 disk.names[name] = None
@@ -307,19 +308,22 @@ class VirtualFile:
         else:
             _put(inode.live, offset, data)
             inode.pending.append((offset, data))
+            if disk.lies:                               # what is written over is no lie any more
+                disk.lies = [each for each in disk.lies if each.inode is not inode or each.offset >= end or each.offset + len(each.right) <= offset]
         disk.end("pwrite", inode.name)
 
     def _lie(self, lie: str, data: bytes, offset: int) -> None:
-        """The operating system's memory has it until the next start; the medium does not."""
+        """The operating system's memory has it until a power loss; the medium does not."""
         inode, disk = self._inode, self._disk
         disk.lies.append(Lie(lie, inode.name, inode, offset, data))
-        _put(inode.live, offset, bytes(len(data)) if len(inode.live) < offset + len(data) else bytes(inode.live[offset:offset + len(data)]))
-        inode.pending.append((-1, len(inode.live)))
+        disk.lost |= lie == "lost"
+        _put(inode.live, offset, data)
+        if len(inode.durable) < offset + len(data):
+            inode.pending.append((-1, len(inode.live)))
         if lie == "misdirected":                        # a sector of it lands where something else was
             at = max(0, offset - SECTOR_BYTES * 2) // SECTOR_BYTES * SECTOR_BYTES
             piece = data[:SECTOR_BYTES]
             disk.lies.append(Lie(lie, inode.name, inode, at, bytes(inode.live[at:at + len(piece)])))
-            _put(inode.live, at, piece)
             inode.pending.append((at, piece))
 
     def truncate(self, size: int) -> None:

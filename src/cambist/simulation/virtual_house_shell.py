@@ -193,17 +193,22 @@ class House(Death):
     def _open(self) -> Node:
         node = open_node(self.disk, DIRECTORY, number=self.design.cell.number, epoch=EPOCH, ticker=ticker(self.design), segment_bytes=SEGMENT_BYTES,
                          say=self.note, **makers(self.design))
-        replay = Replay(self.disk, f"{DIRECTORY}/log", cell=self.design.cell.number, unproven=True)
-        entries = [entry for chunk in replay.chunks() for entry in chunk]
-        replay.close()
-        self.witness.reopened(entries, [(kept.first_sequence, kept.last_sequence, bytes(kept.events)) for kept in node.results.read(1)],
-                              lied=any(lie.what == "lost" for lie in self.disk.lies))
+        try:
+            replay = Replay(self.disk, f"{DIRECTORY}/log", cell=self.design.cell.number, unproven=True)
+            entries = [entry for chunk in replay.chunks() for entry in chunk]
+            replay.close()
+            results = [(kept.first_sequence, kept.last_sequence, bytes(kept.events)) for kept in node.results.read(1)]
+        except Damaged:                                 # before the snapshot it began with, where it does not look
+            close_node(node)
+            raise
+        self.witness.reopened(entries, results, lied=self.disk.lost)
         original = node.run
 
         def run(entry: Entry) -> np.ndarray:
             events = original(entry)
             self.witness.applied(entry, events)
             return events
+        self.witness.tables = node.cell.tables
         node.run = run                                  # the witness sees what went in and what comes out, before anyone is told
         return node
 
@@ -215,11 +220,16 @@ class House(Death):
             self.disk.capacity = None
         elif isinstance(fault, DiskFailed):
             return
-        elif healed := self.disk.heal():
+        elif not self._restore():
+            self.wrong(f"the node refuses to start, and the disk did nothing wrong: {fault}")
+
+    def _restore(self) -> bool:
+        """What an operator does with a copy of the disk."""
+        healed = self.disk.heal()
+        if healed:
             self.note(f"the operator restores {len(healed)} places from a copy: {healed[-1]}")
             self.counts["healed"] += 1
-        else:
-            self.wrong(f"the node refuses to start, and the disk did nothing wrong: {fault}")
+        return bool(healed)
 
     def _failed(self, fault: BaseException) -> None:
         self.note(f"the node stopped: {fault}")
@@ -251,7 +261,9 @@ class House(Death):
         except (Damaged, Broken, DiskError, snapshot.SnapshotError, snapshot.SnapshotDamaged) as fault:
             self.note(f"the follower stops: {fault}")
             self.counts[f"follower stopped: {type(fault).__name__}"] += 1
-            if not isinstance(fault, DiskError) and not disk.lies and self._node_process.alive:
+            if isinstance(fault, Damaged) and disk is self.disk and disk.lies:
+                self._restore()
+            elif not isinstance(fault, DiskError) and not disk.lies and disk is self.disk and self._node_process.alive:
                 self.wrong(f"the follower finds a difference, and the disk did nothing wrong: {fault}")
         self.loop.kill(process)
 

@@ -13,10 +13,12 @@ import numpy as np
 from cambist.design import Design
 from cambist.door.client import Events, StreamKind
 from cambist.log.entry import Entry
-from cambist.messages import COMMAND, RECORD_BYTES, Kind
+from cambist.messages import COMMAND, EVENT, RECORD_BYTES, Kind
+from cambist.simulation.audit.auditor import CHECKED_TABLES, Auditor
+from cambist.simulation.audit.figures import Wrong
 from cambist.simulation.invariants import Tables, invariants
 
-TABLES_EVERY = 400                              # commands between two looks at all tables
+COMPARE_EVERY = 64                              # commands between two comparisons of the auditor's books with the tables
 FREE = {int(Kind.TICK)}                         # what the node itself may put into the log
 
 
@@ -31,10 +33,13 @@ class Witness:
         self.chain = bytes(32)
         self.position = 0                               # the last sequence that was applied under our eyes
         self._entries: list[tuple[int, int, bytes, bytes]] = []         # first, last, hash of the entry, digest of its events
+        self._kept: list[tuple[int, int, bytes, np.ndarray]] = []       # first, time, records, events
         self._sent: dict[bytes, int] = {}               # bytes of a command -> how often it is in the log
         self._by_id: dict[tuple[int, int, int], bytes] = {}
         self._streams: dict[tuple[StreamKind, int], list[bytes]] = {}   # digest of each event that was heard, by number
-        self._tables_at = 0
+        self._auditor = Auditor()
+        self._compared = 0
+        self.tables: Callable[[Sequence[str]], Tables] | None = None    # what the node that runs now would tell of its tables
         self.sent(genesis)
 
     # ------------------------------------------------------------------------------------------------------------------------ what went in
@@ -58,10 +63,21 @@ class Witness:
         if self._entries and entry.previous_hash != self._entries[-1][2]:
             self._wrong(f"the chain is broken at sequence {entry.first_sequence}")
         self._look_at(entry)
+        self._audit(entry, events)
         digest = hashlib.sha256(events.tobytes()).digest()
         self._entries.append((entry.first_sequence, entry.last_sequence, entry.own_hash, digest))
+        self._kept.append((entry.first_sequence, entry.time, bytes(entry.records), events.copy()))
         self.position = entry.last_sequence
         self.chain = hashlib.sha256(self.chain + entry.own_hash + digest).digest()
+
+    def _audit(self, entry: Entry, events: np.ndarray) -> None:
+        try:
+            self._auditor.entry(entry.first_sequence, entry.time, bytes(entry.records), events)
+            if self.tables is not None and self._auditor.commands - self._compared >= COMPARE_EVERY:
+                self._compared = self._auditor.commands
+                self._auditor.compare(self.tables(CHECKED_TABLES))
+        except Wrong as fault:
+            self._wrong(str(fault))
 
     def _look_at(self, entry: Entry) -> None:
         data = bytes(entry.records)
@@ -88,15 +104,24 @@ class Witness:
                 self._wrong(f"the results of sequence {known[0]} are not what was told")
         if len(results) != len(entries):
             self._wrong(f"the node is open with {len(entries)} entries and {len(results)} results")
+        self.tables = None
         for entry, (_, _, events) in list(zip(entries, results, strict=True))[len(self._entries):]:
-            self.applied(entry, np.frombuffer(events, np.uint8))
+            self.applied(entry, np.frombuffer(events, EVENT))
 
     def _forget(self, last: int) -> None:
         while self._entries and self._entries[-1][1] > last:
             self._entries.pop()
         self.position = last
+        self._again()
         for key in self._streams:
             self._streams[key] = []                     # what was heard of the lost part cannot be held against what comes in its place
+
+    def _again(self) -> None:
+        """What was lost never was: the auditor reads the rest once more."""
+        self._auditor, self._compared, kept = Auditor(), 0, self._kept[:len(self._entries)]
+        self._kept = kept
+        for first, time, records, events in kept:
+            self._auditor.entry(first, time, records, events)
 
     def heard(self, by: str, stream: tuple[StreamKind, int], batch: Events) -> None:
         """Every reader of a stream hears the same event under the same number, also after a crash."""
@@ -117,6 +142,10 @@ class Witness:
     def finished(self, tables: Tables) -> None:
         for broken in invariants(tables, desk_forced=True):
             self._wrong(broken)
+        try:
+            self._auditor.compare(tables)
+        except Wrong as fault:
+            self._wrong(str(fault))
 
 
 def plain(row: bytes) -> bytes:

@@ -14,7 +14,7 @@ import numpy as np
 
 from cambist.design import Design
 from cambist.desk.quoting import desk_terms
-from cambist.messages import COMMAND, EVENT, LAYOUT, MAX_AMOUNT, Event, Kind, OrderType, Side, identifier
+from cambist.messages import COMMAND, EVENT, LAYOUT, MAX_AMOUNT, Event, Kind, OrderType, Reason, Side, identifier
 
 K, E = Kind, Event
 SECOND = 1_000_000_000
@@ -66,6 +66,9 @@ def digest_words(data: bytes) -> Fields:
     return {f"digest{i}": int.from_bytes(digest[8 * i:8 * i + 8], "big", signed=True) for i in range(4)}
 
 
+STOPPING = (Reason.KILLED, Reason.KILLED_ALL)
+
+
 class Listing(NamedTuple):
     """An instrument as a trader knows it."""
     number: int
@@ -109,6 +112,7 @@ class Trader:
         self.invited: dict[int, tuple[int, int, int]] = {}              # request -> instrument, side, lapses
         self.quotes: dict[int, int] = {}                                # own quote -> request
         self.calm = False                                               # faults are over: nothing that stops anyone
+        self.stopped = False                                            # a kill switch was met: it waits a little
         self._verbs = [(getattr(self, name), weight) for name, weight in self.VERBS.items()]
 
     def next(self, now: int) -> Ask | None:
@@ -141,6 +145,8 @@ class Trader:
         elif kind == E.REQUEST_ENDED:
             self.requests.pop(e.id, None)
             self.invited.pop(e.id, None)
+        if kind == E.REFUSED and e.reason in STOPPING:
+            self.stopped = True
 
     # ---------------------------------------------------------------------------------------------------------------------- choosing
     def _listing(self) -> Listing:
@@ -192,8 +198,8 @@ class Trader:
 
 
 class ClientTrader(Trader):
-    VERBS = {"order": 22, "cancel": 5, "amend": 6, "cancel_all": 0.25, "request": 6, "accept": 6, "cancel_request": 0.4, "transfer": 2, "group": 0.3,
-             "kill": 0.05}
+    VERBS = {"order": 22, "cancel": 5, "amend": 6, "cancel_all": 0.25, "request": 6, "accept": 6, "cancel_request": 0.4, "transfer": 2,
+             "kill": 0.02}
 
     def request(self, now: int) -> Ask:
         r, one = self.chance, self._listing()
@@ -221,8 +227,6 @@ class ClientTrader(Trader):
         digits = self.market.design.assets[asset].digits
         whole = r.choice((1, 1, 5, 30)) if asset == "BTC" else r.choice((1, 100, 20_000, 300_000))
         return self._ask(K.TRANSFER, to=to, asset=self.market.assets[asset], amount=whole * 10**digits // 10 + r.randint(0, 9))
-
-    group = transfer                            # sent as a group of several by whoever sends it
 
     def kill(self, now: int) -> Ask | None:
         return None if self.calm else self._ask(K.KILL)
@@ -292,6 +296,18 @@ class Staff:
             market.wander(number)
         return out
 
+    def funds(self) -> list[Ask]:
+        """What everyone begins with."""
+        market, out = self.market, []
+        for name in (*market.design.clients, *market.design.dealers, *market.design.house.desks):
+            for asset, whole in (("BTC", 300), ("USD", 9_000_000), ("XRP", 4_000_000)):
+                for custody, row in market.design.house.custody.items():
+                    if asset in row.assets and (row.kind == "venue") == (name in market.design.house.desks):
+                        self.facts += 1
+                        out.append(self._ask(K.DEPOSIT, market.keys["custodian"], account=market.accounts[name], custody=market.accounts[custody], id_hi=11,
+                                             id_lo=self.facts, asset=market.assets[asset], amount=whole * 10**market.design.assets[asset].digits))
+        return out
+
     def deposit(self, now: int) -> Ask:
         r, market = self.chance, self.market
         asset = r.choice(list(market.assets))
@@ -299,9 +315,9 @@ class Staff:
         custody = r.choice([name for name, row in market.design.house.custody.items() if asset in row.assets])
         self.facts += 1
         whole = r.randint(1, 40) if asset == "BTC" else r.randint(1, 900_000)
-        return self._ask(K.DEPOSIT if r.random() < 0.85 else K.REVERSE_DEPOSIT, market.keys["custodian"], account=market.accounts[account],
-                         custody=market.accounts[custody], asset=market.assets[asset], amount=whole * 10**market.design.assets[asset].digits // r.choice((1, 7, 900)),
-                         id_hi=11, id_lo=self.facts)
+        amount = whole * 10**market.design.assets[asset].digits // r.choice((1, 7, 900))
+        return self._ask(K.DEPOSIT if r.random() < 0.8 else K.REVERSE_DEPOSIT, market.keys["custodian"], account=market.accounts[account],
+                         custody=market.accounts[custody], asset=market.assets[asset], amount=amount, id_hi=11, id_lo=self.facts)
 
     def move(self, now: int) -> Ask:
         r, market = self.chance, self.market
@@ -318,7 +334,7 @@ class Staff:
         if not self.held:
             return None
         number = r.choice(list(self.held))
-        account, data = self.held[number]
+        data = self.held[number][1]
         key = self._key("ines", "oskar", "rhea", "tomas", "mara")
         if r.random() < 0.15:
             return self._ask(K.DENY, key, held=number)
@@ -330,9 +346,9 @@ class Staff:
     def latch(self, now: int) -> Ask | None:
         """Stop something; or what was stopped before is started again."""
         r, market = self.chance, self.market
-        if self.latched and (self.calm or r.random() < 0.7):
+        if self.latched and (self.calm or len(self.latched) > 1 or r.random() < 0.8):
             name = r.choice(list(self.latched))
-            kind, what = name.split()
+            kind = name.split()[0]
             number = self.latched.pop(name)
             key = self._key("ines", "oskar")
             if kind == "halt":
@@ -340,12 +356,12 @@ class Staff:
             return self._ask(K.REVIVE, key, account=number) if kind == "kill" else self._ask(K.REVIVE_ALL, key)
         if self.calm:
             return None
-        what = r.random()
-        if what < 0.45:
+        dice = r.random()
+        if dice < 0.5:
             number = r.choice(list(market.listings))
             self.latched[f"halt {number}"] = number
             return self._ask(K.HALT, self._key("ines", "oskar", "mara", "rhea"), instrument=number, cancel=r.randint(0, 1))
-        if what < 0.93:
+        if dice < 0.97:
             number = market.accounts[r.choice([*market.design.clients, *market.design.dealers])]
             self.latched[f"kill {number}"] = number
             return self._ask(K.KILL, self._key("ines", "oskar"), account=number)
@@ -366,7 +382,7 @@ class Staff:
             return self._ask(K.CONFIGURE_FEES, key, instrument=number, maker_ppm=r.choice((0, 100, 333)), taker_ppm=r.choice((200, 250, 777)),
                              rfq_ppm=r.choice((50, 100, 123)))
         account = market.accounts[r.choice([*market.design.clients, *market.design.dealers])]
-        return self._ask(K.CONFIGURE_CREDIT, key, account=account, giver=market.accounts["house"] if "house" in market.accounts else 1,
+        return self._ask(K.CONFIGURE_CREDIT, key, account=account, giver=market.accounts["house"],
                          asset=market.assets["USD"], limit=r.choice((10**12, 10**13, 5 * 10**10)), quoting_limit=r.choice((10**12, 10**13)))
 
     def net(self, now: int) -> Ask:
@@ -375,10 +391,11 @@ class Staff:
     def settle(self, now: int) -> Ask | None:
         if not self.obligations:
             return None
-        pays = [number for number, amount in self.obligations.items() if amount < 0] or list(self.obligations)
-        return self._ask(K.SETTLE, self.market.keys["settlement"], obligation=self.chance.choice(pays if self.chance.random() < 0.9 else list(self.obligations)))
+        some = list(self.obligations)
+        pays = [number for number, amount in self.obligations.items() if amount < 0]
+        return self._ask(K.SETTLE, self.market.keys["settlement"], obligation=self.chance.choice(pays if pays and self.chance.random() < 0.9 else some))
 
-    VERBS = {"deposit": 3, "move": 0.5, "decide": 3, "latch": 1.2, "configure": 0.6, "net": 0.15, "settle": 5}
+    VERBS = {"deposit": 1.5, "move": 0.4, "decide": 4, "latch": 0.7, "configure": 0.6, "net": 0.15, "settle": 5}
 
     def next(self, now: int) -> Ask | None:
         return getattr(self, self.chance.choices(list(self.VERBS), list(self.VERBS.values()))[0])(now)

@@ -1,0 +1,388 @@
+"""The auditor: reads each command that went in and each event that was told, and says the first thing that cannot be.
+
+Decides nothing of its own: it is written from docs/rules.md, from neither the kernel nor the twin, and knows no state but what follows from commands and
+events. After every command it has checked who may, what may be refused, price and time priority, every amount, fee and posting, and the sums that must
+hold; now and then it holds its own books against the tables, which is what views and snapshots tell.
+
+What it leaves out is said in `docs/simulator.md`.
+"""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from cambist.messages import CONFIGURE, FACTS, FIELDS, GROUP_MORE, LAYOUT, MAX_AMOUNT, RECORD_BYTES, AccountKind, Event, Kind, Liquidity, Reason, Side
+from cambist.simulation.audit.affairs import MOVES, Affairs
+from cambist.simulation.audit.dealing import OF_QUOTES, Dealing
+from cambist.simulation.audit.figures import Figures, Row, Wrong, fee
+from cambist.simulation.audit.preamble import DUPLICATE, Gate
+from cambist.simulation.audit.trading import Books
+from cambist.simulation.workload import Told, told
+
+K, R, E = Kind, Reason, Event
+LIMITS_OF_THE_MACHINE = {R.CAPACITY, R.ANSWER_QUOTA, R.SWEEPING, R.OVERFLOW, R.NETTING}        # not predicted
+HELD_KINDS = CONFIGURE | {K.NET, K.SETTLE, K.HALT, K.RESUME, K.KILL, K.REVIVE, K.KILL_ALL, K.REVIVE_ALL}
+IDS = {E.ORDER_ACCEPTED, E.REQUEST_OPENED, E.QUOTED, E.CHILD_OPENED, E.OBLIGATION, E.HELD}      # each takes the account's next number
+CHECKED_TABLES = ("balances", "credit", "positions", "orders")
+_KNOWN = {int(kind): kind for kind in Kind}
+
+
+def read(data: bytes, at: int) -> Row:
+    """One command by the names of its kind."""
+    kind = _KNOWN[int.from_bytes(data[at:at + 2], "little")]
+    values = np.frombuffer(data, LAYOUT[kind], 1, at)[0].item()
+    return Row(**dict(zip(FIELDS[kind], values, strict=True)))
+
+
+class Auditor:
+    """`entry` for each entry, in order; `compare` with tables when one likes. Raises Wrong."""
+
+    def __init__(self) -> None:
+        self.figures = Figures()
+        self.books = Books(self.figures)
+        self.dealing = Dealing(self.figures, self.books)
+        self.affairs = Affairs(self.figures)
+        self.gate = Gate(self.figures)
+        self.now = self.sequence = self.commands = 0
+        self._ordinal = 0                               # of account 0
+        self._released: Row | None = None               # a held command that runs in this one
+        self._expected: int | None = None
+        self._refused: dict[int, Callable[[Row, int], int]] = {
+            K.NEW_ORDER: self.books.refuses, K.AMEND_ORDER: self.books.refuses_amend, K.REQUEST_QUOTE: self.dealing.refuses_request,
+            K.QUOTE: self.dealing.refuses_quote, K.TRANSFER: self.affairs.refuses_transfer, K.CANCEL_ORDER: self._no_order, K.CANCEL_ALL: lambda c, now: 0,
+            K.CANCEL_REQUEST: self._no_request, K.WITHDRAW_QUOTE: self._no_quote, K.ACCEPT_QUOTE: self._no_trade, K.SETTLE: self._no_settlement,
+            K.KILL: lambda c, now: 0, K.KILL_ALL: lambda c, now: 0, K.REVIVE: lambda c, now: 0, K.HALT: lambda c, now: 0, K.APPROVE: self._no_release,
+            K.DENY: self._no_denial}
+
+    # ---------------------------------------------------------------------------------------------------------------------- an entry
+    def entry(self, first: int, time: int, records: bytes, events: np.ndarray) -> None:
+        if first != self.sequence + 1 or time < self.now:
+            raise Wrong(f"sequence {first} at {time} after {self.sequence} at {self.now}")
+        self.now = time
+        rows, at = told(events), 0
+        for i in range(len(records) // RECORD_BYTES):
+            self.sequence = first + i
+            end = at
+            while end < len(rows) and rows[end].sequence == self.sequence:
+                end += 1
+            try:
+                self._command(records[i * RECORD_BYTES:(i + 1) * RECORD_BYTES], rows[at:end])
+            except Wrong as fault:
+                kind = int.from_bytes(records[i * RECORD_BYTES:i * RECORD_BYTES + 2], "little")
+                raise Wrong(f"sequence {self.sequence}, {_KNOWN[kind].name if kind in _KNOWN else kind}: {fault}") from fault
+            at = end
+        if at != len(rows):
+            raise Wrong(f"an event of sequence {rows[at].sequence} stands out of its order in the entry of {first}")
+
+    def _command(self, data: bytes, events: list[Told]) -> None:
+        kind = int.from_bytes(data[:2], "little")
+        if kind not in _KNOWN:
+            return
+        c = read(data, 0)
+        self.commands += 1
+        self._expected, self._released, waiting = None, None, True
+        grouped = bool(c.flags & GROUP_MORE) or self._in_group
+        for e in events:
+            if waiting and self._is_own(e, c):
+                waiting = False
+                self._predict(c, grouped)
+            self._event(e, c, data)
+        if waiting:
+            self._predict(c, grouped)
+            if self._expected is not None and self._expected not in (0, None) and kind != K.TICK:
+                raise Wrong(f"nothing was told; right would be {_name(self._expected)}")
+        self._in_group = bool(c.flags & GROUP_MORE)
+        for part in (self.books, self.dealing, self.affairs):
+            part.end()
+        self.figures.check()
+
+    _in_group = False
+
+    def _is_own(self, e: Told, c: Row) -> bool:
+        """Whether an event is the command's own, and no more of the work before it."""
+        if e.command or e.kind in (E.REFERENCE, E.APPROVED, E.DENIED, E.CHILD_CHANGED, E.CHILD_FILL, E.CUT_OFF, E.ALERT):
+            return True
+        return e.kind == E.QUOTE_ENDED and e.reason not in (R.EXPIRED, R.LOST)
+
+    def _predict(self, c: Row, grouped: bool) -> None:
+        """0: it is done; DUPLICATE; a reason; None: not said here."""
+        started = self.figures.cell.get("started")
+        if not started:
+            return
+        why = self.gate.passes(c, self.now)
+        decide = self._refused.get(c.kind)
+        if why or (decide is not None and not grouped):
+            self._expected = why or decide(c, self.now)         # type: ignore[misc]
+        if c.kind in FACTS and not why:
+            self._expected = None
+            if c.kind == K.SOURCE_PRICE:
+                self._priced(c)
+
+    # ---------------------------------------------------------------------------------------------------------------------- an event
+    def _event(self, e: Told, c: Row, data: bytes) -> None:
+        kind = e.kind
+        run = self._released or c
+        if kind in IDS:
+            self._next_id(e)
+        if kind == E.REFUSED:
+            self._check_refused(e, c)
+        elif kind == E.DUPLICATE:
+            if self._expected not in (DUPLICATE, None) or (self._expected is None and self._released is None):
+                raise Wrong(f"it is called a duplicate; right would be {_name(self._expected)}")
+        else:
+            if e.command and self._released is None and self._expected not in (0, None):
+                raise Wrong(f"it is done ({E(kind).name}); right would be {_name(self._expected)}")
+            self._told(e, run, data)
+
+    def _check_refused(self, e: Told, c: Row) -> None:
+        if self._released is not None or e.reason in LIMITS_OF_THE_MACHINE or self._expected is None:
+            return
+        if self._expected != e.reason:
+            raise Wrong(f"refused as {_name(e.reason)}; right would be {_name(self._expected)}")
+
+    def _told(self, e: Told, c: Row, data: bytes) -> None:
+        kind, now = e.kind, self.now
+        if kind == E.LEVEL:
+            self.books.level(e)
+        elif kind == E.FILLED:
+            self.dealing.filled(e, c, now) if e.liquidity == Liquidity.QUOTE else self.books.filled(e, now)
+        elif kind == E.ORDER_ACCEPTED:
+            self.books.accepted(e, c, now)
+        elif kind == E.ORDER_CANCELLED:
+            self.books.cancelled(e)
+        elif kind == E.ORDER_AMENDED:
+            self.books.amended(e, c)
+        elif kind == E.ORDER_REDUCED:
+            self.books.reduced(e)
+        elif kind in OF_QUOTES:
+            self._quotes(e, c)
+        elif kind in MOVES:
+            MOVES[kind](self.affairs, e, c)
+            self._counted(e, c)
+        else:
+            self._other(e, c, data)
+
+    def _quotes(self, e: Told, c: Row) -> None:
+        dealing, kind, now = self.dealing, e.kind, self.now
+        if kind == E.REQUEST_OPENED:
+            dealing.opened(e, c, now)
+        elif kind == E.REQUEST_INVITED:
+            dealing.invited(e)
+        elif kind == E.QUOTED:
+            dealing.quoted(e, c, now, self._released.lapse if self._released is not None else 0)
+        elif kind == E.QUOTE_SHOWN:
+            dealing.shown(e)
+        elif kind == E.QUOTE_ENDED:
+            dealing.quote_ended(e, now)
+        else:
+            dealing.request_ended(e, now)
+
+    def _other(self, e: Told, c: Row, data: bytes) -> None:
+        kind, affairs = e.kind, self.affairs
+        if kind == E.DONE:
+            self._done(e, c, data)
+        elif kind == E.HELD:
+            self._held(e, c, data)
+        elif kind == E.APPROVED:
+            self._approved(e, c)
+        elif kind in (E.DENIED, E.HELD_EXPIRED):
+            held = affairs.held.pop(e.id, None)
+            if held is None or (kind == E.HELD_EXPIRED and held.lapse > self.now):
+                raise Wrong(f"a held command ends that is not held, or too early: {e}")
+        elif kind == E.REFERENCE:
+            self._reference(e)
+        elif kind == E.CUT_OFF:
+            affairs.cut_off(e)
+        elif kind == E.OBLIGATION:
+            affairs.obligation(e)
+        elif kind == E.SETTLED:
+            affairs.settled(e)
+        elif kind == E.CHILD_CHANGED:
+            affairs.child_changed(e)
+        elif kind == E.ALERT and e.reason in (R.OVERFILL, R.UNMATCHED):
+            affairs.child_alert(e, c)
+            self._counted(e, c)
+
+    def _counted(self, e: Told, c: Row) -> None:
+        """A fact that moved something counts from now on."""
+        if c.kind in FACTS and self.gate.source(c) not in self.gate._facts:
+            self.gate.count(c, self.now)
+
+    def _next_id(self, e: Told) -> None:
+        """Ids are the account's own numbers, one after the other."""
+        row = self.figures.accounts.get(e.account)
+        ordinal = 1 + (row.ordinal if row is not None else self._ordinal)
+        right = self.figures.cell["cell"] << 56 | e.account << 32 | ordinal
+        if e.id != (right if right < 1 << 63 else right - (1 << 64)):
+            raise Wrong(f"{E(e.kind).name} of account {e.account} has the id {e.id}; right would be {right}, its number {ordinal}")
+        if row is not None:
+            row.ordinal = ordinal
+        else:
+            self._ordinal = ordinal
+
+    def _done(self, e: Told, c: Row, data: bytes) -> None:
+        if c.kind == K.START:
+            self.figures.cell["started"] = 1
+        elif c.kind in (K.APPROVE, K.DENY):
+            return
+        elif self._released is None and self.figures.cell.get("started") and c.kind in HELD_KINDS:
+            actor = self.figures.actors[c.actor]
+            if self.figures.authority.get((actor.role, c.kind), (0, 0))[1]:
+                raise Wrong("it was done at once; it needs a second person")
+        self.affairs.done(e, c)
+
+    # ------------------------------------------------------------------------------------------------------------------------ people
+    def _held(self, e: Told, c: Row, data: bytes) -> None:
+        actor = self.figures.actors[c.actor]
+        self.affairs.held[e.id] = Row(command=c, data=data, person=actor.person, lapse=e.other, account=e.account)
+
+    def _no_release(self, c: Row, now: int) -> int:
+        held, person = self.affairs.held.get(c.held), self.figures.actors[c.actor].person
+        if held is None or held.lapse <= now:
+            return R.UNKNOWN_HELD
+        digest = hashlib.sha256(held.data).digest()
+        words = tuple(int.from_bytes(digest[8 * i:8 * i + 8], "big", signed=True) for i in range(4))
+        for reason, holds in ((R.NOT_A_PERSON, not person), (R.SAME_PERSON, person == held.person),
+                              (R.WRONG_DIGEST, words != (c.digest0, c.digest1, c.digest2, c.digest3))):
+            if holds:
+                return reason
+        return 0
+
+    def _no_denial(self, c: Row, now: int) -> int:
+        held = self.affairs.held.get(c.held)
+        return R.UNKNOWN_HELD if held is None or held.lapse <= now else 0 if self.figures.actors[c.actor].person else R.NOT_A_PERSON
+
+    def _approved(self, e: Told, c: Row) -> None:
+        held = self.affairs.held.pop(e.id, None)
+        if held is None or c.kind != K.APPROVE or c.held != e.id:
+            raise Wrong(f"a command is approved that is not held: {e}")
+        run: Row = held.command
+        run.lapse = held.lapse
+        self._released = run
+
+    # -------------------------------------------------------------------------------------------------------------------- refusals
+    def _no_order(self, c: Row, now: int) -> int:
+        order = self.books.orders.get(c.order)
+        return R.UNKNOWN_ORDER if order is None or order.account != c.account else 0
+
+    def _no_request(self, c: Row, now: int) -> int:
+        request = self.dealing.requests.get(c.request)
+        if request is None or request.account != c.account:
+            return R.UNKNOWN_REQUEST
+        return R.REQUEST_CLOSED if request.filled or request.expires <= now else 0
+
+    def _no_quote(self, c: Row, now: int) -> int:
+        quote = self.dealing.quotes.get(c.quote)
+        if quote is None or quote.account != c.account:
+            return R.UNKNOWN_QUOTE
+        return R.REQUEST_CLOSED if quote.request.filled else 0
+
+    def _no_trade(self, c: Row, now: int) -> int:
+        request, f = self.dealing.requests.get(c.request), self.figures
+        if request is None or request.account != c.account:
+            return R.UNKNOWN_REQUEST
+        if request.filled or request.expires <= now:
+            return R.REQUEST_CLOSED
+        terms = request.terms
+        for reason, holds in ((R.HALTED, terms.halted), (R.BAD_SIDE, c.side > 1 or (request.side != Side.TWO_WAY and c.side != request.side)),
+                              (R.BAD_PRICE, not 1 <= c.limit_price <= MAX_AMOUNT), (R.UNKNOWN_QUOTE, c.quote and c.quote not in request.quotes),
+                              (R.POSITION, f.over_position(c.account, terms.number, c.side, request.quantity))):
+            if holds:
+                return reason
+        buy = c.side == Side.BUY
+
+        def price(quote: Row) -> int:
+            return quote.ask if buy else quote.bid
+        live = [q for q in request.quotes.values() if q.expires > now and price(q) and (price(q) <= c.limit_price if buy else price(q) >= c.limit_price)]
+        live.sort(key=lambda q: (q.id != c.quote, price(q) if buy else -price(q)))
+        for quote in live:
+            amount = terms.amount(request.quantity, price(quote))
+            if not self._fails(quote.account, terms, not buy, request.quantity, amount, 0):
+                why = self._short(c.account, terms, buy, request.quantity, amount, fee(amount, terms.rfq_ppm))
+                return why
+        return R.NO_QUOTE
+
+    def _fails(self, dealer: int, terms: Any, buys: bool, quantity: int, amount: int, charge: int) -> int:
+        row = self.figures.accounts[dealer]
+        if row.killed:
+            return R.KILLED
+        if not row.enabled:
+            return R.ACCOUNT_DISABLED
+        if self.figures.over_position(dealer, terms.number, Side.BUY if buys else Side.SELL, quantity):
+            return R.POSITION
+        return self._short(dealer, terms, buys, quantity, amount, charge)
+
+    def _short(self, account: int, terms: Any, buys: bool, quantity: int, amount: int, charge: int) -> int:
+        if terms.prefunded:
+            asset, needed = (terms.quote, amount + charge) if buys else (terms.base, quantity)
+            return R.INSUFFICIENT if self.figures.free(account, asset) < needed else 0
+        line = self.figures.line(account, terms.quote)
+        return R.CREDIT if line is None or amount > self.figures.room(account, terms.quote) else 0
+
+    def _no_settlement(self, c: Row, now: int) -> int:
+        f, row = self.figures, self.affairs.obligations.get(c.obligation)
+        if row is None:
+            return R.UNKNOWN_OBLIGATION
+        if row.amount < 0:
+            short = f.balances[row.account, row.asset].available < -row.amount
+            return 0 if not short else R.UNCOVERED if f.kind(row.account) == AccountKind.DESK else R.INSUFFICIENT
+        if any(other.account == row.account and other.amount < 0 for other in self.affairs.obligations.values()):
+            return R.UNPAID
+        return R.HOUSE_UNCOVERED if f.balances[f.single_account(AccountKind.HOUSE), row.asset].available < row.amount else 0
+
+    def _priced(self, c: Row) -> None:
+        source, terms = self.figures.sources.get((c.instrument, c.source)), self.figures.instruments.get(c.instrument)
+        if source is not None and source.enabled and terms is not None and 1 <= c.price <= terms.max_price:
+            source.price, source.at = c.price, self.now
+
+    def _reference(self, e: Told) -> None:
+        right = self.figures.reference(e.instrument, self.now)
+        terms = self.figures.instruments[e.instrument]
+        if e.price != right or right == terms.told:
+            raise Wrong(f"the reference of instrument {e.instrument} is told as {e.price} after {terms.told}; right would be {right}")
+        terms.told = right
+
+    # -------------------------------------------------------------------------------------------------------------------- tables
+    def compare(self, tables: Mapping[str, tuple[int, tuple[str, ...], np.ndarray]]) -> None:
+        """Own books against what views tell. Raises Wrong at the first difference."""
+        f = self.figures
+        seen = {(r[0], r[1]): tuple(r[2:6]) for r in _rows(tables, "balances", "account", "asset", "available", "held", "unsettled", "due")}
+        for key, balance in f.balances.items():
+            if seen.pop(key, (0, 0, 0, 0)) != balance.figures():
+                raise Wrong(f"account {key[0]} asset {key[1]}: the house tells of {_of(tables, key)}; right would be {balance.figures()}")
+        for key, figures in seen.items():
+            if any(figures):
+                raise Wrong(f"account {key[0]} asset {key[1]} has {figures} out of nothing")
+        for account, asset, *figures in _rows(tables, "credit", "taker", "asset", "reserved", "traded", "netted", "quoted"):
+            line = f.credit[account, asset]
+            if (account, asset) in self.affairs.doubtful and figures[1] + figures[2] <= line.traded + line.netted:
+                line.traded, line.netted = figures[1], figures[2]       # a cut-off found nothing to net, and told nobody
+            if tuple(figures) != (line.reserved, line.traded, line.netted, line.quoted):
+                raise Wrong(f"credit of account {account} asset {asset}: reserved, traded, netted, quoted are told as {figures}; right would be "
+                            f"{[line.reserved, line.traded, line.netted, line.quoted]}")
+        for account, instrument, *figures in _rows(tables, "positions", "account", "instrument", "net", "open_buy", "open_sell"):
+            key = account, instrument
+            if tuple(figures) != (f.net[key], f.open_buy[key], f.open_sell[key]):
+                raise Wrong(f"position of account {account} in instrument {instrument} is told as {figures}; right would be "
+                            f"{[f.net[key], f.open_buy[key], f.open_sell[key]]}")
+        orders = {r[0]: tuple(r[1:]) for r in _rows(tables, "orders", "id", "instrument", "side", "price", "leaves", "held")}
+        mine = {o.id: (o.instrument, o.side, o.price, o.leaves, o.hold) for o in self.books.orders.values()}
+        if orders != mine:
+            odd = next(iter(sorted(orders.keys() ^ mine.keys())), None) or next(number for number in mine if orders[number] != mine[number])
+            raise Wrong(f"order {odd} is told as {orders.get(odd)}; right would be {mine.get(odd)}")
+
+
+def _rows(tables: Mapping[str, Any], name: str, *wanted: str) -> list[list[int]]:
+    _, columns, matrix = tables[name]
+    return matrix[:, [columns.index(column) for column in wanted]].tolist()
+
+
+def _of(tables: Mapping[str, Any], key: tuple[int, int]) -> tuple[int, ...]:
+    return next((tuple(r[2:]) for r in _rows(tables, "balances", "account", "asset", "available", "held", "unsettled", "due") if (r[0], r[1]) == key), ())
+
+
+def _name(why: int | None) -> str:
+    return "unknown" if why is None else "done" if why == 0 else "a duplicate" if why == DUPLICATE else Reason(why).name
