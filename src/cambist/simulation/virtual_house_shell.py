@@ -32,12 +32,14 @@ from cambist.node_shell import Running, begin, look_after
 from cambist.run import EPOCH, genesis, makers, ticker
 from cambist.simulation.clock import SECOND, VirtualClock
 from cambist.simulation.faults import MS, Death, DiskTrouble, Faults, Wires, stream
+from cambist.simulation.gateway_world_shell import ApiClient, Gateway, Post, key_of
 from cambist.simulation.programs_shell import Office, Program, Session
 from cambist.simulation.virtual_disk import Crash, VirtualDisk
 from cambist.simulation.virtual_loop_shell import OUTSIDE, PROCESS, Process, VirtualLoop, within
 from cambist.simulation.witness import Violation, Witness
 from cambist.simulation.workload import ClientTrader, DealerTrader, Market, Staff, Told
 
+API_KEYS = ("acme-bot", "borea-bot", "b2")
 DIRECTORY, DOOR = "house", "house/door.sock"
 SEGMENT_BYTES = 1 << 16
 PATIENCE = 120 * SECOND                                 # virtual, for everything to come to an end once faults stop
@@ -104,6 +106,8 @@ class House(Death):
         self._market = Market(design, self.names, stream(plan.seed, "market"))
         self._overlap = self.chance.choice((8, 64, 2048))
         self._programs: list[Program] = []
+        self._keys = {name: key_of(name) for name in API_KEYS}
+        self._post, self._api = Post(self, stream(plan.seed, "post")), list[ApiClient]()
 
     # ------------------------------------------------------------------------------------------------------------------ what programs see
     def wanted(self, count: int = 1) -> bool:
@@ -119,6 +123,12 @@ class House(Death):
     def wrong(self, what: str) -> None:
         self.loop.halt = self.loop.halt or Violation(what)
         raise self.loop.halt
+
+    def told_of(self, account: int, client_id: tuple[int, int]) -> tuple[int, int, int] | None:
+        return self.witness.answers.get((account, *client_id))
+
+    def asked_with(self, kind: int, client_id: tuple[int, int]) -> bytes | None:
+        return self.witness.bytes_of(kind, *client_id)
 
     def note(self, what: str) -> None:
         self.trail.append((self.clock.now, what))
@@ -291,6 +301,19 @@ class House(Death):
                                                               stream(seed, f"session {account}")))
         self.start_program(lambda: Office(self, Staff(market, stream(seed, "staff"), self._find), stream(seed, "office")))
 
+    # ----------------------------------------------------------------------------------------------------------------------------- gateway
+    def start_gateway(self) -> None:
+        process = Process("gateway")
+        process.died = lambda: self._again(self.start_gateway)
+        self._post.gateway = gateway = Gateway(self, self._keys, process)
+        self.loop.spawn(process, gateway.live())
+
+    def _clients_of_the_gateway(self) -> None:
+        for key in API_KEYS:
+            client = ApiClient(self, self._market, key, stream(self.plan.seed, f"api {key}"), self._keys[key], self._post.call)
+            self._api.append(client)
+            self.loop.spawn(Process(client.name), client.live())
+
     # --------------------------------------------------------------------------------------------------------------------------------- run
     def run(self) -> None:
         """Both phases. Raises Violation."""
@@ -298,6 +321,8 @@ class House(Death):
         self.start_node()
         self._people()
         self.start_follower()
+        self.start_gateway()
+        self._clients_of_the_gateway()
         over = self.loop.spawn(OUTSIDE, self._look_on())
         if not self.loop.run(over, self.plan.until or None):
             return
@@ -330,6 +355,9 @@ class House(Death):
                 return f"{program.name} has {len(program.open)} requests without an answer, from number {next(iter(program.open))}"
             if isinstance(program, Office) and program.asking:
                 return f"{program.asking} commands of the office have no answer"
+        for client in self._api:
+            if client.waiting:
+                return f"{client.waiting} requests of {client.name} have no answer"
         return ""
 
     def _trouble(self, seconds: float) -> None:

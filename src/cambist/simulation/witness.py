@@ -13,7 +13,7 @@ import numpy as np
 from cambist.design import Design
 from cambist.door.client import Events, StreamKind
 from cambist.log.entry import Entry
-from cambist.messages import COMMAND, EVENT, RECORD_BYTES, Kind
+from cambist.messages import COMMAND, EVENT, RECORD_BYTES, Event, Kind
 from cambist.simulation.audit.auditor import CHECKED_TABLES, Auditor
 from cambist.simulation.audit.figures import Wrong
 from cambist.simulation.invariants import Tables, invariants
@@ -33,6 +33,7 @@ class Witness:
         self.chain = bytes(32)
         self.position = 0                               # the last sequence that was applied under our eyes
         self._entries: list[tuple[int, int, bytes, bytes]] = []         # first, last, hash of the entry, digest of its events
+        self.answers: dict[tuple[int, int, int], tuple[int, int, int]] = {}     # (account, id) -> kind, reason, id of its first answer
         self._kept: list[tuple[int, int, bytes, np.ndarray]] = []       # first, time, records, events
         self._sent: dict[bytes, int] = {}               # bytes of a command -> how often it is in the log
         self._by_id: dict[tuple[int, int, int], bytes] = {}
@@ -64,6 +65,7 @@ class Witness:
             self._wrong(f"the chain is broken at sequence {entry.first_sequence}")
         self._look_at(entry)
         self._audit(entry, events)
+        self._note_answers(events)
         digest = hashlib.sha256(events.tobytes()).digest()
         self._entries.append((entry.first_sequence, entry.last_sequence, entry.own_hash, digest))
         self._kept.append((entry.first_sequence, entry.time, bytes(entry.records), events.copy()))
@@ -78,6 +80,12 @@ class Witness:
                 self._auditor.compare(self.tables(CHECKED_TABLES))
         except Wrong as fault:
             self._wrong(str(fault))
+
+    def _note_answers(self, events: np.ndarray) -> None:
+        """The first answer to each 128-bit id."""
+        mine = events[(events["id_hi"] != 0) & (events["command"] != 0) & (events["kind"] != Event.DUPLICATE)]
+        for account, high, low, *what in zip(*(mine[name].tolist() for name in ("account", "id_hi", "id_lo", "kind", "reason", "id")), strict=True):
+            self.answers.setdefault((account, high, low), tuple(what))
 
     def _look_at(self, entry: Entry) -> None:
         data = bytes(entry.records)
@@ -118,10 +126,11 @@ class Witness:
 
     def _again(self) -> None:
         """What was lost never was: the auditor reads the rest once more."""
-        self._auditor, self._compared, kept = Auditor(), 0, self._kept[:len(self._entries)]
+        self._auditor, self._compared, self.answers, kept = Auditor(), 0, {}, self._kept[:len(self._entries)]
         self._kept = kept
         for first, time, records, events in kept:
             self._auditor.entry(first, time, records, events)
+            self._note_answers(events)
 
     def heard(self, by: str, stream: tuple[StreamKind, int], batch: Events) -> None:
         """Every reader of a stream hears the same event under the same number, also after a crash."""

@@ -199,7 +199,7 @@ class Trader:
 
 class ClientTrader(Trader):
     VERBS = {"order": 22, "cancel": 5, "amend": 6, "cancel_all": 0.25, "request": 6, "accept": 6, "cancel_request": 0.4, "transfer": 2,
-             "kill": 0.02}
+             "kill": 0.01}
 
     def request(self, now: int) -> Ask:
         r, one = self.chance, self._listing()
@@ -361,7 +361,7 @@ class Staff:
             number = r.choice(list(market.listings))
             self.latched[f"halt {number}"] = number
             return self._ask(K.HALT, self._key("ines", "oskar", "mara", "rhea"), instrument=number, cancel=r.randint(0, 1))
-        if dice < 0.97:
+        if dice < 0.99:
             number = market.accounts[r.choice([*market.design.clients, *market.design.dealers])]
             self.latched[f"kill {number}"] = number
             return self._ask(K.KILL, self._key("ines", "oskar"), account=number)
@@ -398,6 +398,10 @@ class Staff:
     VERBS = {"deposit": 1.5, "move": 0.4, "decide": 4, "latch": 0.7, "configure": 0.6, "net": 0.15, "settle": 5}
 
     def next(self, now: int) -> Ask | None:
+        if self.latched and self.chance.random() < 0.25:
+            return self.latch(now)
+        if self.held and self.chance.random() < 0.25:
+            return self.decide(now)
         return getattr(self, self.chance.choices(list(self.VERBS), list(self.VERBS.values()))[0])(now)
 
 

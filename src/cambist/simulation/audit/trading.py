@@ -4,7 +4,7 @@ Decides whether each event of an order can be, and what it moves. Nothing is pre
 """
 from __future__ import annotations
 
-from cambist.messages import AccountKind, Event, Kind, Liquidity, OrderType, Reason, SelfTrade, Side, TimeInForce
+from cambist.messages import AccountKind, Kind, Liquidity, OrderType, Reason, SelfTrade, Side, TimeInForce
 from cambist.simulation.audit.figures import Figures, Row, Terms, Wrong, fee
 from cambist.simulation.workload import Told
 
@@ -286,7 +286,7 @@ class Books:
         level = self.levels.get((e.instrument, e.side), {}).get(e.price, {})
         right = sum(order.leaves for order in level.values()), len(level)
         if (e.quantity, e.leaves) != right or e.account:
-            raise Wrong(f"level {e.price} of instrument {e.instrument} side {e.side} is told as {e.quantity} of {e.leaves}; right would be {right[0]} of {right[1]}")
+            raise Wrong(f"level {e.price} of instrument {e.instrument} side {e.side} is told as {e.quantity} in {e.leaves} orders; right would be {right}")
 
     def _rest(self, order: Order) -> None:
         if order.immediate or not order.leaves:
