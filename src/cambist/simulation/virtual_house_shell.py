@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +30,9 @@ from cambist.log.times import Times
 from cambist.node import Broken, Node, close_node, open_node
 from cambist.node_shell import Running, begin, look_after
 from cambist.run import EPOCH, genesis, makers, ticker
+from cambist.desk.quoting import Heard
 from cambist.simulation.clock import SECOND, VirtualClock
+from cambist.simulation.desk_world_shell import Clerk, Desk, Executor, outside_venues
 from cambist.simulation.faults import MS, Death, DiskTrouble, Faults, Wires, stream
 from cambist.simulation.gateway_world_shell import ApiClient, Gateway, Post, key_of
 from cambist.simulation.programs_shell import Office, Program, Session
@@ -107,6 +109,9 @@ class House(Death):
         self._overlap = self.chance.choice((8, 64, 2048))
         self._programs: list[Program] = []
         self._keys = {name: key_of(name) for name in API_KEYS}
+        self._venues = outside_venues(self, design, self.names, self._market, plan.seed)
+        self._desk: Desk | None = None
+        self._desk_processes: dict[str, Process] = {}
         self._post, self._api = Post(self, stream(plan.seed, "post")), list[ApiClient]()
 
     # ------------------------------------------------------------------------------------------------------------------ what programs see
@@ -314,6 +319,31 @@ class House(Death):
             self._api.append(client)
             self.loop.spawn(Process(client.name), client.live())
 
+    # -------------------------------------------------------------------------------------------------------------------------------- desk
+    def _start_desk(self) -> None:
+        """Engine, executors and clerk, each a process that dies and comes back; the venues never do."""
+        design, names = self.design, self.names
+        for venue in self._venues.values():
+            self.loop.spawn(Process(venue.name), venue.live())
+        self._keep_alive("desk", lambda: self._new_desk().live())
+        self._keep_alive("clerk", lambda: Clerk(self, design, names, "settlement").live())
+        for name, venue in self._venues.items():
+            self._keep_alive(f"executor {name}", lambda name=name, venue=venue: Executor(self, design, names, venue, f"feed-{name}", self._show).live())
+
+    def _new_desk(self) -> Desk:
+        self._desk = Desk(self, self.design, self.names, "desk-engine")
+        return self._desk
+
+    def _show(self, heard: Heard) -> None:
+        if self._desk is not None and len(self._desk.books) < 64:
+            self._desk.books.append(heard)
+
+    def _keep_alive(self, name: str, life: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        process = Process(name)
+        process.died = lambda: self._again(lambda: self._keep_alive(name, life))
+        self._desk_processes[name] = process
+        self.loop.call_soon(lambda: self.loop.spawn(process, life()), context=within(process))
+
     # --------------------------------------------------------------------------------------------------------------------------------- run
     def run(self) -> None:
         """Both phases. Raises Violation."""
@@ -323,6 +353,7 @@ class House(Death):
         self.start_follower()
         self.start_gateway()
         self._clients_of_the_gateway()
+        self._start_desk()
         over = self.loop.spawn(OUTSIDE, self._look_on())
         if not self.loop.run(over, self.plan.until or None):
             return
@@ -355,6 +386,8 @@ class House(Death):
                 return f"{program.name} has {len(program.open)} requests without an answer, from number {next(iter(program.open))}"
             if isinstance(program, Office) and program.asking:
                 return f"{program.asking} commands of the office have no answer"
+        if not self.faults.count["venue-lies"] and (child := self.witness.open_child()):
+            return f"child {child} is still open"
         for client in self._api:
             if client.waiting:
                 return f"{client.waiting} requests of {client.name} have no answer"
@@ -370,6 +403,9 @@ class House(Death):
             one = connections[between("stall", 0, len(connections) - 1)]
             for side in (one, one.peer):
                 side.stopped_until = self.clock.now + between("stall", 100, 4000) * MS
+        if hits("desk", seconds):
+            names = sorted(self._desk_processes)
+            self.loop.kill(self._desk_processes[names[between("desk", 0, len(names) - 1)]])
         if hits("nudge", seconds):
             self.clock.jump(between("nudge", -900, 900) * MS)
         if hits("jump", seconds):

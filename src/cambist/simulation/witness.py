@@ -13,7 +13,7 @@ import numpy as np
 from cambist.design import Design
 from cambist.door.client import Events, StreamKind
 from cambist.log.entry import Entry
-from cambist.messages import COMMAND, EVENT, RECORD_BYTES, Event, Kind
+from cambist.messages import COMMAND, EVENT, RECORD_BYTES, ChildState, Event, Kind
 from cambist.simulation.audit.auditor import CHECKED_TABLES, Auditor
 from cambist.simulation.audit.figures import Wrong
 from cambist.simulation.invariants import Tables, invariants
@@ -89,8 +89,12 @@ class Witness:
 
     def _look_at(self, entry: Entry) -> None:
         data = bytes(entry.records)
-        for i, kind in enumerate(np.frombuffer(data, COMMAND)["kind"].tolist()):
-            row = plain(data[i * RECORD_BYTES:(i + 1) * RECORD_BYTES])
+        rows = np.frombuffer(data, COMMAND)
+        for i, (kind, high, low) in enumerate(zip(rows["kind"].tolist(), rows["id_hi"].tolist(), rows["id_lo"].tolist(), strict=True)):
+            logged = data[i * RECORD_BYTES:(i + 1) * RECORD_BYTES]
+            row = plain(logged)
+            if high and (kind, high, low) in self._by_id:
+                self._by_id[kind, high, low] = logged
             if row in self._sent:
                 self._sent[row] += 1
             elif kind not in FREE:
@@ -148,6 +152,10 @@ class Witness:
             self._wrong(f"{by} is told of sequence {int(batch.events['sequence'][-1])}, and {self.position} is the last that is durable")
 
     # ------------------------------------------------------------------------------------------------------------------------------- states
+    def open_child(self) -> int:
+        """A child order whose end nobody has told; 0 for none."""
+        return next((number for number, child in self._auditor.affairs.children.items() if child.state != ChildState.DONE), 0)
+
     def finished(self, tables: Tables) -> None:
         for broken in invariants(tables, desk_forced=True):
             self._wrong(broken)

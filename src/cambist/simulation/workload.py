@@ -288,6 +288,8 @@ class Staff:
         r, market = self.chance, self.market
         out = []
         for name, source in market.sources.items():
+            if market.design.sources[name].kind == "venue" and r.random() < 0.7:
+                continue                                # its executor posts what it sees
             for number, one in market.listings.items():
                 if r.random() < 0.85:
                     mid = market.mids[number] + one.quote_tick * r.randint(-3, 3)

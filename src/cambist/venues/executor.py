@@ -133,6 +133,14 @@ class VenueExecutor:
         self._silent(now, turn)
         return turn
 
+    def turn(self, events: Iterable[Told | Report | None], now: int) -> Turn:
+        """Several, one after the other."""
+        whole = Turn([], [], [])
+        for event in events:
+            for all_of_it, more in zip(whole, self.step(event, now), strict=True):
+                all_of_it.extend(more)
+        return whole
+
     def next_event(self, now: int) -> int | None:
         """When silence next becomes too long."""
         dues = [self._due(child) for child in self._open.values()]

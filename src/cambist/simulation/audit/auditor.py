@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cambist.messages import CONFIGURE, FACTS, FIELDS, GROUP_MORE, LAYOUT, MAX_AMOUNT, RECORD_BYTES, AccountKind, Event, Kind, Liquidity, Reason, Side
+from cambist.messages import CONFIGURE, COUNTED_ONCE, FACTS, FIELDS, GROUP_MORE, LAYOUT, MAX_AMOUNT, RECORD_BYTES, AccountKind, Event, Kind, Liquidity, Reason, Side
 from cambist.simulation.audit.affairs import MOVES, Affairs
 from cambist.simulation.audit.dealing import OF_QUOTES, Dealing
 from cambist.simulation.audit.figures import Figures, Row, Wrong, fee
@@ -208,7 +208,7 @@ class Auditor:
 
     def _counted(self, e: Told, c: Row) -> None:
         """A fact that moved something counts from now on."""
-        if c.kind in FACTS and self.gate.source(c) not in self.gate._facts:
+        if c.kind in COUNTED_ONCE and self.gate.source(c) not in self.gate._facts:
             self.gate.count(c, self.now)
 
     def _next_id(self, e: Told) -> None:
