@@ -30,8 +30,8 @@ from cambist.venues.executor import VenueExecutor, posting
 from cambist.venues.simulated import SimulatedSettings, SimulatedVenue
 from cambist.venues.venue import Acked, BookUpdate, Closed, Filled, Intent, PlaceChild, Report
 
-STEP_SECONDS = 0.03
-BOOK_EVERY_NS = 250 * MS
+STEP_SECONDS = 0.04
+BOOK_EVERY_NS = 400 * MS
 AGAIN_SECONDS = 0.2
 Names = Mapping[str, Mapping[str, int]]
 

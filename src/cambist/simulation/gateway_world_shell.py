@@ -150,6 +150,8 @@ class ApiClient:
                 continue
             if self.world.faults.hits("overload", 0.12):
                 self._flood()
+            if self.chance.random() < 0.05:
+                asyncio.get_running_loop().create_task(self._forbidden())
             act = self.chance.choices((self._order, self._change, self._ask, self._accept, self._pay, self._look), (8, 6, 2, 3, 0.7, 2))[0]
             if (made := act()) is not None:
                 asyncio.get_running_loop().create_task(self._carry_out(made))
@@ -218,6 +220,24 @@ class ApiClient:
         for _ in range(60):
             wish = self._wish("account.get")
             asyncio.get_running_loop().create_task(self._once(wish))
+
+    async def _forbidden(self) -> None:
+        """What must not be let in: another key's signature, or an operation without its scope."""
+        forged = self.chance.random() < 0.5
+        if forged:
+            wish = self._wish("order.cancel_all")
+        elif "transfer" not in self.market.design.keys[self.key].scopes:
+            wish = self._wish("transfer.new", to="acme" if not self.key.startswith("acme") else "borea", asset="USD", amount="1.000000")
+        else:
+            return
+        row, signer = OPERATIONS[wish.operation], key_of("a stranger") if forged else self._signer
+        expires = self.world.clock.wall() + 5000 * MS
+        headers = request_headers(signer, self.key, row.method, row.path, wish.body, expires, wish.text)
+
+        def reply(answer: Answer) -> None:
+            if answer.status not in (401, 403, 503, 504):
+                self.world.wrong(f"{self.name}: {wish.operation} is answered with {answer.status}, and {'its signature was forged' if forged else 'its key has no scope'}")
+        self._call(Request(wish.operation, wish.body, wish.text, expires, headers, self.key), reply)
 
     # ------------------------------------------------------------------------------------------------------------------ messages
     async def _carry_out(self, wish: Wish) -> None:

@@ -71,9 +71,11 @@ class Program:
     def pause(self) -> float:
         """Mostly milliseconds; now and then long enough that something lapses."""
         r = self.chance
-        return r.choice((0.2, 0.8, 2.5)) if r.random() < 0.02 else r.random() * 0.02
+        return r.choice((0.2, 0.8, 2.5)) if r.random() < 0.02 else r.random() * 0.06
 
     def _batch(self, batch: Events) -> None:
+        if batch.first != self._cursor:
+            self.world.wrong(f"{self.name}: its stream goes on with number {batch.first}; right would be {self._cursor}")
         self._cursor = batch.first + len(batch.events)
         self.world.heard(self.name, self.stream, batch)
         for e in told(batch.events):
@@ -109,7 +111,7 @@ class Session(Program):
         if not self.link.connected:
             return AGAIN_SECONDS
         fresh: list[np.ndarray] = []
-        for _ in range(self.chance.choice((1, 1, 1, 2, 3, 8))):
+        for _ in range(self.chance.choice((1, 1, 2, 4, 8, 16))):
             if len(self.open) + len(fresh) >= WINDOW or not self.world.wanted(len(fresh) + 1):
                 break
             self.trader.calm = self.world.calm

@@ -433,6 +433,8 @@ class House(Death):
     def _end(self) -> None:
         """Every account of what happened must agree."""
         assert self.node is not None
+        if not self.faults.count["venue-lies"]:
+            self.witness.nothing_stranded()
         self.witness.finished(self.node.cell.tables())
 
     def hash(self) -> str:

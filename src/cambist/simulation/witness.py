@@ -13,7 +13,7 @@ import numpy as np
 from cambist.design import Design
 from cambist.door.client import Events, StreamKind
 from cambist.log.entry import Entry
-from cambist.messages import COMMAND, EVENT, RECORD_BYTES, ChildState, Event, Kind
+from cambist.messages import COMMAND, EVENT, RECORD_BYTES, AccountKind, ChildState, Event, Kind
 from cambist.simulation.audit.auditor import CHECKED_TABLES, Auditor
 from cambist.simulation.audit.figures import Wrong
 from cambist.simulation.invariants import Tables, invariants
@@ -155,6 +155,14 @@ class Witness:
     def open_child(self) -> int:
         """A child order whose end nobody has told; 0 for none."""
         return next((number for number, child in self._auditor.affairs.children.items() if child.state != ChildState.DONE), 0)
+
+    def nothing_stranded(self) -> None:
+        """No venue said what it did not do, so nothing may be in suspense."""
+        figures = self._auditor.figures
+        suspense = figures.single.get(AccountKind.SUSPENSE, 0)
+        for (account, asset), balance in figures.balances.items():
+            if account == suspense and balance.available:
+                self._wrong(f"{balance.available} of asset {asset} are in suspense, and no venue lied")
 
     def finished(self, tables: Tables) -> None:
         for broken in invariants(tables, desk_forced=True):

@@ -110,6 +110,9 @@ class Affairs:
         account, other, amount = (c.account, c.to, -c.amount) if first else (c.to, c.account, c.amount)
         if c.kind != K.TRANSFER or (e.account, e.id, e.other, e.amount) != (account, other, c.asset, amount):
             raise Wrong(f"a transfer is told that did not happen: {e}")
+        above = self.figures.assets[c.asset].approval_above
+        if first and not c.__dict__.get("lapse") and 0 <= above < c.amount:
+            raise Wrong(f"{c.amount} of asset {c.asset} are transferred at once; above {above} a second person decides")
         self._sent = c.amount if first else 0
         self.figures.post(e.account, c.asset, available=e.amount)
         if first and self.figures.balances[e.account, c.asset].available < 0:
