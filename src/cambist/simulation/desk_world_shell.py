@@ -166,7 +166,10 @@ class OutsideVenue:
             for _ in range(2 if faults.hits("venue-double", 0.5) else 1):
                 late = faults.between("venue-late", 1, 300) if faults.hits("venue-late") else 0
                 self._last = max(self._last, loop.clock.now + late * MS)        # requests keep their order, as the port says
-                loop.call_at_ns(self._last, self._intents.append, intent)
+                loop.call_at_ns(self._last, self._arrived, intent)
+
+    def _arrived(self, intent: Intent) -> None:
+        self._intents.append(intent)
 
     async def live(self) -> None:
         """The market moves; what it says is on its way."""
@@ -217,7 +220,7 @@ class Executor:
         loop = asyncio.get_running_loop()
 
         def hear(report: Report) -> None:
-            loop.call_soon(self._reports.append, report, context=home)
+            loop.call_soon(self._arrived, report, context=home)
         self.venue.hear = hear
         line = Line(self.world, ())
         await line.start()
@@ -236,6 +239,9 @@ class Executor:
             except (DoorClosed, RefusedByDoor):
                 await asyncio.sleep(AGAIN_SECONDS)
             following.close()
+
+    def _arrived(self, report: Report) -> None:
+        self._reports.append(report)
 
     def _made(self) -> VenueExecutor:
         name = self.venue.name

@@ -236,7 +236,8 @@ class ApiClient:
 
         def reply(answer: Answer) -> None:
             if answer.status not in (401, 403, 503, 504):
-                self.world.wrong(f"{self.name}: {wish.operation} is answered with {answer.status}, and {'its signature was forged' if forged else 'its key has no scope'}")
+                why = "its signature was forged" if forged else "its key has no scope"
+                self.world.wrong(f"{self.name}: {wish.operation} is answered with {answer.status}, and {why}")
         self._call(Request(wish.operation, wish.body, wish.text, expires, headers, self.key), reply)
 
     # ------------------------------------------------------------------------------------------------------------------ messages

@@ -25,6 +25,7 @@ class Bug(NamedTuple):
     function: str                               # or Class.method
     right: str
     wrong: str
+    also: tuple[Bug, ...] = ()                  # other places of the same defect
 
 
 class UnknownBug(ValueError):
@@ -45,6 +46,7 @@ def _made(area: str, about: str, place: str, right: str, wrong: str) -> Bug:
     return Bug(area, about, f"cambist.{module}", function, right, wrong)
 
 
+NEVER_LAPSES = _core("a quote's time does not end it", "work:_timer_unit", "quote_due(state, row)", "stop_timer(state, t); at.quote(state, row).timer = 0")
 BUGS: dict[str, Bug] = {
     # ------------------------------------------------------------------------------------------------------------------- core
     "hold-not-released": _core("a cancelled order keeps its hold", "matching:remove_order", "change_hold(state, b, account, side, -o.held)",
@@ -54,29 +56,32 @@ BUGS: dict[str, Bug] = {
     "lost-fifo-neighbour": _core("the second in the queue trades first", "matching:sweep", "i = at.level(state, row).head + 0",
                                  "i = at.level(state, row).head + 0; i = at.order(state, i).next + 0 if at.order(state, i).next else i"),
     "match-number-again": _core("a match number is given twice", "matching:_trade", "state.matches = state.matches + 1", "state.matches = state.matches | 1"),
-    "double-credit": _core("the buyer gets its base twice", "trades:post_trade", "x.available = x.available + quantity", "x.available = x.available + 2 * quantity"),
-    "stale-quote-honoured": _core("a lapsed quote is traded", "rfq:_next_candidate", "x.expires > state.time and ", ""),
-    "quotes-never-lapse": _core("a quote's time does not end it", "work:_timer_unit", "quote_due(state, row)",
-                                "stop_timer(state, t); at.quote(state, row).timer = 0"),
+    "double-credit": _core("the buyer gets its base twice", "trades:post_trade", "x.available = x.available + quantity",
+                           "x.available = x.available + 2 * quantity"),
+    "stale-quote-honoured": _core("a lapsed quote is traded", "rfq:_next_candidate", "x.expires > state.time and ", "")._replace(also=(NEVER_LAPSES,)),
+    "quotes-never-lapse": NEVER_LAPSES,
     "kill-without-latch": _core("the kill switch cancels and does not latch", "control:change_control", "at.account(state, c.account).killed = 1",
                                 "at.account(state, c.account).killed = 0"),
-    "wrong-rounding-side": _core("a trade's amount is rounded up", "risk:amount", "b.amount_den, 0)", "b.amount_den, 1)"),
-    "hold-rounded-down": _core("a hold is rounded down", "risk:amount_up", "b.amount_den, 1)", "b.amount_den, 0)"),
+    "wrong-rounding-side": _core("a fee is rounded up", "arithmetic:fee", "MILLION, 0)", "MILLION, 1)"),
+    "hold-rounded-down": _core("what is held for a fee is rounded down", "arithmetic:fee_up", "MILLION, 1)", "MILLION, 0)"),
     "expired-is-done": _core("a command past its expiry is done", "authority:_check_id", "if c.expires <= state.time:", "if c.expires < 0:"),
     "expiry-too-far": _core("an expiry beyond the window is let in", "authority:_check_id", "if c.expires - state.time > state.answer_window:", "if 0:"),
     "maker-pays-taker-fee": _core("the maker pays the taker's fee", "matching:_trade", "fee(worth, min(b.maker_ppm, o.fee_ppm))", "fee(worth, b.taker_ppm)"),
     "fee-lost": _core("the seller's fee goes nowhere", "trades:post_trade", "f.available = f.available + buyer_fee + seller_fee",
                       "f.available = f.available + buyer_fee"),
     "post-only-trades": _core("a post-only order takes", "orders:_check_new", "if c.post_only and crosses(b, c.side, tick):", "if 0:"),
-    "fill-or-kill-in-part": _core("fill-or-kill fills a part", "orders:_check_new", "if c.time_in_force == TimeInForce.FOK and not fillable(", "if 0 and not fillable("),
+    "fill-or-kill-in-part": _core("fill-or-kill fills a part", "orders:_check_new", "if c.time_in_force == TimeInForce.FOK and not fillable(",
+                                  "if 0 and not fillable("),
     "book-crossed": _core("orders at one price do not meet", "matching:crosses", "b.ask <= tick", "b.ask < tick"),
-    "trades-with-itself": _core("an account trades with itself", "matching:sweep", "elif o.account == t.account:", "elif o.account == t.account and t.side > 1:"),
+    "trades-with-itself": _core("an account trades with itself", "matching:sweep", "elif o.account == t.account:",
+                                "elif o.account == t.account and t.side > 1:"),
     "dying-order-trades": _core("an order trades after cancel-all", "matching:sweep", "if is_dying(state, o):", "if is_dying(state, o) and t.side > 1:"),
     "position-not-moved": _core("a taker's purchase does not move its position", "matching:_trade",
                                 "move_position(state, t.account, t.instrument, x, 0, 0)", "move_position(state, t.account, t.instrument, 0, 0, 0)"),
     "open-quantity-stays": _core("a filled maker still counts as open", "matching:_trade", "move_position(state, o.account, t.instrument, -x, 0, -x)",
                                  "move_position(state, o.account, t.instrument, -x, 0, 0)"),
-    "reserve-not-freed": _core("a quote that ended keeps its reserve", "rfq:free_quote", "line.quoted = line.quoted - q.reserve", "line.quoted = line.quoted + 0"),
+    "reserve-not-freed": _core("a quote that ended keeps its reserve", "rfq:free_quote", "line.quoted = line.quoted - q.reserve",
+                               "line.quoted = line.quoted + 0"),
     "losers-told-early": _core("losers are told before the winner's window is over", "rfq:_close_filled", "r.expires = state.time + state.rfq_window",
                                "r.expires = state.time + 0"),
     "rfq-fee-forgotten": _core("a quote's client pays no fee", "rfq:_execute", "post_trade(state, b, c.account, dealer, size, worth, charge, 0)",
@@ -88,7 +93,8 @@ BUGS: dict[str, Bug] = {
     "no-second-person": _core("a large transfer asks nobody", "ledger:wants_approval", "return 1 if 0 <= above < c.amount and not state.releasing else 0",
                               "return 0"),
     "resume-alone": _core("what needs a second person is done at once", "authority:needs_second_person", "second_person + 0", "second_person * 0"),
-    "netting-frees-credit": _core("netting frees the line before it is paid", "trades:net_account", "c.netted = c.netted + c.traded", "c.netted = c.netted + 0"),
+    "netting-frees-credit": _core("netting frees the line before it is paid", "trades:net_account", "c.netted = c.netted + c.traded",
+                                  "c.netted = c.netted + 0"),
     "house-not-netted": _core("the house forgets its side of an obligation", "trades:_oblige", "h.due = h.due - amount", "h.due = h.due + 0"),
     "paid-before-paying": _core("a receiver is paid before it has paid", "settlement:check_settle", "if owner.owing:", "if owner.owing > 99:"),
     "deposit-twice": _core("a fact told twice counts twice", "ledger:counted_before", "if i == 0 or ", "if i >= 0 or "),
@@ -107,16 +113,19 @@ BUGS: dict[str, Bug] = {
     "deficit-forgotten": _core("a reversal leaves a hole nobody has", "ledger:reverse_deposit", "credit_available(state, state.deficit, c.asset, -missing)",
                                "credit_available(state, state.deficit, c.asset, 0)"),
     "halt-ignored": _core("a halted instrument takes orders", "orders:_check_words", "if b.halted:", "if b.halted > 1:"),
-    "first-source-is-reference": _core("the lowest source is the reference", "risk:_refresh", "state.scratch[half] if fresh & 1", "state.scratch[0] if fresh & 1"),
+    "first-source-is-reference": _core("the lowest source is the reference", "risk:_refresh", "state.scratch[half] if fresh & 1",
+                                       "state.scratch[0] if fresh & 1"),
     "stale-source": _core("a source counts for ever", "risk:_refresh", "state.time - x.posted_at <= b.max_age", "state.time - x.posted_at <= 99 * b.max_age"),
     # -------------------------------------------------------------------------------------------------------------------- log
     "acknowledged-before-sync": _made("log", "entries are told before they are durable", "log.journal:Journal._write", "self._file.sync()", "pass"),
     "found-but-not-synced": _made("log", "what a start finds is believed before it is durable", "log.journal:Journal._resume",
                                   "    file.sync()                                             #", "    pass    #"),
-    "name-not-synced": _made("log", "a new segment's name is not made durable", "log.journal:Journal._roll", "self._disk.sync_directory(self._directory)", "pass"),
+    "name-not-synced": _made("log", "a new segment's name is not made durable", "log.journal:Journal._roll", "self._disk.sync_directory(self._directory)",
+                             "pass"),
     "damage-cut-as-torn": _made("log", "damage before valid entries is cut away", "log.segment:examine",
                                 "_refuse_damage_before_valid_bytes(header, path, end, after, tail, walk.why())", "pass"),
-    "torn-tail-left": _made("log", "a torn tail is not cleared", "log.journal:Journal._resume", "file.pwrite(bytes(last.torn.nbytes), last.torn.offset)", "pass"),
+    "torn-tail-left": _made("log", "a torn tail is not cleared", "log.journal:Journal._resume", "file.pwrite(bytes(last.torn.nbytes), last.torn.offset)",
+                            "pass"),
     "told-before-durable": _made("log", "a batch is told, then written", "node_shell:Running._turn",
                                  "self.node.commit(entries)\n                self._through(entries, sealed, self.monotonic())",
                                  "self._through(entries, sealed, self.monotonic())\n                self.node.commit(entries)"),
@@ -128,14 +137,16 @@ BUGS: dict[str, Bug] = {
     "reused-sequence": _made("log", "a batch of two entries gives a sequence twice", "node:Node.seal", "first_sequence=position.sequence + 1",
                              "first_sequence=self.log.position.sequence + (1 if len(taken.rows) else 0) - (taken.count > 20)"),
     # ------------------------------------------------------------------------------------------------------------------ gateway
-    "gateway-wrong-side": _made("gateways", "a sale becomes a purchase", "gateways.operations:_order_new", '"side": Side[asked.side.upper()]', '"side": Side.BUY'),
+    "gateway-wrong-side": _made("gateways", "a sale becomes a purchase",
+                                "gateways.operations:_order_new", '"side": Side[asked.side.upper()]', '"side": Side.BUY'),
     "gateway-tenfold": _made("gateways", "ten times the quantity", "gateways.operations:_order_new", "words.quantity_in(asked.quantity, listed)}",
                              "10 * words.quantity_in(asked.quantity, listed)}"),
     "gateway-new-id": _made("gateways", "a retry gets another id", "gateways.house_shell:House._command", "ear = await self._ear(session.account)",
                             "id_lo += received % 3; ear = await self._ear(session.account)"),
     "unknown-is-no": _made("gateways", "an unknown outcome is told as a no", "gateways.house_shell:House._command", "failure(504, ", "failure(422, "),
     "any-signature": _made("gateways", "a signature of another key counts", "gateways.auth:_proven", "good = False", "good = True"),
-    "no-scopes": _made("gateways", "a key may do what it has no scope for", "gateways.auth:may", "if not session.scopes.intersection(operation.scopes):", "if False:"),
+    "no-scopes": _made("gateways", "a key may do what it has no scope for", "gateways.auth:may", "if not session.scopes.intersection(operation.scopes):",
+                       "if False:"),
     "page-skips": _made("gateways", "a page of events begins one too late", "gateways.hearing:Hearing.page", "skip = max(cursor - page.first, 0)",
                         "skip = max(cursor - page.first, 0) + 1"),
     "cursor-lost": _made("gateways", "a stream begins again where it began before", "door.link_shell:Following.hear",
@@ -149,7 +160,8 @@ BUGS: dict[str, Bug] = {
                             "turn.facts.append(command(Kind.CHILD_CLOSED, actor=self._actor, child=number, venue=self.venue, cum_quantity=child.filled))"),
     "open-children-forgotten": _made("desk", "after a restart open children are forgotten", "venues.executor:VenueExecutor.resume",
                                      "self._open[row[\"id\"]] = child", "pass"),
-    "placed-again": _made("desk", "after a restart open children are placed again", "venues.executor:VenueExecutor._silent", "turn.intents.append(AskChild(number))",
+    "placed-again": _made("desk", "after a restart open children are placed again", "venues.executor:VenueExecutor._silent",
+                          "turn.intents.append(AskChild(number))",
                           "turn.intents.append(PlaceChild(number, child.instrument, child.side, child.quantity, 1, child.tif))"),
     "spread-forgotten": _made("desk", "the desk quotes without its spread", "desk.pricing:_parts", "half_spread=away * _ceil_div(spread * widened, PPM)",
                               "half_spread=0"),
@@ -170,7 +182,7 @@ def planted(name: str) -> Iterator[None]:
     bug = BUGS[name]
     if bug.area == "core" and COMPILED:
         raise UnknownBug(f"{name} is in the core: it needs the kernel uncompiled, CAMBIST_COMPILED=0")
-    places = _put(bug)
+    places = [place for each in (bug, *bug.also) for place in _put(each)]
     try:
         yield
     finally:

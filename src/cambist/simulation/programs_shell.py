@@ -21,6 +21,7 @@ from cambist.simulation.workload import Ask, Staff, Told, Trader, record, told
 
 SECOND = 1_000_000_000
 AGAIN_SECONDS = 0.05                            # before what the door did not take goes again
+LOST_SHARE = 0.01
 WINDOW = 64                                     # numbered requests without an answer
 LINK = {"ping": 0.5, "silent": 1.5}             # seconds; a simulated second costs little, waiting for nothing costs something
 
@@ -110,6 +111,8 @@ class Session(Program):
     async def act(self) -> float:
         if not self.link.connected:
             return AGAIN_SECONDS
+        if self.world.calm and self.open:
+            self.resend()
         fresh: list[np.ndarray] = []
         for _ in range(self.chance.choice((1, 1, 2, 4, 8, 16))):
             if len(self.open) + len(fresh) >= WINDOW or not self.world.wanted(len(fresh) + 1):
@@ -121,7 +124,8 @@ class Session(Program):
         if fresh:
             records = np.concatenate(fresh)
             self.world.sent(self.name, records)
-            self._post(records)
+            if self.chance.random() > LOST_SHARE:
+                self._post(records)                     # else it went missing on its way, and the next one shows it
             if self.world.faults.hits("double"):
                 self._post(records)
         if self.trader.stopped:
@@ -220,7 +224,8 @@ class Office(Program):
             self._tell([record(kind, fields)] * (2 if self.world.faults.hits("double") else 1))
             return
         self.ids += 1
-        made = record(kind, {**fields, "id_hi": 5, "id_lo": self.ids, "expires": self.world.clock.wall() + 20 * SECOND})
+        lives = 20 * SECOND if self.chance.random() < 0.97 else self.chance.choice((-SECOND, 70 * SECOND))
+        made = record(kind, {**fields, "id_hi": 5, "id_lo": self.ids, "expires": self.world.clock.wall() + lives})
         self.world.sent(self.name, made)
         asyncio.get_running_loop().create_task(self._ask(made))
         if self.world.faults.hits("double"):

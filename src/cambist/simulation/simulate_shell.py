@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from cambist.design import Design, read_design
 from cambist.simulation.faults import CLASSES, chosen
-from cambist.simulation.planted import planted
+from cambist.simulation.planted import BUGS, planted
 from cambist.simulation.virtual_house_shell import House, Plan
 from cambist.simulation.witness import Violation
 from cambist.warm import warm
@@ -55,6 +55,22 @@ def simulate(plan: Plan, design: Design, text: str) -> Result:
             violation = f"the house fell over: {fault!r}"       # of a planted bug: found as well
         digest = house.hash()
     return Result(plan, violation, digest, house.commands, house.clock.now, house.faults.count, house.counts, house.trail, time.process_time() - began)
+
+
+# ------------------------------------------------------------------------------------------------------------------------- planted bugs
+HUNTED = {"core": ("double,reset,late,nudge,jump,desk,venue-double,venue-late", 700), "log": ("kill,power,eio,rot,lost,late,slow,stop", 1500),
+          "gateways": ("gentle,overload", 1200), "desk": ("gentle,venue-lost,venue-double,venue-late", 2000)}       # faults, commands by area
+
+
+def seeds_to_find(bug: str, design: Design, text: str, most: int, first: int = 1) -> tuple[int, Result | None]:
+    """How many seeds it took, and the run that found it; None when `most` did not."""
+    faults, commands = HUNTED[BUGS[bug].area]
+    for tried in range(1, most + 1):
+        result = simulate(Plan(first + tried - 1, commands, chosen(faults), bug=bug), design, text)
+        gc.collect()
+        if result.violation:
+            return tried, result
+    return most, None
 
 
 # ------------------------------------------------------------------------------------------------------------------------------ smaller
@@ -140,6 +156,10 @@ def spread(plans: Iterable[Plan], design_file: Path, jobs: int) -> Iterator[Resu
 
 def run_simulate(design_file: Path, *, seed: int, seeds: int, commands: int, faults: str, jobs: int, seconds: float, bug: str, say: Say) -> int:
     """0 when no seed broke a promise; else 1, after the first was told with the command that repeats it and its smallest like."""
+    if bug == "list":
+        for name, row in BUGS.items():
+            say(f"{name:28} {row.area:9} {row.about}")
+        return 0
     warm(say)
     allowed, began = chosen(faults), time.monotonic()
     plans = (Plan(number, commands, allowed, bug=bug) for number in range(seed, seed + seeds) if time.monotonic() - began < seconds)
@@ -158,7 +178,8 @@ def run_simulate(design_file: Path, *, seed: int, seeds: int, commands: int, fau
                 say(f"smaller: {command_of(small.plan, design_file)}")
                 tell(small, design_file, say)
         elif seeds == 1:
-            say(f"seed {seed}: {result.commands:,} commands in {result.virtual_ns / 1e9:.1f} s of virtual time, {result.seconds:.2f} s here; hash {result.hash}")
+            say(f"seed {seed}: {result.commands:,} commands in {result.virtual_ns / 1e9:.1f} s of virtual time, {result.seconds:.2f} s here")
+            say(f"hash {result.hash}")
     elapsed = time.monotonic() - began
     say(f"{done} seeds, {many:,} commands, {elapsed:.0f} s with {jobs} processes ({many / max(spent, 1e-9):,.0f} commands/s of one processor): "
         f"{len(failed)} broke a promise" + (f": {' '.join(str(one.plan.seed) for one in failed[:20])}" if failed else ""))

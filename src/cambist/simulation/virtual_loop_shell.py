@@ -134,7 +134,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     # ------------------------------------------------------------------------------------------------------------------- running
     def spawn(self, process: Process, coro: Coroutine[Any, Any, Any], name: str = "") -> asyncio.Task[Any]:
         """A task that belongs to a process."""
-        return self.create_task(coro, name=name or process.name, context=within(process))
+        task = self.create_task(coro, name=name or process.name, context=within(process))
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            if process.alive and not task.cancelled() and isinstance(fault := task.exception(), Exception):
+                self.halt = self.halt or fault          # the first of a process must not end unheard
+        task.add_done_callback(ended, context=within(OUTSIDE))
+        return task
 
     def kill(self, process: Process, silent: bool = False) -> None:
         """It stops here. `silent`: the machine lost power, so nobody is told that its sockets are gone."""

@@ -98,7 +98,8 @@ class Witness:
             if row in self._sent:
                 self._sent[row] += 1
             elif kind not in FREE:
-                self._wrong(f"sequence {entry.first_sequence + i} is a command that nobody sent: {Kind(kind).name if kind in Kind._value2member_map_ else kind}")
+                name = Kind(kind).name if kind in Kind._value2member_map_ else kind
+                self._wrong(f"sequence {entry.first_sequence + i} is a command that nobody sent: {name}")
 
     def reopened(self, entries: Sequence[Entry], results: Sequence[tuple[int, int, bytes]], lied: bool) -> None:
         """The log and the results as a node found them at its start. `lied`: the disk lost a write that it had acknowledged, so a shorter log is not the

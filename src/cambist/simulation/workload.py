@@ -225,8 +225,8 @@ class ClientTrader(Trader):
         to = names[r.choice([name for name in (*self.market.design.clients, *self.market.design.dealers) if name != self.name])]
         asset = r.choice(list(self.market.assets))
         digits = self.market.design.assets[asset].digits
-        whole = r.choice((1, 1, 5, 30)) if asset == "BTC" else r.choice((1, 100, 20_000, 300_000))
-        return self._ask(K.TRANSFER, to=to, asset=self.market.assets[asset], amount=whole * 10**digits // 10 + r.randint(0, 9))
+        whole = r.choice((1, 1, 2, 6)) if asset == "BTC" else r.choice((1, 100, 20_000, 300_000))
+        return self._ask(K.TRANSFER, to=to, asset=self.market.assets[asset], amount=whole * 10**digits + r.randint(0, 9))
 
     def kill(self, now: int) -> Ask | None:
         return None if self.calm else self._ask(K.KILL)
@@ -244,7 +244,7 @@ class DealerTrader(Trader):
         instrument, side, _ = self.invited[number]
         one = self.market.listings[instrument]
         mid = self.market.mids[instrument] // one.quote_tick * one.quote_tick
-        bid, ask = mid - one.quote_tick * r.randint(0, 20), mid + one.quote_tick * r.randint(0, 20)
+        bid, ask = (mid - mid * away // 1_000_000 // one.quote_tick * one.quote_tick for away in (r.randint(0, 500), -r.randint(0, 500)))
         if r.random() < 0.02:
             bid, ask = ask + one.quote_tick, bid
         side = side if r.random() < 0.98 else r.randint(0, 2)
@@ -318,7 +318,10 @@ class Staff:
         self.facts += 1
         whole = r.randint(1, 40) if asset == "BTC" else r.randint(1, 900_000)
         amount = whole * 10**market.design.assets[asset].digits // r.choice((1, 7, 900))
-        return self._ask(K.DEPOSIT if r.random() < 0.8 else K.REVERSE_DEPOSIT, market.keys["custodian"], account=market.accounts[account],
+        reverses = r.random() < 0.2
+        if reverses and r.random() < 0.15:
+            amount *= 60                                # more than there is: somebody has the hole
+        return self._ask(K.REVERSE_DEPOSIT if reverses else K.DEPOSIT, market.keys["custodian"], account=market.accounts[account],
                          custody=market.accounts[custody], asset=market.assets[asset], amount=amount, id_hi=11, id_lo=self.facts)
 
     def move(self, now: int) -> Ask:
@@ -387,6 +390,11 @@ class Staff:
         return self._ask(K.CONFIGURE_CREDIT, key, account=account, giver=market.accounts["house"],
                          asset=market.assets["USD"], limit=r.choice((10**12, 10**13, 5 * 10**10)), quoting_limit=r.choice((10**12, 10**13)))
 
+    def foreign(self, now: int) -> Ask:
+        """What must be refused: a key that acts for another's account."""
+        market = self.market
+        return self._ask(K.CANCEL_ALL, market.keys["acme-bot"], account=market.accounts["borea"])
+
     def net(self, now: int) -> Ask:
         return self._ask(K.NET, self._key("settlement", "settlement", "mara"))
 
@@ -397,7 +405,7 @@ class Staff:
         pays = [number for number, amount in self.obligations.items() if amount < 0]
         return self._ask(K.SETTLE, self.market.keys["settlement"], obligation=self.chance.choice(pays if pays and self.chance.random() < 0.9 else some))
 
-    VERBS = {"deposit": 1.5, "move": 0.4, "decide": 4, "latch": 0.7, "configure": 0.6, "net": 0.15, "settle": 5}
+    VERBS = {"deposit": 1.5, "move": 0.4, "decide": 4, "latch": 0.7, "configure": 0.6, "net": 0.2, "settle": 4, "foreign": 0.3}
 
     def next(self, now: int) -> Ask | None:
         if self.latched and self.chance.random() < 0.25:

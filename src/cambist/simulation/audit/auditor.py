@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from cambist.messages import CONFIGURE, COUNTED_ONCE, FACTS, FIELDS, GROUP_MORE, LAYOUT, MAX_AMOUNT, RECORD_BYTES, AccountKind, Event, Kind, Liquidity, Reason, Side
+from cambist.messages import (
+    CONFIGURE, COUNTED_ONCE, FACTS, FIELDS, GROUP_MORE, LAYOUT, MAX_AMOUNT, RECORD_BYTES, AccountKind, Event, Kind, Liquidity, Reason, Side,
+)
 from cambist.simulation.audit.affairs import MOVES, Affairs
 from cambist.simulation.audit.dealing import OF_QUOTES, Dealing
 from cambist.simulation.audit.figures import Figures, Row, Wrong, fee
@@ -348,6 +350,7 @@ class Auditor:
     # -------------------------------------------------------------------------------------------------------------------- tables
     def compare(self, tables: Mapping[str, tuple[int, tuple[str, ...], np.ndarray]]) -> None:
         """Own books against what views tell. Raises Wrong at the first difference."""
+        self.dealing.overdue(self.now)
         f = self.figures
         seen = {(r[0], r[1]): tuple(r[2:6]) for r in _rows(tables, "balances", "account", "asset", "available", "held", "unsettled", "due")}
         for key, balance in f.balances.items():

@@ -1,12 +1,13 @@
 """The auditor's requests and quotes: who may be traded with, at which price, and what is reserved until when (rules, section 7)."""
 from __future__ import annotations
 
-from cambist.messages import AccountKind, Event, Kind, Reason, Side
+from cambist.messages import Event, Kind, Reason, Side
 from cambist.simulation.audit.figures import Figures, Row, Terms, Wrong, fee
 from cambist.simulation.audit.trading import TRADERS, Books, move
 from cambist.simulation.workload import Told
 
 R = Reason
+LATE_NS = 3_000_000_000                         # at least so long after its time nothing is still waiting for its turn
 
 
 class Dealing:
@@ -207,13 +208,15 @@ class Dealing:
             if better:
                 raise Wrong(f"quote {winner.id} at {price(winner)} is traded before quote {quote.id} at {price(quote)}")
 
-    def overdue(self, now: int) -> str:
-        """A request or quote whose time was up long ago, when all work was done."""
+    def overdue(self, now: int) -> None:
+        """A request or a quote whose time was up long ago is a timer that was forgotten: 16 of them are worked off before each command."""
         for request in self.requests.values():
             end = request.window if request.filled else request.expires
-            if end <= now:
-                return f"request {request.id} should have ended at {end}; it is {now}"
-        return ""
+            if end + LATE_NS < now:
+                raise Wrong(f"request {request.id} should have ended at {end}; it is {now}")
+            for quote in request.quotes.values():
+                if not request.filled and quote.expires + LATE_NS < now:
+                    raise Wrong(f"quote {quote.id} should have lapsed at {quote.expires}; it is {now}")
 
     def end(self) -> None:
         if self.client is not None:
@@ -221,5 +224,4 @@ class Dealing:
         self.ended, self.closed = {}, {}
 
 
-HOUSE_KINDS = (AccountKind.HOUSE, AccountKind.FEES, AccountKind.SUSPENSE, AccountKind.DEFICIT)
 OF_QUOTES = {Event.REQUEST_OPENED, Event.REQUEST_INVITED, Event.QUOTED, Event.QUOTE_SHOWN, Event.QUOTE_ENDED, Event.REQUEST_ENDED}
