@@ -3,6 +3,7 @@
 #
 #   make setup   everything ready to run             make lint    ruff, pyright, import-linter, the purity check
 #   make run     the house, on this machine          make bench   the benches, each beside its floor
+#   make simulate  the whole house in a bad world, many seeds
 #   make demo    one trade, request to settlement   make hunt    the long searches (Hypothesis, simulator seeds)
 #   make test    unit tests, then compiled tests     make clean   what was made here, except data
 #   make lock    renew requirements/*.txt            make pictures   README's pictures of portal and console, by a house that trades
@@ -11,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := setup
-.PHONY: setup run demo test lint bench hunt pictures clean lock
+.PHONY: setup run demo test lint bench simulate hunt pictures clean lock
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -74,7 +75,15 @@ lint: $(INSTALLED)
 bench: $(WARMED)
 	@for b in $(BENCHES); do echo "== bench $$b"; $(BIN)/cambist bench $$b; done
 
+# As many seeds as fit, each 2,000 commands with all faults; none may break a promise.
+SEEDS ?= 1000
+SEED ?= 1
+SIMULATE_SECONDS ?= 480
+simulate: $(WARMED)
+	@$(BIN)/cambist simulate --seed $(SEED) --seeds $(SEEDS) --jobs 2 --seconds $(SIMULATE_SECONDS)
+
 hunt: $(WARMED)
+	@$(MAKE) --no-print-directory simulate SEED=100000 SEEDS=20000 SIMULATE_SECONDS=7200
 	@CAMBIST_COMPILED=1 HYPOTHESIS_PROFILE=hunt $(BIN)/python -m pytest -q -m hunt
 
 # With Debian's chromium, or the one that CAMBIST_CHROMIUM names.

@@ -18,7 +18,7 @@ from cambist.messages import (
     CONFIGURE, COUNTED_ONCE, FACTS, FIELDS, GROUP_MORE, LAYOUT, MAX_AMOUNT, RECORD_BYTES, AccountKind, Event, Kind, Liquidity, Reason, Side,
 )
 from cambist.simulation.audit.affairs import MOVES, Affairs
-from cambist.simulation.audit.dealing import OF_QUOTES, Dealing
+from cambist.simulation.audit.quotes import OF_QUOTES, Dealing
 from cambist.simulation.audit.figures import Figures, Row, Wrong, fee
 from cambist.simulation.audit.preamble import DUPLICATE, Gate
 from cambist.simulation.audit.trading import Books
