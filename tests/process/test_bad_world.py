@@ -114,8 +114,8 @@ def test_a_full_disk_refuses_new_business_and_loses_nothing(tmp_path):
             deadline = time.monotonic() + 30
             while (status := client.read("status")[1])["applied"] < sent and not status["stopped"] and time.monotonic() < deadline:
                 time.sleep(0.05)
-            before = status["applied"]
-            assert before >= sent and status["full"] and not status["stopped"], status     # whoever was told RECEIVED had room; it answers, and says why it stops
+            before = status["applied"]                              # whoever was told RECEIVED had room; it answers, and says why it takes no more
+            assert before >= sent and status["full"] and not status["stopped"], status
             (disk.seen / "filler").unlink()
             deadline, taken = time.monotonic() + 15, 0
             while not taken and time.monotonic() < deadline:        # nobody has to restart anything

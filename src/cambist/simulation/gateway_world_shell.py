@@ -50,6 +50,9 @@ class GatewayWorld(World, Protocol):
     def told_of(self, account: int, client_id: tuple[int, int]) -> tuple[int, int, int] | None:
         """(kind, reason, id) of the first answer that the log has for this id."""
         ...
+    def kind_told(self, account: int, number: int) -> int:
+        """Which kind of event the account's stream has under this number; 0 if nobody heard it yet."""
+        ...
     def asked_with(self, kind: int, client_id: tuple[int, int]) -> bytes | None:
         """The command that went in with this id."""
         ...
@@ -339,6 +342,9 @@ class ApiClient:
             for number, each in enumerate(body["events"], asked):
                 if each["cursor"] != number:
                     self.world.wrong(f"{self.name}: event {each['cursor']} is read where {number} is next")
+                kind = self.world.kind_told(self.account, number)
+                if kind and each["event"] != Event(kind).name.lower():
+                    self.world.wrong(f"{self.name}: event {number} is read as {each['event']}; its stream has {Event(kind).name.lower()} there")
             if body["cursor"] != asked + len(body["events"]):
                 self.world.wrong(f"{self.name}: the next cursor is told as {body['cursor']}; right would be {asked + len(body['events'])}")
             self._cursor = max(self._cursor, body["cursor"])

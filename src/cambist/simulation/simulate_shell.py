@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import re
+import threading
 import time
 import warnings
 from collections import Counter
@@ -150,8 +151,16 @@ def spread(plans: Iterable[Plan], design_file: Path, jobs: int) -> Iterator[Resu
         _begin(str(design_file))
         yield from map(_one, plans)
         return
+    room = threading.Semaphore(2 * jobs)                # so that plans are made when there is somebody for them, not all at once
+
+    def paced() -> Iterator[Plan]:
+        for plan in plans:
+            room.acquire()
+            yield plan
     with multiprocessing.get_context("spawn").Pool(jobs, _begin, (str(design_file),), maxtasksperchild=100) as pool:
-        yield from pool.imap_unordered(_one, plans)
+        for result in pool.imap_unordered(_one, paced()):
+            room.release()
+            yield result
 
 
 def run_simulate(design_file: Path, *, seed: int, seeds: int, commands: int, faults: str, jobs: int, seconds: float, bug: str, say: Say) -> int:

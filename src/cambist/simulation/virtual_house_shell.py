@@ -135,6 +135,9 @@ class House(Death):
     def asked_with(self, kind: int, client_id: tuple[int, int]) -> bytes | None:
         return self.witness.bytes_of(kind, *client_id)
 
+    def kind_told(self, account: int, number: int) -> int:
+        return self.witness.kind_told(account, number)
+
     def note(self, what: str) -> None:
         self.trail.append((self.clock.now, what))
 
@@ -168,7 +171,7 @@ class House(Death):
     def _node_died(self) -> None:
         self.node = self.running = None
         self.counts["node starts again"] += 1
-        pause = self.chance.randint(10, 800) * MS
+        pause = (self.chance.randint(10, 800) if self.chance.random() < 0.93 else self.chance.randint(5_000, 9_000)) * MS
         self.loop.call_at_ns(self.clock.now + pause, self.start_node, context=within(OUTSIDE))
 
     async def _node_life(self, process: Process) -> None:

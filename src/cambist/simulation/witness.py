@@ -152,6 +152,11 @@ class Witness:
         if stream[0] is StreamKind.ALL and len(batch.events) and int(batch.events["sequence"][-1]) > self.position:
             self._wrong(f"{by} is told of sequence {int(batch.events['sequence'][-1])}, and {self.position} is the last that is durable")
 
+    def kind_told(self, account: int, number: int) -> int:
+        """Which kind of event an account's stream has under a number; 0 if nobody heard it yet."""
+        known = self._streams.get((StreamKind.ACCOUNT, account), [])
+        return int.from_bytes(known[number - 1][:2], "little") if number <= len(known) else 0
+
     # ------------------------------------------------------------------------------------------------------------------------------- states
     def open_child(self) -> int:
         """A child order whose end nobody has told; 0 for none."""
