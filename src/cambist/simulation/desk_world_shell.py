@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -36,7 +36,7 @@ AGAIN_SECONDS = 0.2
 Names = Mapping[str, Mapping[str, int]]
 
 
-class DeskWorld(World):
+class DeskWorld(World, Protocol):
     """What the desk is given of the house."""
     loop: VirtualLoop
 
@@ -205,7 +205,7 @@ class OutsideVenue:
             return msgspec.structs.replace(report, execution_id=report.execution_id + "-again")
         if isinstance(report, Closed):
             return msgspec.structs.replace(report, cum_quantity=report.cum_quantity + 1)
-        return Acked(report.child_id, "again", report.time) if hasattr(report, "child_id") and not isinstance(report, Acked) else None
+        return None if isinstance(report, BookUpdate | Acked) else Acked(report.child_id, "again", report.time)
 
 
 class Executor:

@@ -165,8 +165,6 @@ BUGS: dict[str, Bug] = {
                           "turn.intents.append(PlaceChild(number, child.instrument, child.side, child.quantity, 1, child.tif))"),
     "spread-forgotten": _made("desk", "the desk quotes without its spread", "desk.pricing:_parts", "half_spread=away * _ceil_div(spread * widened, PPM)",
                               "half_spread=0"),
-    "clerk-forgets": _made("desk", "the clerk does not settle what it learned", "desk.settling:SettlementClerk.learn",
-                           "self._due.setdefault(number, _Due(row))", "pass"),
 }
 CANARY = "hold-not-released"
 
@@ -232,6 +230,8 @@ def _put(bug: Bug) -> list[tuple[Any, str, Any]]:
 
 class _Entry:
     """A row of a table of functions, put back like an attribute."""
+    table: dict[Any, Any]
+
     def __init__(self, table: dict[Any, Any]) -> None:
         self.__dict__["table"] = table
 

@@ -23,7 +23,7 @@ SECOND = 1_000_000_000
 AGAIN_SECONDS = 0.05                            # before what the door did not take goes again
 LOST_SHARE = 0.01
 WINDOW = 64                                     # numbered requests without an answer
-LINK = {"ping": 0.5, "silent": 1.5}             # seconds; a simulated second costs little, waiting for nothing costs something
+LINK: dict[str, Any] = {"ping": 0.5, "silent": 1.5}             # seconds; a simulated second costs little, waiting for nothing costs something
 
 
 class World(Protocol):

@@ -103,7 +103,8 @@ class VirtualDisk:
     """The Disk port. After a `Crash` it is dead; `after_power_loss` and `after_kill` give the disk that the next process finds."""
 
     def __init__(self, capacity: int | None = None) -> None:
-        self.capacity, self.trouble = capacity, NoTrouble()
+        self.capacity = capacity
+        self.trouble: Trouble = NoTrouble()
         self.calls = 0
         self.dead = False
         self.names: dict[str, Inode | None] = {}                # None: a directory

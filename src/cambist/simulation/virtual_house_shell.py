@@ -226,7 +226,7 @@ class House(Death):
             events = original(entry)
             self.witness.applied(entry, events)
             return events
-        self.witness.tables = node.cell.tables
+        self.witness.tables = lambda names: dict(node.cell.tables(names))
         node.run = run                                  # the witness sees what went in and what comes out, before anyone is told
         return node
 
@@ -438,7 +438,7 @@ class House(Death):
         assert self.node is not None
         if not self.faults.count["venue-lies"]:
             self.witness.nothing_stranded()
-        self.witness.finished(self.node.cell.tables())
+        self.witness.finished(dict(self.node.cell.tables()))
 
     def hash(self) -> str:
         """One number for everything that happened: the same seed has the same one."""

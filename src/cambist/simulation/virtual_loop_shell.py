@@ -105,9 +105,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             try:
                 result = func(*args)
             except Exception as fault:  # noqa: BLE001  whoever waits for it hears it
-                future.cancelled() or future.set_exception(fault)
+                if not future.cancelled():
+                    future.set_exception(fault)
             else:
-                future.cancelled() or future.set_result(result)
+                if not future.cancelled():
+                    future.set_result(result)
         self.call_soon(work)
         return future
 

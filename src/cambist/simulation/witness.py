@@ -30,6 +30,7 @@ class Witness:
     """`sent`, `applied`, `heard` as it happens; `reopened` after a crash; `finished` in the end. Each raises through `wrong`."""
     def __init__(self, design: Design, names: Mapping[str, Mapping[str, int]], genesis: np.ndarray, wrong: Callable[[str], None]) -> None:
         self._wrong = wrong
+        self._desks, self._half_spread_ppm = [names["accounts"][desk] for desk in design.house.desks], design.pricing.min_half_spread_ppm
         self.chain = bytes(32)
         self.position = 0                               # the last sequence that was applied under our eyes
         self._entries: list[tuple[int, int, bytes, bytes]] = []         # first, last, hash of the entry, digest of its events
@@ -66,6 +67,7 @@ class Witness:
         self._look_at(entry)
         self._audit(entry, events)
         self._note_answers(events)
+        self._look_at_quotes(events)
         digest = hashlib.sha256(events.tobytes()).digest()
         self._entries.append((entry.first_sequence, entry.last_sequence, entry.own_hash, digest))
         self._kept.append((entry.first_sequence, entry.time, bytes(entry.records), events.copy()))
@@ -80,6 +82,14 @@ class Witness:
                 self._auditor.compare(self.tables(CHECKED_TABLES))
         except Wrong as fault:
             self._wrong(str(fault))
+
+    def _look_at_quotes(self, events: np.ndarray) -> None:
+        """Our desk's two-way quotes are as wide as the design says, at least."""
+        mine = events[(events["kind"] == Event.QUOTED) & np.isin(events["account"], self._desks) & (events["price"] > 0) & (events["amount"] > 0)]
+        for bid, ask in zip(mine["price"].tolist(), mine["amount"].tolist(), strict=True):
+            least = (bid + ask) // 2 * 2 * self._half_spread_ppm // 1_000_000
+            if ask - bid < least:
+                self._wrong(f"the desk quotes {bid} to {ask}; the design's least spread is {least}")
 
     def _note_answers(self, events: np.ndarray) -> None:
         """The first answer to each 128-bit id."""

@@ -344,7 +344,7 @@ class Staff:
         if r.random() < 0.15:
             return self._ask(K.DENY, key, held=number)
         words = digest_words(data)
-        if r.random() < 0.05:
+        if r.random() < 0.2:
             words["digest1"] ^= 4
         return self._ask(K.APPROVE, key, held=number, **words)
 

@@ -5,7 +5,7 @@ Decides the arithmetic of docs/rules.md and the sums that must always hold. It m
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cambist.messages import MAX_AMOUNT, AccountKind, Settlement, Side
 
@@ -33,8 +33,9 @@ class Row:
     def __init__(self, **fields: Any) -> None:
         self.__dict__.update(fields)
 
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(name)
+    if TYPE_CHECKING:
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
     def __repr__(self) -> str:
         return repr(self.__dict__)
