@@ -113,9 +113,12 @@ class Trader:
         self.quotes: dict[int, int] = {}                                # own quote -> request
         self.calm = False                                               # faults are over: nothing that stops anyone
         self.stopped = False                                            # a kill switch was met: it waits a little
+        self._crowd: list[Ask] = []                                     # what it has made up its mind to send next
         self._verbs = [(getattr(self, name), weight) for name, weight in self.VERBS.items()]
 
     def next(self, now: int) -> Ask | None:
+        if self._crowd:
+            return self._crowd.pop()
         verbs, weights = zip(*self._verbs, strict=True)
         return self.chance.choices(verbs, weights)[0](now)
 
@@ -193,13 +196,21 @@ class Trader:
         price += one.tick * r.choice((0, 0, 1, -1, 3, -3, 8, -8))
         return self._ask(K.AMEND_ORDER, order=number, price=price, quantity=max(one.lot, leaves + one.lot * r.randint(-15, 12)))
 
+    def crowd(self, now: int) -> Ask:
+        """So many orders near the middle that cancelling all of them takes more than one command."""
+        r, one = self.chance, self._listing()
+        side, mid = r.randint(0, 1), self.market.mids[one.number] // one.tick * one.tick
+        self._crowd = [self._ask(K.CANCEL_ALL), *(self._ask(K.NEW_ORDER, instrument=one.number, side=side, self_trade=1, quantity=one.lot,
+                                                            price=mid + (1 if side else -1) * one.tick * r.randint(1, 9)) for _ in range(40))]
+        return self._crowd.pop()
+
     def cancel_all(self, now: int) -> Ask:
         return self._ask(K.CANCEL_ALL)
 
 
 class ClientTrader(Trader):
     VERBS = {"order": 22, "cancel": 5, "amend": 6, "cancel_all": 0.25, "request": 6, "accept": 6, "cancel_request": 0.4, "transfer": 2,
-             "kill": 0.01}
+             "kill": 0.01, "crowd": 0.15}
 
     def request(self, now: int) -> Ask:
         r, one = self.chance, self._listing()
@@ -233,7 +244,7 @@ class ClientTrader(Trader):
 
 
 class DealerTrader(Trader):
-    VERBS = {"order": 14, "cancel": 4, "amend": 4, "cancel_all": 0.15, "quote": 12, "withdraw": 1}
+    VERBS = {"order": 14, "cancel": 4, "amend": 4, "cancel_all": 0.15, "quote": 12, "withdraw": 1, "crowd": 0.1}
 
     def quote(self, now: int) -> Ask | None:
         self.invited = {number: row for number, row in self.invited.items() if row[2] > now - SECOND}
@@ -405,7 +416,7 @@ class Staff:
         pays = [number for number, amount in self.obligations.items() if amount < 0]
         return self._ask(K.SETTLE, self.market.keys["settlement"], obligation=self.chance.choice(pays if pays and self.chance.random() < 0.9 else some))
 
-    VERBS = {"deposit": 1.5, "move": 0.4, "decide": 4, "latch": 0.7, "configure": 0.6, "net": 0.2, "settle": 4, "foreign": 0.3}
+    VERBS = {"deposit": 1.5, "move": 0.4, "decide": 4, "latch": 0.7, "configure": 0.6, "net": 0.5, "settle": 4, "foreign": 0.3}
 
     def next(self, now: int) -> Ask | None:
         if self.latched and self.chance.random() < 0.25:

@@ -4,6 +4,8 @@ Rules, sections 3, 6, 8, 9.
 """
 from __future__ import annotations
 
+from typing import Any
+
 from cambist.messages import CONFIGURE, MAX_AMOUNT, AccountKind, Cause, ChildState, Event, Kind, Reason, Side
 from cambist.simulation.audit.figures import Figures, Row, Terms, Wrong
 from cambist.simulation.workload import Told
@@ -256,5 +258,5 @@ def child_asset(child: Row) -> int:
     return child.terms.quote if child.side == Side.BUY else child.terms.base
 
 
-MOVES = {Event.DEPOSITED: Affairs.deposited, Event.DEPOSIT_REVERSED: Affairs.reversed, Event.CUSTODY_MOVED: Affairs.custody_moved,
+MOVES: dict[int, Any] = {Event.DEPOSITED: Affairs.deposited, Event.DEPOSIT_REVERSED: Affairs.reversed, Event.CUSTODY_MOVED: Affairs.custody_moved,
          Event.TRANSFERRED: Affairs.transferred, Event.CHILD_OPENED: Affairs.child_opened, Event.CHILD_FILL: Affairs.child_filled}
