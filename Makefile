@@ -82,7 +82,7 @@ SIMULATE_SECONDS ?= 480
 simulate: $(WARMED)
 	@$(BIN)/cambist simulate --seed $(SEED) --seeds $(SEEDS) --jobs 2 --seconds $(SIMULATE_SECONDS)
 
-hunt: $(WARMED)
+hunt: $(WARMED) $(PAGES)
 	@$(MAKE) --no-print-directory simulate SEED=100000 SEEDS=20000 SIMULATE_SECONDS=7200
 	@CAMBIST_COMPILED=1 HYPOTHESIS_PROFILE=hunt $(BIN)/python -m pytest -q -m hunt
 

@@ -216,7 +216,7 @@ class Scenario:
     def order(self, account: int, side: int, quantity: int, price: int, instrument: int = BTCUSD, **more: int) -> int:
         """The order's id; 0 when it was refused (see `refused()`)."""
         fields = {"order_type": OrderType.LIMIT, "time_in_force": TimeInForce.GTC, "self_trade": SelfTrade.CANCEL_NEWEST, "post_only": 0, **more}
-        actor = fields.pop("actor", KEY_OF[account])
+        actor = fields.pop("actor", 0) or KEY_OF[account]
         self.do(K.NEW_ORDER, actor, account=account, instrument=instrument, side=side, quantity=quantity, price=price, **fields)
         accepted = self.find(Event.ORDER_ACCEPTED, account)
         return accepted[0]["id"] if accepted else 0

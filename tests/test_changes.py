@@ -1,6 +1,7 @@
 """`cambist apply` without a socket: which commands a changed file becomes, who must say yes, and which design runs after it."""
 import hashlib
 
+import msgspec
 import pytest
 
 from cambist.changes import UnknownKey, approval, key_number, plan, running_design, send, state_differs
@@ -10,7 +11,7 @@ from cambist.messages import Event, Kind, Reason
 from cambist.node import close_node
 
 from tests.log.crash_disk import CrashDisk
-from tests.process.house_on_disk import KEY, SECOND, TEXT, HouseOnDisk, kinds, opened
+from tests.process.house_on_disk import ACCOUNT, ASSET, INSTRUMENT, KEY, SECOND, TEXT, HouseOnDisk, kinds, opened
 
 K = Kind
 LESS = TEXT.replace('max_quantity = "2000000"', 'max_quantity = "1000000"')             # one command: CONFIGURE_LIMITS
@@ -127,6 +128,65 @@ def test_nothing_heard_is_unknown_and_stops():
     records, side = planned(house, MORE)
     [change] = send(records, side, lambda record, attachments: None)
     assert change.outcome.startswith("unknown") and len(records) == 2
+
+
+FINER = TEXT.replace('lot = "0.1"\nbook_tick = "0.0001"\nquote_tick = "0.00001"', 'lot = "0.01"\nbook_tick = "0.00001"\nquote_tick = "0.000005"')
+
+
+def instrument_row(house, name="XRP/USD"):
+    _, columns, rows = house.node.cell.tables(("instruments",))["instruments"]
+    return dict(zip(columns, rows[running_design(house.disk, "house").names["instruments"][name] - 1].tolist(), strict=True))
+
+
+def test_other_ticks_and_lots_take_effect_while_the_instrument_is_halted():
+    house = HouseOnDisk()
+    [change] = applied(house, FINER)
+    assert change.kind == "change_terms" and change.outcome == "refused NOT_HALTED"
+    house.do(K.HALT, "ines", instrument=INSTRUMENT["XRP/USD"], cancel=1)
+    house.do(K.CANCEL_ALL, "ines", "b2")                                    # any command works the sweep on
+    [change] = applied(house, FINER, first=950)
+    assert change.outcome.startswith("held")
+    [row] = held_row(house)
+    assert approved(house, row) == "done" and running_design(house.disk, "house").text == FINER
+    after = instrument_row(house)
+    assert (after["lot"], after["book_tick"], after["quote_tick"], after["max_price"]) == (10_000, 2, 1, 4_000_000)
+    assert planned(house, FINER) == ([], b"")
+
+
+def test_what_was_approved_and_refused_when_it_came_to_it_does_not_run():
+    house = HouseOnDisk()
+    house.do(K.HALT, "ines", instrument=INSTRUMENT["XRP/USD"], cancel=1)
+    house.do(K.CANCEL_ALL, "ines", "b2")
+    [change] = applied(house, FINER)
+    assert change.outcome.startswith("held")
+    [row] = held_row(house)
+    resume = house.do(K.RESUME, "ines", instrument=INSTRUMENT["XRP/USD"])
+    waiting = next(each for each in held_row(house) if each["id"] != row["id"])
+    assert Event.HELD in kinds(resume) and approved(house, waiting, "oskar") == "done"
+    approved(house, row, "oskar", first=7000)
+    assert instrument_row(house)["lot"] == 100_000 and running_design(house.disk, "house").text == TEXT
+
+
+def test_more_digits_take_effect_on_a_disabled_asset_and_every_amount_stays_what_it_was():
+    house = HouseOnDisk()
+    house.do(K.DEPOSIT, "custodian", "acme", custody=ACCOUNT["xrp-wallet"], asset=ASSET["XRP"], amount=5_000_000)
+    off = TEXT.replace("[assets.XRP]\ndigits = 6", "[assets.XRP]\nenabled = false\ndigits = 6")
+    applied(house, off)
+    [row] = held_row(house)
+    assert approved(house, row) == "done"
+    house.do(K.HALT, "ines", instrument=INSTRUMENT["XRP/USD"], cancel=1)
+    house.do(K.CANCEL_ALL, "ines", "b2")
+    finer = off.replace("enabled = false\ndigits = 6", "enabled = false\ndigits = 8")
+    [change] = applied(house, finer, first=950)
+    assert change.kind == "change_digits"
+    [row] = held_row(house)
+    assert approved(house, row, first=5100) == "done" and running_design(house.disk, "house").text == off, "begun, and not in force"
+    for _ in range(12):
+        house.do(K.CANCEL_ALL, "ines", "b2")
+    assert running_design(house.disk, "house").text == finer
+    account = next(b for b in msgspec.json.decode(house.node.view("account", b'{"account":%d}' % ACCOUNT["acme"])[1])["balances"] if b["asset"] == ASSET["XRP"])
+    assert account["available"] == 500_000_000 and instrument_row(house)["lot"] == 10_000_000
+    assert state_differs(running_design(house.disk, "house"), read_design(finer, "same")) == ""
 
 
 def test_wrong_keys_and_wrong_files_say_so():

@@ -13,6 +13,7 @@ from cambist.messages import COMMAND, CONFIGURE, AccountKind, Event, Kind, Scope
 TEXT = (Path(__file__).parents[1] / "desks" / "demo.toml").read_text()
 DEMO = read_design(TEXT, "demo")
 CLEO = {"entity": "acme", "max_open": 5, "answer_quota": 10}
+UNSAID = {Kind.CONFIGURE_RESTRICTION}           # optional, and the demo says nothing of it
 STAMP = {"actor": 13, "id_hi": 7, "id_lo": 100, "expires": 10**18}
 
 
@@ -49,7 +50,7 @@ def test_genesis_is_configuration_and_then_start():
     records, names = configure(DEMO)
     kinds = [k for k, _ in told(records)]
     assert all(r.shape == (1,) and r.dtype == COMMAND for r in records)
-    assert kinds[0] is Kind.CONFIGURE_CELL and kinds[-1] is Kind.START and set(kinds[:-1]) == CONFIGURE
+    assert kinds[0] is Kind.CONFIGURE_CELL and kinds[-1] is Kind.START and set(kinds[:-1]) == CONFIGURE - UNSAID
     assert tuple(names) == TABLES
     assert list(names["accounts"]) == ["house", "fees", "suspense", "deficit", "desk", "acme", "borea", "b2", "c3", "btc-wallet", "xrp-wallet", "usd-bank",
                                        "at-kestrel", "at-osprey"]
@@ -79,7 +80,7 @@ def test_the_values_of_the_demo():
     assert [r["settlement"] for r in of(Kind.CONFIGURE_INSTRUMENT)] == [1, 1, 0]
     assert {r["scope"] for r in of(Kind.CONFIGURE_AUTHORITY)} == {Scope.OWN, Scope.ALL}
     gated = {Kind(r["command"]) for r in of(Kind.CONFIGURE_AUTHORITY) if r["second_person"]}
-    assert gated == CONFIGURE | {Kind.RESUME, Kind.REVIVE, Kind.REVIVE_ALL}
+    assert gated == CONFIGURE | {Kind.RESUME, Kind.REVIVE, Kind.REVIVE_TRADER, Kind.REVIVE_ALL, Kind.MANUAL_CREDIT, Kind.CHANGE_TERMS, Kind.CHANGE_DIGITS}
     credit = {r["account"]: (r["limit"], r["quoting_limit"]) for r in of(Kind.CONFIGURE_CREDIT)}
     assert credit[6] == (10_000_000 * 10**6, 0) and credit[8] == (25_000_000 * 10**6,) * 2
     assert [r["limit"] for r in of(Kind.CONFIGURE_SHORT)] == [100 * 10**8, 10_000_000 * 10**6, 5_000_000 * 10**6]
@@ -161,7 +162,7 @@ def test_authority_changes_last_and_the_right_to_change_it_very_last():
     new = changed((("oversight", "second_person"), []), (("keys", "ada", "enabled"), False), (("roles", "engineer", "second_person"), ["configure_venue"]))
     kinds = told(diff(new).records)
     assert kinds[0][0] is Kind.CONFIGURE_ACTOR and all(k is Kind.CONFIGURE_AUTHORITY for k, _ in kinds[1:])
-    assert kinds[-1][1]["command"] == Kind.CONFIGURE_AUTHORITY and len(kinds) == 13
+    assert kinds[-1][1]["command"] == Kind.CONFIGURE_AUTHORITY and len(kinds) == 22
 
 
 @pytest.mark.parametrize(("at", "path", "instead"), [
@@ -179,13 +180,42 @@ def test_a_known_name_is_never_removed(at, path, instead):
 
 
 @pytest.mark.parametrize(("at", "value"), [
-    (("cell", "number"), 2), (("assets", "BTC", "digits"), 9), (("instruments", "BTC/USD", "lot"), "0.001"),
-    (("instruments", "BTC/USD", "settlement"), "prefunded"),
-    (("instruments", "BTC/USD", "max_price"), "200000"), (("venues", "kestrel", "account"), "at-osprey"),
+    (("cell", "number"), 2), (("assets", "BTC", "digits"), 7), (("instruments", "BTC/USD", "settlement"), "prefunded"),
+    (("venues", "kestrel", "account"), "at-osprey"),
 ])
 def test_what_was_given_once_does_not_change(at, value):
     found = faults(changed((at, value)))
     assert any(path.replace('"', "").endswith(".".join(at)) and "cannot change" in text for path, text in found.items()), found
+
+
+@pytest.mark.parametrize(("at", "value", "becomes"), [
+    (("lot",), "0.001", {"price_factor": 1, "lot": 100_000, "book_tick": 5}), (("max_price",), "200000", {"price_factor": 1, "max_price": 2_000_000}),
+    (("quote_tick",), "0.05", {"price_factor": 2, "quote_tick": 1, "book_tick": 10, "max_price": 5_000_000, "lot": 10_000}),
+    (("price_increment",), "0.01", {"price_factor": 10, "quote_tick": 10, "book_tick": 50}),
+])
+def test_other_ticks_and_lots_are_a_command_of_their_own(at, value, becomes):
+    [row] = diffed(changed((("instruments", "BTC/USD", *at), value)))
+    assert row["kind"] == Kind.CHANGE_TERMS and row["instrument"] == 1 and {name: row[name] for name in becomes} == becomes
+
+
+def test_prices_are_never_named_more_coarsely():
+    assert "no whole number of 0.5" in faults(changed((("instruments", "BTC/USD", "quote_tick"), "0.5")))['$.instruments."BTC/USD".price_increment']
+
+
+def test_more_digits_are_a_command_of_their_own_and_need_the_asset_disabled():
+    asset = ("assets", "BTC")
+    assert "enabled = false" in faults(changed(((*asset, "digits"), 9)))["$.assets.BTC.digits"]
+    disabled = changed(((*asset, "enabled"), False))
+    [row] = diffed(changed(((*asset, "enabled"), False), ((*asset, "digits"), 10)), disabled)
+    assert row["kind"] == Kind.CHANGE_DIGITS and row["digits"] == 10, "every amount the design names is what it was, in the new unit"
+    with pytest.raises(DesignError, match="digits change alone"):
+        diffed(changed(((*asset, "enabled"), True), ((*asset, "digits"), 10)), disabled)
+
+
+def diffed(new, running=None):
+    """The commands from the running design to another, by the names of their fields."""
+    running = running or build_design(tomllib.loads(TEXT))
+    return [named(record) for record in configure_diff(numbered(running), running, new, actor=1, id_hi=0, id_lo=1, expires=1).records]
 
 
 def test_a_client_does_not_become_a_dealer():

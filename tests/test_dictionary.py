@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from cambist.configure import configure
 from cambist.design import read_design
 from cambist.dictionary import NAMED, TOLD, Dictionary, Wrong, client_id, read_client_id
-from cambist.messages import EVENT, EVENT_FIELDS, Event, Kind, Liquidity, Reason, Side
+from cambist.event_fields import EVENT_FIELDS
+from cambist.messages import EVENT, Event, Kind, Liquidity, Reason, Side
 from cambist.opaque import Opaque
 
 DESIGN = read_design((Path(__file__).parents[1] / "desks" / "demo.toml").read_text())
@@ -71,6 +72,28 @@ def test_a_fill_in_words():
                     "quantity": "1.50000000", "leaves": "0.00000000", "amount": "90000.150000", "fee": "4.500008", "liquidity": "quote"}
     staff = WORDS.told_to_staff(row(Event.FILLED, instrument=BTC.number, account=WORDS.names["accounts"]["acme"], sequence=12), 5)
     assert (staff["account"], staff["sequence"]) == ("acme", 12)
+
+
+def test_what_is_of_an_instrument_in_words():
+    told = WORDS.told(row(Event.SESSION_CHANGED, instrument=BTC.number, id=3, price=600_000, amount=9, reason=Reason.BAND), 5)
+    assert told == {"event": "session_changed", "time": 5, "instrument": "BTC-USD", "session": "volatility", "next": "continuous", "anchor": "60000.0",
+                    "ends": 9, "reason": "BAND"}
+    told = WORDS.told(row(Event.INDICATIVE, instrument=BTC.number, price=600_005, quantity=10**8, amount=-5 * 10**7), 5)
+    assert (told["price"], told["quantity"], told["surplus"]) == ("60000.5", "1.00000000", "-0.50000000")
+    assert "price" not in WORDS.told(row(Event.INDICATIVE, instrument=BTC.number), 5)
+    assert "ends" not in WORDS.told(row(Event.SESSION_CHANGED, instrument=BTC.number, id=5), 5)
+
+
+def test_a_mass_action_says_what_it_was_about():
+    assert WORDS.told(row(Event.SWEPT, id=5, other=WORDS.names["actors"]["bo"]), 1) == {"event": "swept", "time": 1, "swept": "trader", "trader": "bo"}
+    assert WORDS.told(row(Event.SWEPT, id=6, other=2), 1) == {"event": "swept", "time": 1, "swept": "digits", "asset": "USD"}
+    assert WORDS.told(row(Event.SWEPT, id=3), 1)["swept"] == "session" and WORDS.told(row(Event.SWEPT, id=9), 1)["swept"] == "#9"
+
+
+def test_both_orders_of_a_quote_in_the_book_and_a_rebate():
+    told = WORDS.told(row(Event.BOOK_QUOTED, instrument=BTC.number, id=4, price=600_000, quantity=10**8), 1)
+    assert told["bid_order"] == WORDS.opaque.text("order", 4) and "ask_order" not in told and "ask" not in told
+    assert WORDS.told(row(Event.FILLED, instrument=BTC.number, fee=-5_000_000, liquidity=Liquidity.AUCTION), 1)["fee"] == "-5.000000"
 
 
 def test_a_refusal_names_what_was_named_by_the_kind_of_the_command():

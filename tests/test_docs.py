@@ -8,7 +8,8 @@ import pytest
 from cambist.door.protocol import HEAD, MAX_FRAME, Code, Role, StreamKind, Verb
 from cambist.door.protocol import VERSION as DOOR_VERSION
 from cambist.log.entry import HEADER, MAX_ENTRY_BYTES, MAX_RECORDS
-from cambist.messages import ARGUMENTS, EVENT_FIELDS, HEAD_BYTES, ChildState, Event, Kind, ObligationState, Reason, RequestState
+from cambist.event_fields import EVENT_FIELDS
+from cambist.messages import ARGUMENTS, HEAD_BYTES, ChildState, Event, Kind, ObligationState, Reason, RequestState
 from cambist.wire_text import wire_text
 
 ROOT = Path(__file__).resolve().parents[1]

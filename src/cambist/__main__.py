@@ -170,18 +170,45 @@ def verify(directory: Path) -> int:
     from cambist.inspection import walk
     from cambist.log.disk_shell import RealDisk
     from cambist.log.journal import verify as chains
+    from cambist.log.mirror_shell import mirror_copy, noted_mirror
     from cambist.warm import warm as make_ready
     disk = RealDisk()
     whole = not chains(disk, f"{directory}/log").findings
     if whole:
         make_ready(_say)
-    found = walk(disk, str(directory), Cell(_sizes(directory)) if whole else None, time.perf_counter_ns)
+    found = walk(disk, str(directory), Cell(_sizes(directory)) if whole else None, time.perf_counter_ns, mirror_copy(noted_mirror(directory)))
     for line in found.lines:
         _say(line)
     for finding in found.findings:
         _complain(finding)
     _say("whole" if not found.findings else f"{len(found.findings)} findings")
     return 1 if found.findings else 0
+
+
+@app.command
+def upgrade(directory: Path) -> int:
+    """Bring the directory of a house whose node does not run to this release: a new epoch begins from its migrated state. By the old release, before: make
+    log, results and a snapshot meet, so that nothing is left for the new one to apply."""
+    from importlib.metadata import version
+
+    from cambist.upgrade_shell import upgrade as bring
+    return bring(directory, version("cambist"), _say)
+
+
+@app.command
+def heal(directory: Path, *, mirror: str = "") -> int:
+    """Make the log and its mirror equal while no node runs: every byte of both is read, what is wrong in one is made right from the other.
+
+    Args:
+        directory: The house's directory.
+        mirror: Where the mirror is; by default where it was when the node last ran.
+    """
+    from cambist.log.mirror_shell import heal_directory
+    compared = heal_directory(directory, mirror)
+    for each in (compared, *compared.findings):
+        _say(str(each))
+    _say("whole, twice" if not compared.findings else f"{len(compared.findings)} findings, all healed; log and mirror are equal")
+    return 0
 
 
 def _sizes(directory: Path) -> dict[str, int]:
@@ -194,8 +221,8 @@ def _sizes(directory: Path) -> dict[str, int]:
 
 
 @app.command
-def bench(what: Literal["core", "log", "door", "rfq", "gateway"], *, json: FLAG = False, quick: FLAG = False) -> int:
-    """Measure core, log, door, rfq or gateway beside its floor in the same run; medians of several runs."""
+def bench(what: Literal["core", "log", "door", "rfq", "gateway", "restart"], *, json: FLAG = False, quick: FLAG = False) -> int:
+    """Measure core, log, door, rfq, gateway or restart beside its floor in the same run; medians of several runs."""
     from cambist.measure.report import run_bench
     return run_bench(what, as_json=json, quick=quick)
 
@@ -207,6 +234,7 @@ def main() -> None:
     from cambist.design import DesignError
     from cambist.door.client_shell import RefusedByDoor
     from cambist.door.protocol import ProtocolFault
+    from cambist.epochs import WrongRelease
     from cambist.log.checkpoint import NoteError
     from cambist.log.disk import DiskError
     from cambist.log.journal import JournalError
@@ -215,6 +243,7 @@ def main() -> None:
     from cambist.log.transparency import TransparencyError
     from cambist.node import Broken
     from cambist.ops.story import UnknownSubject
+    from cambist.poison import CannotSkip
     from cambist.simulation.faults import UnknownFault
     from cambist.simulation.planted import UnknownBug
     from cambist.supervisor import NotStarted
@@ -223,8 +252,9 @@ def main() -> None:
         sys.exit(app())
     except KeyboardInterrupt:
         sys.exit(130)
-    except (DesignError, UnknownKey, RecordedError, Damaged, SnapshotDamaged, SnapshotError, Broken, DiskError, JournalError, RefusedByDoor, ProtocolFault,
-            OSError, UnicodeDecodeError, NotStarted, CredentialError, UnknownSubject, TransparencyError, NoteError, UnknownFault, UnknownBug) as fault:
+    except (DesignError, UnknownKey, RecordedError, Damaged, SnapshotDamaged, SnapshotError, Broken, DiskError, JournalError, CannotSkip, WrongRelease,
+            RefusedByDoor, ProtocolFault, OSError, UnicodeDecodeError, NotStarted, CredentialError, UnknownSubject, TransparencyError, NoteError, UnknownFault,
+            UnknownBug) as fault:
         sys.exit(_complain(f"cambist: {fault}"))
 
 

@@ -14,12 +14,12 @@ from cambist.log.entry import Entry, EntryError, side_item
 from cambist.log.lookup import Lookup
 from cambist.log.results import ResultsReader
 from cambist.log.times import Stamps, find_times
-from cambist.messages import COMMAND, Kind, named
+from cambist.messages import COMMAND, CONFIGURE, Kind, named
 
 MAX_TIMES = 4000                                        # rows of one answer
 MAX_EVENTS = 1000                                       # of one record; `more` says that there are more
 CHANGES_DESIGN = np.zeros(1 << 8 * COMMAND["kind"].itemsize, bool)      # by kind
-CHANGES_DESIGN[[kind for kind in Kind if Kind.CONFIGURE_CELL <= kind <= Kind.START or kind is Kind.APPROVE]] = True
+CHANGES_DESIGN[[kind for kind in Kind if kind in CONFIGURE or kind in (Kind.START, Kind.APPROVE)]] = True
 
 
 class Archive:

@@ -16,7 +16,11 @@ from cambist.log.disk import Disk
 from cambist.log.entry import SideSection, side_item
 from cambist.log.replay import Replay
 from cambist.log.results import ResultsReader
-from cambist.messages import COMMAND, EVENT, Event, Kind, Reason, command
+from cambist.messages import COMMAND, CONFIGURE, EVENT, Event, Kind, Reason, command, named
+
+
+CARRIES = [*CONFIGURE, Kind.START, Kind.CHANGE_TERMS, Kind.CHANGE_DIGITS]       # what a design is made of
+NO_DIGITS = (Reason.NOT_HALTED, Reason.IN_USE, Reason.OVERFLOW)                   # why a change of digits came to nothing
 
 
 class Running(NamedTuple):
@@ -61,6 +65,7 @@ class Designs:
         self._waiting: list[tuple[list[int], _Attached]] = []           # carried after the one that runs, and not (yet) in effect
         self._released: dict[int, bool] = {}                            # held commands that were approved -> whether they were done
         self._heard = 0                                                 # results read for these
+        self._digits: dict[int, tuple[int, int, bool | None]] = {}      # of a CHANGE_DIGITS: its asset, results read for it, how it ended
 
     def running(self) -> Running | None:
         """The last design all of whose commands took effect so far."""
@@ -79,24 +84,42 @@ class Designs:
         """Every further design, with the sequences of the commands that were asked for together to bring it, the one that carries it last."""
         for entry in (entry for chunk in self._replay.chunks() for entry in chunk):
             records = np.frombuffer(entry.records, COMMAND)
-            for i in np.nonzero((records["kind"] >= Kind.CONFIGURE_CELL) & (records["kind"] <= Kind.START))[0].tolist():
+            for i in np.nonzero(np.isin(records["kind"], CARRIES))[0].tolist():
                 row = records[i]
                 asked = self._together.setdefault((int(row["actor"]), int(row["id_hi"])), {}) if row["id_hi"] else {}    # the genesis has no ids
                 asked.setdefault(int(row["id_lo"]), entry.first_sequence + i)
+                if row["kind"] == Kind.CHANGE_DIGITS:
+                    self._digits[entry.first_sequence + i] = named(row)["asset"], entry.first_sequence + i, None
                 if row["attachment"]:
                     yield list(asked.values()), msgspec.json.decode(side_item(entry, int(row["attachment"])), type=_Attached)
 
     def _took_effect(self, sequence: int) -> bool:
         events = self._results.events_of(sequence)
         held = events["id"][events["kind"] == Event.HELD].tolist()
-        return bool((events["kind"] == Event.DONE).any()) or bool(held and self._was_released(held[0]))
+        done = bool((events["kind"] == Event.DONE).any()) or bool(held and self._was_released(held[0]))
+        return done and (sequence not in self._digits or self._digits_changed(sequence))
+
+    def _digits_changed(self, sequence: int) -> bool:
+        """Whether other digits are in force: it is worked off after it is done, and may still come to nothing. Each is read once."""
+        asset, read, ended = self._digits[sequence]
+        for kept in self._results.read(read) if ended is None else ():
+            events = np.frombuffer(kept.events, EVENT)
+            if ((events["kind"] == Event.DIGITS_CHANGED) & (events["id"] == asset)).any():
+                ended = True
+            elif ((events["kind"] == Event.ALERT) & (events["other"] == asset) & np.isin(events["reason"], NO_DIGITS)).any():
+                ended = False
+            read = kept.last_sequence + 1
+            if ended is not None:
+                break
+        self._digits[sequence] = asset, read, ended
+        return bool(ended)
 
     def _was_released(self, held: int) -> bool:
         for kept in self._results.read(max(self._heard + 1, min(sequences[0] for sequences, _ in self._waiting))):
             events = np.frombuffer(kept.events, EVENT)
+            done = (events["kind"] == Event.DONE) & (events["command"] != Kind.APPROVE)      # that of the approval says only that it was heard
             for sequence, approved in zip(*(events[f][events["kind"] == Event.APPROVED].tolist() for f in ("sequence", "id")), strict=True):
-                same = events["sequence"] == sequence
-                self._released[approved] = bool((events["kind"][same] == Event.DONE).any())
+                self._released[approved] = bool(done[events["sequence"] == sequence].any())
             self._heard = kept.last_sequence
         return self._released.get(held, False)
 

@@ -14,13 +14,17 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
-from cambist.messages import CONFIGURE, MAX_AMOUNT, MAX_ROLE, Kind
-from cambist.sections import MAX_DEALERS, MAX_SOURCES, Custody, DecimalText, Design, Reference, Terms
+from cambist.messages import CONFIGURE, MAX_AMOUNT, MAX_ROLE, TIERS, Kind
+from cambist.sections import MAX_DEALERS, MAX_SOURCES, Custody, DecimalText, Design, Reference, Slot, Terms
 from cambist.units import Nanoseconds, UnitError, decimals, parse_duration, parse_price, parse_units
 
 MAX_TICKS = 1 << 24
+MAX_SLOTS, EIGHTHS = 8, 8                       # of an instrument's schedule; of a protection's window
+TIER_NUMBERS = [str(n) for n in range(1, TIERS)]
 HOUSE_ACCOUNTS = ("house", "fees", "suspense", "deficit")       # the single accounts, which every cell has
-SECOND_PERSON = CONFIGURE | {Kind.NET, Kind.SETTLE, Kind.HALT, Kind.RESUME, Kind.KILL, Kind.REVIVE, Kind.KILL_ALL, Kind.REVIVE_ALL}   # rules.md section 2
+SECOND_PERSON = CONFIGURE | {                   # rules.md section 2
+    Kind.NET, Kind.SETTLE, Kind.HALT, Kind.RESUME, Kind.KILL, Kind.REVIVE, Kind.KILL_ALL, Kind.REVIVE_ALL, Kind.SESSION, Kind.KILL_TRADER,
+    Kind.REVIVE_TRADER, Kind.CHANGE_TERMS, Kind.CHANGE_DIGITS, Kind.MANUAL_CREDIT}
 BY_SIZE = {Kind.TRANSFER: "; give the asset transfers_above", Kind.QUOTE: "; name its quote asset in $.oversight.quotes_above"}
 KINDS = {k.name.lower(): k for k in Kind}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
@@ -214,6 +218,7 @@ def _whole(design: Design, faults: list) -> None:
         _instrument(design, name, names)
     _people(design, names)
     _accounts(design, names)
+    _trading(design, names)
     _venues(design, names)
     _workflow(design, names)
     _listen(design, faults)
@@ -299,6 +304,70 @@ def _instrument(design: Design, name: str, names: _Names) -> None:
         t = terms(design, name)
         faults += [(f"{path}.{key}", "must be above zero") for key in ("lot", "book_tick", "quote_tick", "min_price") if getattr(t, key) < 1]
         faults += [(f"{path}.{key}", text) for key, text in _grid(t)] if len(faults) == before else []
+
+
+def _trading(design: Design, names: _Names) -> None:
+    """Tiers, bands, schedules, and what an account says of how it trades."""
+    for name, row in design.instruments.items():
+        path = join("$.instruments", name)
+        for number, tier in row.tiers.items():
+            if number not in TIER_NUMBERS:
+                names.faults.append((join(f"{path}.tiers", number), 'is no tier: they are "1" to "15", and the instrument\'s own fees are tier 0'))
+            if row.quote in design.assets:
+                names.decimal(design, f"{join(f'{path}.tiers', number)}.minimum", row.quote, tier.minimum)
+        if row.band is not None and row.band.band_ppm and not (row.band.window and row.band.auction):
+            names.faults.append((f"{path}.band", "needs a window and an auction longer than nothing"))
+        _schedule(f"{path}.schedule", row.schedule, names.faults)
+    for key, row in design.keys.items():
+        for i, name in enumerate(row.restricted):
+            names.need(f"{join('$.keys', key)}.restricted[{i}]", name, design.instruments, "$.instruments")
+    for path, row in accounts(design).values():
+        if not isinstance(row, Custody):
+            _trader(design, path, row, names)
+
+
+def _schedule(path: str, slots: tuple[Slot, ...], faults: list) -> None:
+    if len(slots) > MAX_SLOTS:
+        faults.append((path, f"has {len(slots)} slots; at most {MAX_SLOTS} are possible"))
+    for i, slot in enumerate(slots):
+        if slot.every < 1 or slot.at >= slot.every:
+            faults.append((f"{path}[{i}].at", "must lie within the period"))
+        if (slot.session == "auction") != bool(slot.next) or (slot.duration and slot.session != "auction"):
+            faults.append((f"{path}[{i}].next", "and duration belong to an auction, which says what it opens or closes"))
+
+
+def _trader(design: Design, path: str, row: Any, names: _Names) -> None:
+    for i, name in enumerate(row.restricted):
+        names.need(f"{path}.restricted[{i}]", name, design.instruments, "$.instruments")
+    if row.fee_instrument:
+        names.need(f"{path}.fee_instrument", row.fee_instrument, design.instruments, "$.instruments")
+    if row.max_executions and not row.execution_window:
+        names.faults.append((f"{path}.execution_window", "is missing: in which time max_executions may happen"))
+    for name, protection in row.protection.items():
+        at = join(f"{path}.protection", name)
+        if names.need(at, name, design.instruments, "$.instruments"):
+            for key in ("quantity", "delta"):
+                if design.instruments[name].base in design.assets:
+                    names.decimal(design, f"{at}.{key}", design.instruments[name].base, getattr(protection, key))
+        if protection.window < EIGHTHS:
+            names.faults.append((f"{at}.window", "must be longer than nothing"))
+    if row.exposure is not None:
+        for key in ("gross", "net", "loss"):
+            try:
+                parse_units(getattr(row.exposure, key), design.cell.numeraire_digits)
+            except UnitError as error:
+                names.faults.append((f"{path}.exposure.{key}", str(error)))
+
+
+def rate_of(design: Design, name: str) -> tuple[int, int]:
+    """What a unit of an asset is worth in units of the numeraire, as a reduced fraction; (0, 0): no rate."""
+    row = design.assets[name]
+    if row.rate is None or not int(row.rate.replace(".", "")):
+        return 0, 0
+    places = decimals(row.rate)
+    num, den = parse_units(row.rate, places) * 10**design.cell.numeraire_digits, 10 ** (places + row.digits)
+    shared = gcd(num, den)
+    return num // shared, den // shared
 
 
 def _grid(t: Terms) -> list[tuple[str, str]]:

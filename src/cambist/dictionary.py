@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from cambist.design import Design, terms
-from cambist.messages import ChildState, Event, Kind, Liquidity, Reason, Side
+from cambist.messages import ChildState, Event, Kind, Liquidity, Reason, Session, Side
 from cambist.opaque import BadId, IdKind, Opaque
 from cambist.sections import Terms
 from cambist.units import DOWN, UP, UnitError, format_price, format_units, parse_price, parse_units
@@ -21,7 +21,7 @@ NAMED: dict[Kind, IdKind] = {                   # what the id of a REFUSED or DO
     Kind.SETTLE: "obligation", Kind.APPROVE: "held", Kind.DENY: "held"}
 IDS = frozenset(NAMED.values()) | {"match"}
 
-# What each event says, in the order it is told: (name outside, field, how it is written). EVENT_FIELDS of messages.py says what the fields mean.
+# What each event says, in the order it is told: (name outside, field, how it is written). event_fields.py says what the fields mean.
 _ORDER = ("order", "id", "order")
 _REQUEST = ("request", "id", "request")
 _CHILD = ("child", "id", "child")
@@ -41,7 +41,19 @@ TOLD: dict[Event, tuple[tuple[str, str, str], ...]] = {
     E.HELD: (_HELD, ("lapses", "other", "time")),
     E.DONE: (("named", "id", "named"),),
     E.ALERT: (_REASON, ("about", "id", "count"), ("other", "other", "count"), ("amount", "amount", "count")),
-    E.ORDER_ACCEPTED: (_ORDER, _PRICE, _QUANTITY, _LEAVES),
+    E.ORDER_ACCEPTED: (_ORDER, _PRICE, _QUANTITY, _LEAVES, ("trigger", "other", "price"), ("linked_to", "amount", "linked")),
+    E.ORDER_MOVED: (_ORDER, _PRICE, _LEAVES),
+    E.ORDER_TRIGGERED: (_ORDER, _PRICE, _LEAVES, ("trigger", "other", "price")),
+    E.BOOK_QUOTED: (("bid_order", "id", "linked"), ("ask_order", "other", "linked"), ("bid", "price", "price"), ("ask", "amount", "price"),
+                    ("bid_quantity", "quantity", "quantity"), ("ask_quantity", "leaves", "quantity")),
+    E.FEE_CHARGED: (_ORDER, ("asset", "other", "asset"), ("amount", "amount", "of_asset")),
+    E.PROTECTED: (_QUANTITY, ("delta", "amount", "quantity")),
+    E.SESSION_CHANGED: (("session", "id", "session"), ("next", "other", "session"), ("anchor", "price", "price"), ("ends", "amount", "time_or_none"),
+                        _REASON),
+    E.INDICATIVE: (_PRICE, _QUANTITY, ("surplus", "amount", "quantity")),
+    E.UNCROSSED: (_PRICE, _QUANTITY, ("surplus", "amount", "quantity")),
+    E.TERMS_CHANGED: (("price_factor", "id", "count"), ("lot", "quantity", "quantity"), ("book_tick", "price", "count"), ("quote_tick", "other", "count")),
+    E.DIGITS_CHANGED: (("asset", "id", "asset"), ("digits", "other", "count")),
     E.FILLED: (("filled", "id", "order_or_quote"), ("match", "other", "match"), _PRICE, _QUANTITY,
                _LEAVES, ("amount", "amount", "of_quote"), ("fee", "fee", "of_quote"), ("liquidity", "liquidity", "liquidity")),
     E.ORDER_CANCELLED: (_ORDER, _REASON, _PRICE, ("cancelled", "quantity", "quantity")),
@@ -67,12 +79,14 @@ TOLD: dict[Event, tuple[tuple[str, str, str], ...]] = {
     E.CUT_OFF: (("cycle", "id", "count"),),
     E.OBLIGATION: _OBLIGATION,
     E.SETTLED: _OBLIGATION,
-    E.SWEPT: (("swept", "id", "count"),),
+    E.SWEPT: (("swept", "id", "swept"), ("whose", "other", "swept_other")),
     E.APPROVED: (_HELD, ("by", "other", "person")),
     E.DENIED: (_HELD, ("by", "other", "person")),
     E.HELD_EXPIRED: (_HELD,),
 }
-NULLABLE = frozenset({"price", "reason", "order", "request", "quote", "match", "child", "obligation", "held", "named", "order_or_quote"})   # 0 says "none"
+SWEPT = ("account", "instrument", "all", "session", "some", "trader", "digits")      # which mass action has ended
+NULLABLE = frozenset({"swept_other", "price", "reason", "order", "request", "quote", "match", "child", "obligation", "held", "named", "order_or_quote",
+                      "linked", "time_or_none"})    # 0 says "none"
 
 
 class Wrong(ValueError):
@@ -231,6 +245,10 @@ class Dictionary:
         if how == "order_or_quote":
             kind = "quote" if row["liquidity"] == Liquidity.QUOTE else "order"
             return kind, self.opaque.text(kind, value)
+        if how == "linked":
+            return name, self.opaque.text("order", value)
+        if how == "swept_other":
+            return ("trader", self.actor_name(value)) if row["id"] == SWEPT.index("trader") else ("asset", self.asset_name(value))
         if how in IDS:
             return name, self.opaque.text(how, value)  # type: ignore[arg-type]
         return name, self._plain(how, value, row, listed)
@@ -244,15 +262,17 @@ class Dictionary:
             case "asset": return self.asset_name(value)
             case "account": return self.account_name(value)
             case "person": return self.person_name(value)
+            case "swept": return SWEPT[value] if 0 <= value < len(SWEPT) else f"#{value}"
             case "venue": return self.venue_name(value)
             case "reason": return _word(Reason, value).upper()
             case "liquidity": return _word(Liquidity, value)
             case "child_state": return _word(ChildState, value)
+            case "session": return _word(Session, value)
             case _: return value                        # a time or a count
 
 
 SIDED = frozenset({E.ORDER_ACCEPTED, E.FILLED, E.ORDER_CANCELLED, E.ORDER_AMENDED, E.ORDER_REDUCED, E.REQUEST_OPENED, E.REQUEST_INVITED, E.CHILD_OPENED,
-                   E.CHILD_CHANGED, E.CHILD_FILL, E.LEVEL})
+                   E.CHILD_CHANGED, E.CHILD_FILL, E.LEVEL, E.ORDER_MOVED, E.ORDER_TRIGGERED})
 
 
 def _word(names: Any, value: int) -> str:

@@ -40,6 +40,13 @@ CODES = {
     "CB023": "a stage without a fallback",
     "CB024": "a size of quote that the engine neither gives nor proposes",
     "CB025": "automatic quotes that wait for a second person all the same",
+    "CB026": "a rebate above what a taker pays",
+    "CB027": "a price band wider than the collar",
+    "CB028": "an exposure limit that cannot be counted",
+    "CB029": "an instrument that closes and never opens",
+    "CB030": "a person who may speak for custody",
+    "CB031": "self-trade by group, in no group",
+    "CB032": "a mirror in no certain place",
 }
 # Moments the house stamps that are neither an event nor a command: what `ops` measures besides.
 MOMENTS = ("received", "submitted", "sealed", "committed", "applied", "published", "priced")
@@ -58,7 +65,7 @@ class Finding(NamedTuple):
 
 def check(design: Design) -> list[Finding]:
     """Everything worth saying of a design, by code and then in its own order."""
-    parts = (_instruments, _budgets, _gates, _proposals, _routes, _redundancy, _people, _tables, _lines, _secrets)
+    parts = (_instruments, _budgets, _gates, _proposals, _routes, _redundancy, _people, _tables, _lines, _secrets, _markets, _traders)
     return sorted((Finding(*f) for part in parts for f in part(design)), key=lambda f: f.code)
 
 
@@ -86,6 +93,36 @@ def _instruments(design: Design) -> Iterator[tuple]:
             overflows = True
         if overflows:
             yield "CB010", "error", f"{path}.limits.max_quantity", f"at max_price, with its fee, is beyond {MAX_AMOUNT:,} units: lower either"
+
+
+def _markets(design: Design) -> Iterator[tuple]:
+    for name, row in design.instruments.items():
+        path = join("$.instruments", name)
+        schedules = {f"{path}.fees": row.fees, **{join(f"{path}.tiers", number): tier for number, tier in row.tiers.items()}}
+        rebate, least = max(-fees.maker_ppm for fees in schedules.values()), min(fees.taker_ppm for fees in schedules.values())
+        if rebate > least:
+            where = next(at for at, fees in schedules.items() if -fees.maker_ppm == rebate)
+            yield "CB026", "error", f"{where}.maker_ppm", f"gives {rebate} ppm back, and some taker pays {least}: the house would lose by such a trade"
+        if row.band is not None and row.limits is not None and 0 < row.limits.collar_ppm <= row.band.band_ppm:
+            yield ("CB027", "warning", f"{path}.band.band_ppm",
+                   f"is {row.band.band_ppm}, and the collar of {row.limits.collar_ppm} refuses what would reach it: a narrower band calls an auction first")
+        sessions = {slot.session if slot.session != "auction" else slot.next for slot in row.schedule}
+        if sessions & {"closed", "cancel_only"} and "continuous" not in sessions:
+            yield "CB029", "error", f"{path}.schedule", "closes and has no auction that opens: add a slot with session \"auction\" and next \"continuous\""
+
+
+def _traders(design: Design) -> Iterator[tuple]:
+    for path, row in accounts(design).values():
+        if isinstance(row, Custody):
+            continue
+        if row.self_trade == "group" and not row.trade_group:
+            yield "CB031", "warning", f"{path}.trade_group", "is 0, and self_trade says group: a group of its own number protects it"
+        for asset in dict.fromkeys(i.quote for i in design.instruments.values()) if row.exposure is not None else ():
+            if design.assets[asset].rate is None:
+                yield "CB028", "error", f"{path}.exposure", f"and {join('$.assets', asset)} has no rate: every order against {asset} is refused NO_RATE"
+    for name, key in design.keys.items():
+        if key.person and key.enabled and Kind.DEPOSIT in _may(design, key.role):
+            yield "CB030", "error", join("$.keys", name), f"is {key.person}'s and may report deposits: the core refuses MINT, and only a service should try"
 
 
 def _budgets(design: Design) -> Iterator[tuple]:
@@ -174,6 +211,8 @@ def _redundancy(design: Design) -> Iterator[tuple]:
         yield "CB011", "error", "$.redundancy.failure_domains", f"are {apart} for {plan.replicas} replicas: those in one fail together"
     if plan.replicas > 1 and plan.log == "journal":
         yield "CB012", "error", "$.redundancy.log", f"is one journal on one disk under {plan.replicas} replicas: jetstream keeps a copy for each"
+    if plan.mirror and not plan.mirror.startswith("/"):
+        yield "CB032", "error", "$.redundancy.mirror", f"is {plan.mirror!r}, which depends on where the program is started: an absolute path does not"
 
 
 def _people(design: Design) -> Iterator[tuple]:

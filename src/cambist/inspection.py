@@ -6,12 +6,16 @@ and the heads that were signed over the log. Writes nothing.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from cambist.epochs import RULES, check_release, current
+from cambist.log.decisions import decisions, skipped
 from cambist.log.disk import Disk, DiskError
 from cambist.log.journal import segment_names, verify
+from cambist.log.mirror import reconcile
+from cambist.log.pair import Copy
 from cambist.log.replay import Replay
 from cambist.log.results import ResultsReader, seal_results, verify_results
-from cambist.log.segment import Position
-from cambist.log.snapshot import state_hash
+from cambist.log.segment import Damaged, Position
+from cambist.log.snapshot import load, state_hash
 from cambist.log.transparency import audit
 from cambist.log.transparency_shell import verify_signature
 from cambist.node import run
@@ -41,17 +45,24 @@ class Replayed(NamedTuple):
         return self.sequence / self.seconds if self.seconds else 0.0
 
 
-def replay(disk: Disk, directory: str, cell: Any, clock: Callable[[], int]) -> Replayed:
-    """Apply the whole log to a fresh cell and compare each entry's events with what was told. Raises NoLog, Damaged, Broken."""
+def replay(disk: Disk, directory: str, cell: Any, clock: Callable[[], int], rules: int = RULES) -> Replayed:
+    """Apply the whole log to a fresh cell, or the newest epoch to its base, and compare each entry's events with what was told. Raises NoLog, Damaged, Broken,
+    WrongRelease."""
     _check_there(disk, directory)
-    log = Replay(disk, f"{directory}/log", unproven=True)
-    told = ResultsReader(disk, f"{directory}/results").read(1)
-    hashed, events_seen, entries, began, busy = Position().hash, 0, 0, clock(), 0
+    epoch = current(disk, directory)
+    check_release(epoch, rules)
+    base = load(disk, epoch.base) if epoch.base else None       # older epochs are their releases' to apply again
+    if base:
+        cell = type(cell).load(base.tables, cell.sizes)
+    start = base.manifest.position if base else Position()
+    log, left_out = Replay(disk, f"{directory}/log", after=start if base else None, unproven=True), skipped(decisions(disk, f"{directory}/log", start.sequence))
+    told = ResultsReader(disk, f"{directory}/results").read(start.sequence + 1)
+    hashed, events_seen, entries, began, busy = base.manifest.results_position.hash if base else Position().hash, 0, 0, clock(), 0
     last_told, differences = "", []
     for chunk in log.chunks():
         for entry in chunk:
             start = clock()
-            events = run(cell, entry)
+            events = run(cell, entry, left_out)
             busy += clock() - start
             _, hashed = seal_results(entry.cell, entry.first_sequence, entry.last_sequence, entry.time, hashed, events)
             kept = next(told, None)
@@ -73,11 +84,13 @@ class Walked(NamedTuple):
     findings: tuple[str, ...]
 
 
-def walk(disk: Disk, directory: str, cell: Any | None, clock: Callable[[], int]) -> Walked:
-    """Chains first: damage is named by file, offset and sequence. Only a whole log is replayed, for its invariants. Raises NoLog."""
+def walk(disk: Disk, directory: str, cell: Any | None, clock: Callable[[], int], mirror: Copy | None = None) -> Walked:
+    """Chains first, of the mirror too: damage is named by file, offset and sequence. Only a whole log is replayed, for its invariants. Raises NoLog."""
     _check_there(disk, directory)
     log = verify(disk, f"{directory}/log")
     findings = [f"{f.file}: byte {f.offset}, sequence {f.sequence}: {f.what}{' (a torn tail: the next start cuts it)' if f.torn else ''}" for f in log.findings]
+    if mirror:
+        findings += _differences(Copy(disk, f"{directory}/log"), mirror)
     entries, last, faults = verify_results(disk, f"{directory}/results")
     findings += [str(fault) for fault in faults]
     findings += audit(disk, directory, verify_signature)
@@ -89,6 +102,15 @@ def walk(disk: Disk, directory: str, cell: Any | None, clock: Callable[[], int])
         findings += found.broken
         lines.append(f"state: {found.state_hash} after {found.sequence} commands, {len(found.broken)} invariants broken")
     return Walked(tuple(lines), tuple(findings))
+
+
+def _differences(log: Copy, mirror: Copy) -> list[str]:
+    """How log and mirror are not one log. What a node at work may be writing at this moment is none."""
+    try:
+        compared = reconcile(log, mirror, cell=None, whole=True, write=False)
+    except Damaged as damage:
+        return [str(damage)]
+    return [f"{f.file}: byte {f.offset}, sequence {f.sequence}: {f.what}; `cambist heal` makes it right" for f in compared.findings if not f.torn]
 
 
 def _check_there(disk: Disk, directory: str) -> None:

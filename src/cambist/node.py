@@ -10,7 +10,7 @@ touches only staging and the log's position, `apply` only the cell and the resul
 
 Architecture invariant: the cell applies only what `commit` returned from, and nothing of an entry is told to anyone before.
 """
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
@@ -18,23 +18,34 @@ import numpy as np
 
 from cambist.archive import Archive
 from cambist.door.protocol import Code, Welcome, fit_to_seal
+from cambist.epochs import RULES, check_release, current, newest_state
 from cambist.feeds import streams, views
 from cambist.feeds.streams import Streams
 from cambist.log import snapshot
+from cambist.log.decisions import decisions, skipped
 from cambist.log.disk import Disk, DiskFull
 from cambist.log.entry import FRAME_BYTES, MAX_ENTRY_BYTES, MAX_RECORDS, Entry, seal
-from cambist.log.journal import SEGMENT_BYTES, Journal
+from cambist.log.journal import SEGMENT_BYTES, Journal, Witness
+from cambist.log.mirror import Compared, reconcile
+from cambist.log.pair import Both, Copy, PairDisk, one_after_the_other
 from cambist.log.replay import Replay
 from cambist.log.results import Results as KeptResults, ResultsReader
 from cambist.log.segment import Position
+from cambist.log.witness import known
 from cambist.messages import COMMAND, EVENT, GROUP_MORE, RECORD_BYTES, Kind, command
-from cambist.rows import copied, joined, raw
+from cambist.poison import Probe, Trial, commands_of
+from cambist.rows import joined, raw
 
 MAX_STAGED = 1 << 16                                    # records waiting for the log: 8 MiB; more is refused OVERLOAD
 MAX_STAGED_SIDE = 1 << 20                               # bytes of attachments waiting
 STEP_NS = 1_000_000_000                                 # the wall clock may move this much against the monotonic one between two readings
 TICK_PERIOD_NS = 1_000_000_000
+NUMBERS = "stream-numbers"                              # snapshots of how far each stream was numbered, beside those of the state
 NS_PER_SECOND = 1_000_000_000
+# What is let in while the disk is full: what only takes risk away, and what happened outside to orders that are out there already.
+ESSENTIAL = np.zeros(1 << 8 * COMMAND["kind"].itemsize, bool)
+ESSENTIAL[[Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.CANCEL_REQUEST, Kind.WITHDRAW_QUOTE, Kind.CANCEL_CHILD, Kind.HALT, Kind.KILL, Kind.KILL_ALL,
+           Kind.CHILD_ACKED, Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN]] = True
 
 
 class Broken(Exception):
@@ -74,8 +85,12 @@ class Log(Protocol):
 class Results(Protocol):
     """`cambist.log.results.Results`."""
     position: Position                                  # of the last entry whose events are kept
+    full: DiskFull | None
     def append(self, first_sequence: int, last_sequence: int, time: int, events) -> bytes: ...
     def read(self, from_sequence: int) -> Iterable[Any]: ...
+    def prepare(self) -> None:
+        """Sets room aside for when the disk is full, where that was used."""
+        ...
     def close(self) -> None: ...
 
 
@@ -185,7 +200,7 @@ class Node:
         self._lock = lock or nullcontext()
         self._staging, self._spare = Staging(most), Staging(most)
         self._in_flight = 0                             # bytes taken out of staging that the log has not yet answered for
-        self._room, self._full = log.room(), log.full is not None
+        self._see_room()
         self._tick = command(Kind.TICK, actor=ticker)
         self._tables = Tables(cell)
         self.archive: Archive | None = None             # answers about the log, where it is kept in a directory
@@ -193,14 +208,15 @@ class Node:
     # ------------------------------------------------------------------------------------------------------------------------------ the door
     def submit(self, records: np.ndarray, attachments: bytes = b"", *, essential: bool = False) -> Code:
         """Queues them whole for the log, in order; or says why none of them is. `records` is copied. `essential`: also while the disk is full, as long as
-        what was reserved before lasts."""
+        what was set aside before lasts; so is a submit of nothing but what makes risk less."""
         if self.closing or self.stopped:
             return Code.CLOSING if self.closing else Code.STOPPED
         if code := fit_to_seal(records, attachments):
             return code
         with self._lock:
             # Whoever was told RECEIVED must find room: what is staged and what is under way has its bytes set aside before more is let in.
-            if (self._full and not essential) or self._in_flight + self._staging.bytes_at_most(len(records), len(attachments)) > self._room:
+            needed = self._in_flight + self._staging.bytes_at_most(len(records), len(attachments))
+            if needed > self._room or (self._full and not (essential or ESSENTIAL[records["kind"]].all())):
                 return Code.DISK_FULL
             return self._staging.put(records, attachments)
 
@@ -261,18 +277,24 @@ class Node:
             self.stopped = f"the log did not take sequence {entries[0].first_sequence}: {fault}"
             raise
         with self._lock:
-            self._in_flight, self._room, self._full = 0, self.log.room(), self.log.full is not None
+            self._in_flight = 0
+            self._see_room()
 
     def prepare(self) -> bool:
         """Room ahead, a little at a time, while nothing waits: the log's next segment, or a full disk asked again. True while there is more to do."""
         try:
             done = self.log.prepare()
+            if self.results.full:
+                self.results.prepare()
         except Exception as fault:
             self.stopped = f"the log could not make room after sequence {self.log.position.sequence}: {fault}"
             raise
         with self._lock:
-            self._room, self._full = self.log.room(), self.log.full is not None
+            self._see_room()
         return done > 0
+
+    def _see_room(self) -> None:
+        self._room, self._full = self.log.room(), self.log.full is not None or self.results.full is not None
 
     def apply(self, entry: Entry) -> Told:
         """One committed entry; its events are kept before they are given back."""
@@ -284,6 +306,7 @@ class Node:
         except Exception as fault:
             self.stopped = self.stopped or f"the results of sequence {entry.first_sequence} were not kept: {fault}"
             raise
+        self._full = self._full or self.results.full is not None
         if self.archive is not None:
             self.archive.applied(entry)
         return Told(entry.first_sequence, entry.last_sequence, entry.time, events)
@@ -319,12 +342,11 @@ class Node:
                 "log_time_ns": self.clockwork.last}
 
 
-def run(cell: Cell, entry: Entry) -> np.ndarray:
-    """Applies an entry whole and checks that the cell took all of it."""
+def run(cell: Cell, entry: Entry, skipped: Collection[int] = ()) -> np.ndarray:
+    """Applies an entry whole, but for the commands that are `skipped`, and checks that the cell took all of it."""
     if cell.sequence + 1 != entry.first_sequence:
         raise Broken(f"the cell stands at sequence {cell.sequence}; the entry begins at {entry.first_sequence}")
-    records = np.frombuffer(entry.records if not entry.records.readonly else bytearray(entry.records), COMMAND)     # the kernel takes writable rows only
-    events = joined(cell.run(records, entry.time), EVENT)
+    events = joined(cell.run(commands_of(entry, skipped), entry.time), EVENT)
     if cell.sequence != entry.last_sequence:
         raise Broken(f"the cell took {cell.sequence - entry.first_sequence + 1} of the {entry.count} commands from sequence {entry.first_sequence}")
     return events
@@ -335,18 +357,21 @@ def told_by(results: Any) -> streams.Results:
     return lambda sequence: ((kept.first_sequence, kept.last_sequence, kept.time, np.frombuffer(kept.events, EVENT)) for kept in results.read(sequence))
 
 
-def catch_up(cell: Cell, entries: Iterable[Entry], results: Results) -> int:
-    """Applies what the log has beyond the cell. What the results already tell must come out again to the byte, what they lack is appended: returns how
-    many entries that was. Raises Broken at the first difference."""
+def catch_up(cell: Cell, chunks: Iterable[Sequence[Entry]], results: Results, skipped: Collection[int] = (), trial: Trial | None = None) -> int:
+    """Applies what the log has beyond the cell. What the results already tell must come out again to the byte, what they lack is tried before and then
+    appended: returns how many entries that was. Raises Broken at the first difference."""
     rebuilt, reach = 0, results.position.sequence
     told = iter(told_by(results)(cell.sequence + 1) if reach > cell.sequence else ())
-    for entry in entries:
-        events = run(cell, entry)
-        if entry.last_sequence > reach:
-            results.append(entry.first_sequence, entry.last_sequence, entry.time, events)
+    for chunk in chunks:
+        known = [entry for entry in chunk if entry.last_sequence <= reach]
+        for entry in known:
+            same(entry, run(cell, entry, skipped), next(told, (0, 0, 0, np.empty(0, EVENT))))
+        if trial is not None:                           # nobody knows that anyone lived through these
+            trial.look(cell, chunk[len(known):])
+            skipped = trial.skipped
+        for entry in chunk[len(known):]:
+            results.append(entry.first_sequence, entry.last_sequence, entry.time, run(cell, entry, skipped))
             rebuilt += 1
-        else:
-            same(entry, events, next(told, (0, 0, 0, np.empty(0, EVENT))))
     return rebuilt
 
 
@@ -367,43 +392,90 @@ def _first_difference(kept: np.ndarray, events: np.ndarray) -> int:
     return int(max(kept, events, key=len)[min(len(kept), len(events))]["sequence"])
 
 
-def start(cell: Cell, log: Log, results: Results, tail: Iterable[Entry], reader: Any = None, **settings: Any) -> Node:
-    """A node that goes on where it stood: `cell` as of a snapshot that the results reach, or a fresh one; `tail` the log's entries after it. `reader` reads
-    the results for the streams where another thread writes them."""
-    catch_up(cell, tail, results)
+def start(cell: Cell, log: Log, results: Results, tail: Iterable[Sequence[Entry]], reader: Any = None, skipped: Collection[int] = (),
+          trial: Trial | None = None, streams: Streams | None = None, **settings: Any) -> Node:
+    """A node that goes on where it stood: `cell` as of a snapshot that the results reach, or a fresh one; `tail` the log's entries after it, in chunks.
+    `reader` reads the results for the streams where another thread writes them."""
+    catch_up(cell, tail, results, skipped, trial)
     if not cell.sequence == log.position.sequence == results.position.sequence:
         raise Broken(f"the log ends at sequence {log.position.sequence}, the cell stands at {cell.sequence}, the results at {results.position.sequence}")
-    told = told_by(reader or results)
-    numbered = Streams(told)
-    for first, last, time, events in told(1):                 # every stream gets the numbers it had; a copy, for a view would keep the whole of what was read
-        numbered.add(first, last, time, copied(events))
-    return Node(cell, log, results, numbered, **settings)
+    streams = streams or Streams(told_by(reader or results))
+    streams.read_on()
+    return Node(cell, log, results, streams, **settings)
+
+
+def numbered(disk: Disk, directory: str, results: Any, told: streams.Results, reach: int) -> Streams:
+    """The streams as they stood at sequence `reach`: from the newest snapshot of their numbers that is of these results, and what was told since."""
+    kept, folder = Streams(told), f"{directory}/{NUMBERS}"
+    for name in reversed(snapshot.snapshot_names(disk, folder)):
+        try:
+            if int(name[-20:]) <= reach and _of_these(results, (found := snapshot.load(disk, f"{folder}/{name}")).manifest):
+                kept.resume(found.tables)
+                break
+        except (snapshot.SnapshotDamaged, ValueError):
+            continue                                    # an older one will do, or none: then they are counted again
+    kept.read_on(reach)
+    return kept
+
+
+def _of_these(results: Any, manifest: snapshot.Manifest) -> bool:
+    entry = results.find(manifest.sequence)
+    return entry is not None and entry.last_sequence == manifest.sequence and entry.own_hash.hex() == manifest.results_hash
 
 
 def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Cell], load: Callable[[Any], Cell], segment_bytes: int = SEGMENT_BYTES,
-              say: Callable[[str], None] = lambda line: None, **settings: Any) -> Node:
-    """The node of a directory: its log is opened and locked, its results cut where torn, the newest snapshot that the results reach loaded, the tail
-    applied and compared. `say` is told what a crash had left and what became of it. Raises Broken, Damaged, DiskError."""
-    snapshots = f"{directory}/snapshots"
-    newest, damaged = snapshot.newest(disk, snapshots)
-    log = Journal.open(disk, f"{directory}/log", cell=number, segment_bytes=segment_bytes, start=newest.manifest.position if newest else None)
+              reserves: tuple[int, int] = (0, 0), say: Callable[[str], None] = lambda line: None, mirror: Copy | None = None,
+              both: Both = one_after_the_other, probe: Probe | None = None, rules: int = RULES,
+              **settings: Any) -> Node:
+    """The node of a directory: its log is opened and locked, made equal with its mirror, its results cut where torn, the newest snapshot that the results
+    reach loaded, the tail applied and compared. `reserves`: bytes set aside for what is essential on a full disk, in the log and in the results. `probe`:
+    how entries are tried whose results nobody kept. `say` is told what a crash had left and what became of it. Raises Broken, Damaged, DiskError."""
+    log_reserve, results_reserve = reserves
+    now = current(disk, directory)
+    check_release(now, rules)
+    newest, damaged = newest_state(disk, directory, now)
+    settings["epoch"] = now.number
+    here, begin = Copy(disk, f"{directory}/log"), newest.manifest.position if newest else None
+    kept: list[KeptResults] = []
+    compared: list[Compared] = []
+
+    def first() -> Witness:
+        kept.append(KeptResults.open(disk, f"{directory}/results", cell=number, reserve_bytes=results_reserve))
+        witness = known(disk, directory, snapshot=begin.sequence if begin else 0, results=kept[0].position.sequence)
+        if mirror:
+            compared.append(reconcile(here, mirror, cell=number, start=begin, witness=witness))
+        return witness
+
+    log = Journal.open(PairDisk(here, mirror, both) if mirror else disk, here.directory, cell=number, segment_bytes=segment_bytes,
+                       reserve_bytes=log_reserve, start=begin, first=first)
     try:
-        results = KeptResults.open(disk, f"{directory}/results", cell=number)
-        found = _snapshot_within(disk, snapshots, newest, min(results.position.sequence, log.position.sequence))
+        (results,) = kept
+        reach = min(results.position.sequence, log.position.sequence)       # from a later snapshot the results could not be rebuilt
+        found = newest if newest is None or newest.manifest.sequence <= reach else newest_state(disk, directory, now, reach)[0]
         cell = load(found.tables) if found else fresh()
-        replay = Replay(disk, f"{directory}/log", cell=number, after=found.manifest.position if found else None, unproven=True)
-        tail = (entry for chunk in replay.chunks() for entry in chunk)
+        replay = Replay(disk, here.directory, cell=number, after=found.manifest.position if found else None, unproven=True)
+        left_out = skipped(decisions(disk, here.directory, found.manifest.sequence if found else 0))
+        trial = Trial(probe, log, results, left_out, number=number, epoch=settings["epoch"], ticker=settings.get("ticker", 0), say=say) if probe else None
         reach = results.position.sequence
         reader = ResultsReader(disk, f"{directory}/results", cell=number)
-        node = start(cell, log, results, tail, reader, number=number, **settings)
+        node = start(cell, log, results, replay.chunks(), reader, left_out, trial, numbered(disk, directory, reader, told_by(reader), reach), number=number,
+                     **settings)
         node.archive = Archive(disk, directory, cell=number, known=reader)
         replay.close()
     except BaseException:
         log.close()
         raise
-    for line in _found(log, results, reach, found, damaged):
+    for line in (*_healed(compared), *_found(log, results, reach, found, damaged)):
         say(line)
     return node
+
+
+def _healed(compared: Iterable[Compared]) -> Iterable[str]:
+    """What was not equal between log and mirror, and which of them was right."""
+    for each in compared:
+        if each.findings:
+            yield str(each)
+        yield from map(str, each.findings)
 
 
 def _found(log: Journal, results: KeptResults, reach: int, found: snapshot.Snapshot | None, damaged: Iterable[snapshot.SnapshotDamaged]) -> Iterable[str]:
@@ -430,16 +502,3 @@ def close_node(node: Node) -> None:
         node.results.close()
     finally:
         node.log.close()
-
-
-def _snapshot_within(disk: Disk, directory: str, newest: snapshot.Snapshot | None, sequence: int) -> snapshot.Snapshot | None:
-    """The newest whole snapshot not beyond `sequence`: from a later one the results could not be rebuilt."""
-    if newest is None or newest.manifest.sequence <= sequence:
-        return newest
-    for name in reversed(snapshot.snapshot_names(disk, directory)):
-        try:
-            if (found := snapshot.load(disk, f"{directory}/{name}")).manifest.sequence <= sequence:
-                return found
-        except snapshot.SnapshotDamaged:
-            continue                                    # an older one will do
-    return None

@@ -3,7 +3,8 @@
 Decides what happens in which order, and what overlaps with what. One thread, the loop, does everything: what has gathered is sealed, made durable, applied,
 told, and its events are kept, in one turn; while it is at it the next batch gathers in the sockets, which is the whole of group commit. So a small batch
 is handed from thread to thread nowhere. Only a batch of OVERLAP_RECORDS or more is written by a thread of its own: it is on its way to the disk while the one
-before it is applied. Another thread reads files for who asks about the log. It must not know what a command means.
+before it is applied, and of its entries one is kept while the next one is applied. Another thread reads files for who asks about the log. It must not know
+what a command means.
 
 Architecture invariant: between two turns everything that was told is also kept, so whoever asks after an event finds it in the results.
 """
@@ -15,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,10 +29,10 @@ from cambist.feeds.views import LOG_VIEWS, BadArgument, UnknownView
 from cambist.log.disk_shell import RealDisk
 from cambist.log.entry import Entry
 from cambist.log.times import Row, Times
+from cambist.loops import settle
 from cambist.node import Broken, Cell, Node, Told, close_node, open_node
 
 OVERLAP_RECORDS = 2048                                  # so many in one batch, and it is worth two changes of thread to apply another meanwhile
-HOLD_RECORDS = 16                                       # fewer waiting, and who submitted hears RECEIVED together with what came of it
 MAX_WAITING = 256                                       # questions that wait for a position
 WAIT_SECONDS = 2.0                                      # how long they may
 STATUS_SECONDS = 10.0
@@ -46,10 +48,6 @@ monotonic_ns = (lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME)) if hasattr(t
 
 def row_of(stream: StreamKind, account: int) -> int:
     return account_row(account) if stream is StreamKind.ACCOUNT else ALL if stream is StreamKind.ALL else PUBLIC
-
-
-def stream_of(row: int) -> tuple[StreamKind, int]:
-    return (StreamKind.ALL, 0) if row == ALL else (StreamKind.PUBLIC, 0) if row == PUBLIC else (StreamKind.ACCOUNT, row - 1)
 
 
 class Beside(Protocol):
@@ -90,7 +88,7 @@ class Running:
     """A node at work: the `House` behind the door. `start` in the loop it shall work in; `stop` lets everything staged through first. The clocks and what
     works beside the loop are handed in, so that a simulator can run it in one thread."""
     def __init__(self, node: Node, times: Times | None = None, wall: Callable[[], int] = time.time_ns, monotonic: Callable[[], int] = monotonic_ns,
-                 beside: Callable[[str, Callable[..., bool]], Beside] = OwnThread, overlap: int = OVERLAP_RECORDS):
+                 beside: Callable[[str, Callable[..., bool]], Beside] = OwnThread, keeper: Executor | None = None, overlap: int = OVERLAP_RECORDS):
         self.node, self.times, self.wall, self.monotonic, self._beside, self._overlap = node, times, wall, monotonic, beside, overlap
         self.door: Door | None = None
         self.failure: BaseException | None = None
@@ -102,6 +100,7 @@ class Running:
         self._waiting: list[tuple[float, Read, Callable[[View | Refused], None]]] = []
         self._writer: Beside
         self._recaller: Beside
+        self._keeper = keeper or ThreadPoolExecutor(1, "keep")     # has work only within a turn
         self._quiet: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -121,6 +120,7 @@ class Running:
             beside.end()
         while not (self._writer.over() and self._recaller.over()):
             await asyncio.sleep(0.002)
+        self._keeper.shutdown()
         while self._questions and not self.failure:
             self._answer_next()
         self._write_times()
@@ -136,7 +136,10 @@ class Running:
         return code
 
     def turns_at_once(self) -> bool:
-        return self._due and not self._writing and self.node.staged < HOLD_RECORDS
+        return self._due and not self._writing and self.node.staged < self._overlap
+
+    def kept(self) -> int:
+        return self.node.results.position.sequence
 
     def last_number(self, stream: StreamKind, account: int) -> int:
         return self.node.streams.last_number(row_of(stream, account))
@@ -223,24 +226,31 @@ class Running:
             self._wake()
 
     def _through(self, entries: list[Entry], sealed: int, durable: int) -> None:
-        """Durable entries: each is applied and told at once; their events are kept when nobody waits for them any more."""
-        applied: list[tuple[Entry, np.ndarray]] = []
+        """Durable entries: each is applied and told at once, and its events are kept when it was; of several, while the next one is applied."""
+        keeping: Future[Told] | None = None
         for entry in entries:
             events = self.node.run(entry)
-            applied.append((entry, events))
             done = self.monotonic()
             rows = self.node.tell(Told(entry.first_sequence, entry.last_sequence, entry.time, events))
             if self.door is not None:
-                self.door.told(key for row in rows.tolist() if (key := stream_of(row)) in self.door.listeners)
+                self.door.grown(row_of, rows)
             self._stamp((entry.first_sequence, entry.count, entry.time, sealed, durable, done, self.monotonic()))
-        if self.door is not None:
-            self.door.flush()
-        for entry, events in applied:
-            self.node.keep(entry, events)
+            if keeping is not None:
+                keeping.result()
+                self._kept()
+            if entry is entries[-1]:
+                self.node.keep(entry, events)
+                self._kept()
+            else:
+                keeping = self._keeper.submit(self.node.keep, entry, events)
         if len(self._stamps) >= STAMPS_TOGETHER:
             self._write_times()
         if self._waiting:
             self._reached()
+
+    def _kept(self) -> None:
+        if self.door is not None:
+            self.door.kept()
 
     def _reached(self) -> None:
         position, waiting = self.node.streams.position, self._waiting
@@ -308,6 +318,7 @@ async def serve(node: Node, socket_path: str, *, genesis: np.ndarray | None = No
                 stop: asyncio.Event | None = None) -> None:
     """Runs the node behind its door until `stop` is set or it fails. `genesis`: the design's commands, sealed first where nothing was started."""
     running = Running(node, times)
+    settle()
     running.start()
     if genesis is not None:
         begin(running, genesis, genesis_attachments)

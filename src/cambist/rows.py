@@ -22,8 +22,7 @@ def copied(rows: np.ndarray) -> np.ndarray:
 
 def joined(parts: Iterable[np.ndarray], dtype: np.dtype) -> np.ndarray:
     """One array of its own of all these contiguous rows, in order. Each part is taken before the next is asked for."""
-    whole = bytearray()
-    for part in parts:
-        whole += raw(part)
-    return np.frombuffer(whole, dtype) if whole else np.empty(0, dtype)
-
+    own = [copied(part) for part in parts if len(part)]
+    if len(own) == 1:
+        return own[0]
+    return np.frombuffer(bytearray().join(map(raw, own)), dtype) if own else np.empty(0, dtype)

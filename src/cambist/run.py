@@ -25,11 +25,18 @@ from cambist.door.protocol import Role
 from cambist.follower import Follower
 from cambist.log.disk_shell import RealDisk
 from cambist.log.entry import SideSection
+from cambist.log.journal import RESERVE_BYTES as LOG_RESERVE
+from cambist.log.journal import Finding
+from cambist.log.mirror_shell import AtOnce, heal_directory, mirror_copy, note_mirror, noted_mirror, on_one_device
+from cambist.log.results import RESERVE_BYTES as RESULTS_RESERVE
+from cambist.log.scrub import Scrub
+from cambist.log.segment import Damaged
 from cambist.log.times import Times
 from cambist.log.transparency_shell import open_publisher
 from cambist.node import close_node, open_node
 from cambist.node_shell import SWITCH_SECONDS, run_node, serve
 from cambist.part_shell import Part
+from cambist.trial_shell import try_out
 from cambist.warm import warm
 
 SOCKET = "door.sock"
@@ -72,25 +79,51 @@ class Start(NamedTuple):
     design: Design
     commands: np.ndarray
     attachments: bytes
+    mirror: str                                 # as the file says: where things are is not the log's to know
 
 
 def prepare(design_file: Path, directory: Path, say: Callable[[str], None]) -> Start:
     """The kernel is warm, the directory there and private, and the design is the one in force: the log's own where it has one. Raises DesignError."""
     text = design_file.read_text()
     design = read_design(text, str(design_file))
+    mirror = design.redundancy.mirror
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
     warm(say)
+    _look_at_mirror(design, directory, say)
     running = running_design(RealDisk(), str(directory))
     if running is not None and (difference := state_differs(running, design)):
         say(f"{design_file} is not the design this directory runs by ({difference}); the running one is kept. `cambist apply` changes it.")
         design = read_design(running.text, "the running design")
-    return Start(design, *genesis(design, text))
+    return Start(design, *genesis(design, text), mirror)
+
+
+def _look_at_mirror(design: Design, directory: Path, say: Callable[[str], None]) -> None:
+    """A log that cannot be read is healed before its design is looked for in it."""
+    mirror = design.redundancy.mirror
+    note_mirror(directory, mirror)
+    if not mirror:
+        return
+    if on_one_device(str(directory), mirror):
+        say(f"the mirror {mirror} is on the same device as {directory}: both may be lost together")
+    try:
+        running_design(RealDisk(), str(directory))
+    except Damaged as damage:
+        say(str(damage))
+        compared = heal_directory(directory, mirror)
+        for each in (compared, *compared.findings):
+            say(str(each))
+
+
+def storing(mirror: str) -> dict[str, Any]:
+    """What `open_node` is given by a process of its own: what is set aside, where the second copy is, how entries are tried."""
+    settings: dict[str, Any] = {"reserves": (LOG_RESERVE, RESULTS_RESERVE), "probe": try_out}
+    return settings | {"mirror": mirror_copy(mirror), "both": AtOnce()} if mirror else settings
 
 
 def start_node(design_file: Path, directory: Path, say: Callable[[str], None]) -> int:
     """Serve the directory's node in the foreground until SIGTERM or SIGINT. 0, or 1 when it could not start or had to stop."""
-    design, commands, side = prepare(design_file, directory, say)
+    design, commands, side, mirror = prepare(design_file, directory, say)
     socket = directory / SOCKET
 
     def opened() -> None:
@@ -98,7 +131,7 @@ def start_node(design_file: Path, directory: Path, say: Callable[[str], None]) -
         say(f"door: unix socket {socket} (native record protocol; docs/wire.md)")
         say(f"look: cambist status {directory}; stop: Ctrl-C or SIGTERM")
     return run_node(str(directory), str(socket), number=design.cell.number, genesis=commands, genesis_attachments=side, epoch=EPOCH,
-                    ticker=ticker(design), opened=opened, say=say, **makers(design))
+                    ticker=ticker(design), opened=opened, say=say, **storing(mirror), **makers(design))
 
 
 async def serve_node(part: Part) -> None:
@@ -106,9 +139,9 @@ async def serve_node(part: Part) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     disk, directory = RealDisk(), str(part.directory)
     part.say("opening the log")
-    design, commands, side = await asyncio.to_thread(prepare, part.design, part.directory, part.say)
+    design, commands, side, mirror = await asyncio.to_thread(prepare, part.design, part.directory, part.say)
     node = await asyncio.to_thread(open_node, disk, directory, number=design.cell.number, epoch=EPOCH, ticker=ticker(design), lock=threading.Lock(),
-                                   say=part.say, **makers(design))
+                                   say=part.say, **storing(mirror), **makers(design))
     times = Times(disk, directory)
     waiting = threading.Thread(target=_wait_for_door, args=(part, asyncio.get_running_loop()), daemon=True)
     try:
@@ -135,7 +168,17 @@ def _wait_for_door(part: Part, loop: asyncio.AbstractEventLoop) -> None:
 def follow(directory: Path, every_seconds: float, origin: str, say: Callable[[str], None]) -> int:
     """Replay the log beside the node, compare results, write a snapshot now and then, sign heads of the log; until SIGTERM or SIGINT."""
     disk = RealDisk()
-    running = running_design(disk, str(directory))
+    scrub = Scrub(disk, str(directory), mirror_copy(noted_mirror(directory)))
+
+    def scrubbed(findings: list[Finding]) -> None:
+        for finding in findings:
+            say(f"{'HEALED' if finding.healed else 'DAMAGED'}: {finding}")
+
+    try:
+        running = running_design(disk, str(directory))
+    except Damaged:
+        scrubbed(scrub.at_once(time.monotonic_ns()))
+        running = running_design(disk, str(directory))
     if running is None:
         raise FileNotFoundError(f"{directory} holds no log that was started; run `cambist run --directory {directory}` first")
     design = read_design(running.text, "the running design")
@@ -151,8 +194,11 @@ def follow(directory: Path, every_seconds: float, origin: str, say: Callable[[st
             step, published = follower.step(time.monotonic_ns()), publisher.step(time.monotonic_ns())
             if step.saved:
                 say(f"snapshot at sequence {step.saved.sequence}, state {step.saved.state_hash[:16]}")
+            if step.unsaved:
+                say(f"no snapshot: {step.unsaved}")
             if published.head:
                 say(f"signed a head of {published.head.size} entries, to sequence {published.head.position.sequence}")
+            scrubbed(scrub.step(time.monotonic_ns()))
             if not step.entries and not published.entries:
                 time.sleep(IDLE_SECONDS)
     return 0

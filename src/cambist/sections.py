@@ -28,6 +28,7 @@ class Cell(Section, kw_only=True):
     rfq_window: Nanoseconds
     approval_window: Nanoseconds
     max_ttl: Nanoseconds
+    numeraire_digits: Annotated[int, msgspec.Meta(ge=0, le=18)] = 2     # of what exposure and loss are counted in
 
 
 class Capacity(Section, kw_only=True):
@@ -50,6 +51,8 @@ class Capacity(Section, kw_only=True):
     held: Count = 1024
     answers: Count = 1 << 17
     facts: Count = 1 << 14
+    protections: Count = 256
+    restrictions: Count = 256
     events: Count = 1 << 14
 
 
@@ -60,6 +63,7 @@ class Asset(Section, kw_only=True):
     chain: str = ""
     finality: str = ""                          # one of the chain's
     bank: str = ""
+    rate: DecimalText | None = None             # what one is worth in the numeraire; none: accounts with exposure limits do not trade against it
     enabled: bool = True
 
 
@@ -79,6 +83,31 @@ class Fees(Section, kw_only=True):
     rfq_ppm: Ppm = 0
 
 
+class Tier(Section, kw_only=True):
+    """A fee schedule beside the instrument's own. A maker_ppm below zero is a rebate; minimum, in quote, is paid once an order."""
+    maker_ppm: Annotated[int, msgspec.Meta(ge=-PPM, le=PPM)] = 0
+    taker_ppm: Ppm = 0
+    rfq_ppm: Ppm = 0
+    minimum: DecimalText = DecimalText("0")
+
+
+class Band(Section, kw_only=True):
+    """How far either side of its window's anchor the book may trade, and how long the auction is that follows. indicative: how often its price is told."""
+    band_ppm: Ppm
+    window: Nanoseconds
+    auction: Nanoseconds
+    indicative: Nanoseconds = Nanoseconds(0)
+
+
+class Slot(Section, kw_only=True):
+    """A session that comes by itself: `at` after the beginning of each period. An auction says what it is for, and may say how long it lasts."""
+    at: Nanoseconds
+    every: Nanoseconds = Nanoseconds(24 * 3600 * 10**9)
+    session: Literal["continuous", "pre_open", "auction", "cancel_only", "closed"]
+    next: Literal["", "continuous", "closed"] = ""
+    duration: Nanoseconds = Nanoseconds(0)
+
+
 class Instrument(Section, kw_only=True):
     """base traded for quote. Prices are decimals of quote per one whole base; on the wire, whole numbers of price_increment (by default the quote tick)."""
     base: str
@@ -93,6 +122,9 @@ class Instrument(Section, kw_only=True):
     sources: tuple[str, ...] = ()
     limits: Limits | None = None
     fees: Fees = Fees()
+    tiers: dict[str, Tier] = {}                 # by number, "1" to "15"
+    band: Band | None = None
+    schedule: tuple[Slot, ...] = ()
 
 
 class Source(Section, kw_only=True):
@@ -130,18 +162,46 @@ class Key(Section, kw_only=True):
     service: str = ""
     account: str = ""
     public_key: str = ""                        # Ed25519, 64 hex digits; none: the house makes a pair when it starts
+    restricted: tuple[str, ...] = ()            # instruments it may not trade
     scopes: tuple[Literal["read", "trade", "cancel", "quote", "transfer", "kill"], ...] = ("read",)     # what a gateway lets it ask; the role limits it further
     enabled: bool = True
 
 
+class Exposure(Section, kw_only=True):
+    """In the numeraire, "0": no limit. Of all positions and open orders together; loss: since the day began."""
+    gross: DecimalText = DecimalText("0")
+    net: DecimalText = DecimalText("0")
+    loss: DecimalText = DecimalText("0")
+
+
+class Protection(Section, kw_only=True):
+    """When a maker's quotes are withdrawn: what of them trades, or bought less sold, in base within a rolling window. "0": not watched."""
+    quantity: DecimalText = DecimalText("0")
+    delta: DecimalText = DecimalText("0")
+    window: Nanoseconds
+
+
 class Account(Section, kw_only=True):
-    """Limits of whoever trades. rate_limit per second, 0: none; credit by asset, from the house; positions by instrument, in base."""
+    """Limits of whoever trades. rate_limit per second, 0: none; credit by asset, from the house; positions by instrument, in base. self_trade: with whom
+    its orders do not trade; tier: its fee schedule; fee_instrument: fees are paid in the base of this one."""
     entity: str
     rate_limit: Count = 0
     max_open: Count
     answer_quota: Count
     credit: dict[str, DecimalText] = {}
     positions: dict[str, DecimalText] = {}
+    trade_group: Count = 0
+    self_trade: Literal["account", "group", "entity"] = "account"
+    max_waiting: Count = 0                      # orders that wait in one instrument; 0: max_open alone holds
+    cancel_reserve: Count = 0                   # cancels per second beyond rate_limit; 0: cancels are not counted
+    max_executions: Count = 0                   # in execution_window, then it is killed; 0: not watched
+    execution_window: Nanoseconds = Nanoseconds(0)
+    duplicate_window: Nanoseconds = Nanoseconds(0)
+    tier: Annotated[int, msgspec.Meta(ge=0, le=15)] = 0
+    fee_instrument: str = ""
+    exposure: Exposure | None = None
+    protection: dict[str, Protection] = {}
+    restricted: tuple[str, ...] = ()            # instruments it may not trade
     enabled: bool = True
 
 
@@ -240,6 +300,7 @@ class Redundancy(Section, kw_only=True):
     replicas: Annotated[int, msgspec.Meta(ge=1, le=15)] = 1
     log: Literal["journal", "jetstream"] = "journal"
     failure_domains: tuple[str, ...] = ()       # one per replica
+    mirror: str = ""                            # a directory on another disk for a second copy of the journal, absolute; none: one copy
     recovery_time: Nanoseconds = Nanoseconds(60 * 10**9)
     recovery_point: Nanoseconds = Nanoseconds(0)
 

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from cambist import messages
+from cambist.event_fields import EVENT_FIELDS
 from cambist.messages import (
-    ACCOUNT_BITS, ARGUMENTS, COUNTED_ONCE, EVENT, EVENT_BYTES, EVENT_FIELDS, FACTS, GROUP_MORE, GROUPED, HEAD, HEAD_BYTES, LAYOUT, MAX_AMOUNT, MAX_GROUP,
+    ACCOUNT_BITS, ARGUMENTS, COUNTED_ONCE, EVENT, EVENT_BYTES, FACTS, GROUP_MORE, GROUPED, HEAD, HEAD_BYTES, LAYOUT, MAX_AMOUNT, MAX_GROUP,
     NAMES_ACCOUNT, NAMES_INSTRUMENT, NUMBER_WINDOW, NUMBERED, ORDINAL_BITS, RATED, RECORD_BYTES, RISKY, Event, Kind, Reason,
 )
 
-VALUES = (messages.Side, messages.OrderType, messages.TimeInForce, messages.SelfTrade, messages.Scope, messages.AccountKind, messages.Settlement,
+VALUES = (messages.Side, messages.OrderType, messages.TimeInForce, messages.SelfTrade, messages.SelfTradeScope, messages.PostOnly, messages.Trigger,
+          messages.TriggerOn, messages.Link, messages.OrderState, messages.Session, messages.Scope, messages.AccountKind, messages.Settlement,
           messages.Cause, messages.RequestState, messages.ChildState, messages.ObligationState, messages.Liquidity)
 
 HEAD_MEANS = {
@@ -76,7 +78,7 @@ of 8), SHA-256 of everything before. At most 524,288 bytes and 4,094 records; at
 | 8 | 4 | `<u4` | epoch | |
 | 12 | 4 | `<u4` | count | records |
 | 16 | 4 | `<u4` | side_length | bytes of the side section |
-| 20 | 4 | `<u4` | flags | zero |
+| 20 | 4 | `<u4` | flags | bit 0: the entry decides something, written in item 1 of its side section (`docs/log.md`); every other bit is zero |
 | 24 | 8 | `<i8` | first_sequence | of the first record; the others follow it |
 | 32 | 8 | `<i8` | time | of sealing, ns; never before the last entry's |
 | 40 | 8 | `<i8` | committed | the last sequence known to be durable when this was sealed |
@@ -114,7 +116,8 @@ verb `u1`, flags `u1` (zero), reserved `<u2` (zero), request `<u4`, body; at mos
 
 The limits of a WELCOME, in order: frame, records of a SUBMIT, attachments, events of an EVENTS, credit, subscriptions. Roles: GATEWAY 1, SERVICE 2,
 OPERATOR 3, OBSERVER 4 (may not submit), CLIENT 5 (outside).
-Streams: ALL 1 (with log sequences, for the house), ACCOUNT 2, PUBLIC 3; each is numbered from 1. A cursor is the
+Streams: ALL 1 (with log sequences, for the house), ACCOUNT 2, PUBLIC 3; each is numbered from 1. KEPT 4 (for the house) has no
+events and no numbers: an EVENTS without any says up to which position the results files can be read. A cursor is the
 first number wanted, 0 only what comes from now on. EVENTS never exceed the credit that was given;
 after the events stands the log time of each. `more` is 1 where a batch ends within an entry, so that the answer to its last command may go on in the next.
 

@@ -281,6 +281,22 @@ def test_a_book_is_live_mends_itself_and_comes_back():
     run(test)
 
 
+def test_sessions_come_at_once_and_when_they_change():
+    async def test():
+        async with served() as (server, link, _, url), AsyncClient(url) as mine:
+            await until(lambda: server.market.data.floors[BTC].live)
+            told = mine.sessions("BTC-USD")
+            assert (await anext(told))["session"] == "continuous"
+            link.session(3, price=128_000)
+            link.push()
+            while (said := await anext(told))["indicative"] is None:
+                pass
+            assert (said["session"], said["indicative"]["quantity"], said["next_session"]) == ("volatility", "1.00000000", "continuous")
+            await told.aclose()
+            await until(lambda: not server._floors.get(BTC))
+    run(test)
+
+
 def test_trades_come_to_every_reader():
     async def test():
         async with served() as (server, link, _, url), AsyncClient(url) as mine:

@@ -3,7 +3,7 @@ import msgspec
 import pytest
 
 from cambist.client.calls import ApiError, Told, frame
-from cambist.client.conversation import Answered, Changed, Complaint, Conversation, Over, Private, Ready, Trades
+from cambist.client.conversation import Answered, Changed, Complaint, Conversation, Over, Private, Ready, Session, Trades
 from cambist.client.order_book import OrderBook, checksum
 
 ID = "f" * 32
@@ -156,14 +156,31 @@ def test_a_refused_subscription_is_said_and_not_tried_again():
     say(talk, op="challenge", challenge="c")
     talk.want_book(book)
     talk.want_trades("DOGE-USD")
+    talk.want_session("DOGE-USD")
     error = {"code": "UNKNOWN_INSTRUMENT", "message": "m", "path": "$.instrument"}
-    for channel in ("book", "trades"):
+    for channel in ("book", "trades", "session"):
         said, = say(talk, op="error", to="subscribe", channel=channel, instrument="DOGE-USD", error=error)
         assert isinstance(said, Complaint) and said.fault.code == "UNKNOWN_INSTRUMENT" and said.book is (book if channel == "book" else None)
     out(talk)
     talk.disconnected()
     say(talk, op="challenge", challenge="c")
     assert out(talk) == []
+
+
+def test_a_session_is_wanted_on_every_connection_until_it_is_dropped():
+    talk = Conversation()
+    talk.want_session("BTC-USD")
+    for _ in range(2):
+        say(talk, op="challenge", challenge="c")
+        assert out(talk) == [{"op": "subscribe", "channel": "session", "instrument": "BTC-USD"}]
+        talk.disconnected()
+    told = {"op": "session", "instrument": "BTC-USD", "session": "closed"}
+    assert say(talk, **told) == [Session("BTC-USD", told)]
+    say(talk, op="challenge", challenge="c")
+    out(talk)
+    talk.drop_session("BTC-USD")
+    talk.drop_session("BTC-USD")
+    assert out(talk) == [{"op": "unsubscribe", "channel": "session", "instrument": "BTC-USD"}]
 
 
 def test_trades_and_words_of_a_later_release():

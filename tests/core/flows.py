@@ -8,8 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from cambist.messages import (
-    ARGUMENTS, COMMAND, CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, LAYOUT, MAX_AMOUNT, NUMBERED, AccountKind, Kind, identifier,
+    ARGUMENTS, COMMAND, CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, HEAD_BYTES, LAYOUT, MAX_AMOUNT, NUMBERED, AccountKind, Kind, identifier,
 )
+from tests.core.engines import BOTH_COMPLETE, FIELDS_OF_BOTH, KINDS_OF_BOTH, LATER_FIELDS, LATER_KINDS
+from tests.core.market_flow import MarketFlow
 from tests.core.world import (
     ACME_GROUP, ALL_ACTORS, BANK, BOLT_BOT, BTCXRP, CAREFUL, MINER, MINER_KEY, NOBODY, QUIET, QUOTES_ABOVE, ROOT, ROOT_TWO, SECOND_DESK, SECOND_DESK_KEY,
     SIZES, TOY,
@@ -33,7 +35,7 @@ ONE = {BTC: ONE_BTC, USD: ONE_USD, XRP: ONE_XRP, TOY: 1}
 EDGES = (0, 1, -1, 2, 3, 99, MAX_AMOUNT, MAX_AMOUNT + 1, (1 << 63) - 1, -(1 << 63), 10**18, 10**18 + 1, (1 << 24) - 1, 1 << 31)
 
 
-class Flow:
+class Flow(MarketFlow):
     """Makes entries of records. `weights`: how often each verb is chosen; the verbs are the methods named by VERBS."""
 
     def __init__(self, seed: int) -> None:
@@ -60,7 +62,10 @@ class Flow:
         while len(out) < count:
             made = getattr(self, self.random.choices(verbs, shares)[0])()
             out += made if isinstance(made, list) else [made] if made is not None else []
-        return np.concatenate(out)
+        records = np.concatenate(out)
+        if not BOTH_COMPLETE:                   # groups of orders are for complete engines
+            records["flags"] &= np.where(records["kind"] == K.NEW_ORDER, 0xFFFF ^ GROUP_MORE, 0xFFFF).astype(np.uint16)
+        return records
 
     def build(self, kind: Kind, actor: int, **fields: int) -> np.ndarray:
         """A record with a fresh id or number, now and then spoiled or remembered to be sent again."""
@@ -107,7 +112,7 @@ class Flow:
         """One field at an edge of its range."""
         r = self.random
         kind = Kind(int(record["kind"][0]))
-        names = [n for n, _ in ARGUMENTS[kind]] * 3 + ["account", "instrument", "actor", "flags", "id_lo", "expires"]
+        names = list(FIELDS_OF_BOTH[kind]) * 3 + ["account", "instrument", "actor", "flags", "id_lo", "expires"]
         name = r.choice(names)
         row = record.copy().view(LAYOUT[kind])
         limits = np.iinfo(LAYOUT[kind][name])
@@ -153,6 +158,12 @@ class Flow:
         r = self.random
         price = MIDDLE.get(instrument, 100) + TICK.get(instrument, 1) * r.randint(-spread, spread)
         return price if r.random() < 0.98 else price + r.choice((1, 33, PRICE, -PRICE))
+
+    def lot(self, instrument: int) -> int:
+        return LOT.get(instrument, 1)
+
+    def tick_of(self, instrument: int) -> int:
+        return TICK.get(instrument, 1)
 
     def quantity(self, instrument: int) -> int:
         r = self.random
@@ -389,6 +400,9 @@ class Flow:
             return self.build(K.REVIVE_ALL, self.random.choice((RISK_ONE, ROOT)))
         if killed:
             return self.build(K.REVIVE, RISK_ONE, account=self.random.choice(killed))
+        killed = [int(a[0]) for a in self.rows["actors"] if a[self.columns["actors"]["killed"]]]
+        if killed and self.random.random() < 0.5:
+            return self.build(K.REVIVE_TRADER, ROOT, number=self.random.choice(killed))
         halted = [int(a[0]) for a in self.rows["instruments"] if a[20]]
         return self.build(K.RESUME, RISK_ONE, instrument=self.random.choice(halted)) if halted else None
 
@@ -421,13 +435,14 @@ class Flow:
         r = self.random
         if r.random() < 0.3 or not self.past:
             row = np.frombuffer(r.randbytes(128), COMMAND).copy()
-            row["kind"] = r.choice((int(row["kind"][0]), r.randrange(128), r.choice(list(Kind))))
+            row["kind"] = r.choice((int(row["kind"][0]), r.choice([n for n in range(128) if n not in LATER_KINDS]), r.choice(KINDS_OF_BOTH)))
             if r.random() < 0.5:
                 row["flags"] &= NUMBERED
                 row["actor"] = r.choice(ALL_ACTORS)
             return row
         raw = bytearray(r.choice(self.past).tobytes())
-        raw[r.randrange(128)] ^= 1 << r.randrange(8)
+        at = HEAD_BYTES if not BOTH_COMPLETE and raw[0] in LATER_FIELDS else 128
+        raw[r.randrange(at)] ^= 1 << r.randrange(8)
         return np.frombuffer(bytes(raw), COMMAND).copy()
 
     def numbers(self):
@@ -447,13 +462,13 @@ class Flow:
 
     def refused_role(self):
         """Any kind by anybody, mostly empty."""
-        r, kind = self.random, self.random.choice([k for k in K if k not in CONFIGURE])
+        r, kind = self.random, self.random.choice([k for k in KINDS_OF_BOTH if k not in CONFIGURE])
         return self.build(kind, r.choice((*ALL_ACTORS, 0, 99)), flags=0)
 
     # ---------------------------------------------------------------------------------------------------------- configuration
     def configure(self):
         r = self.random
-        kind = r.choice(sorted(CONFIGURE))
+        kind = r.choice(sorted(CONFIGURE - LATER_KINDS))
         actor = r.choice((ADMIN, ADMIN, ADMIN, ROOT, CAREFUL, RISK_ONE, ACME_GROUP))
         fields = getattr(self, f"_{kind.name.lower()}")()
         return self.build(kind, actor, **fields)
@@ -481,7 +496,7 @@ class Flow:
         above = {USD: 1_000_000 * ONE_USD, TOY: 1_000}.get(asset, -1)
         quotes = QUOTES_ABOVE.get(asset, -1)
         return {"asset": asset, "digits": digits, "approval_above": above if r.random() < 0.9 else 10**9, "enabled": int(r.random() < 0.9),
-                "quote_approval_above": quotes if r.random() < 0.9 else r.choice((-1, 0, 10**9, MAX_AMOUNT))}
+                "quote_approval_above": quotes if r.random() < 0.9 else r.choice((-1, 0, 10**9, MAX_AMOUNT)), **self.rated(asset)}
 
     def _configure_account(self):
         r, account = self.random, self._known_or_next("accounts")
@@ -558,7 +573,13 @@ LATCH = {"halt": 1, "kill": 1, "kill_all": 0.3, "cancel_all": 1, "order": 8, "ca
          "request": 1, "tick": 3}
 PEOPLE = {"configure": 6, "decide": 6, "large_transfer": 1, "halt": 1, "kill": 0.5, "revive": 1, "order": 3, "net": 0.1}
 SHAPE = {"garbage": 4, "refused_role": 4, "again": 4, "order": 2, "numbers": 0.025, "edge_money": 2, "tick": 1}
-CALM = {"revive": 4, "tick": 4, "source_price": 4, "deposit": 2}
-FLOWS = {"trade": TRADE, "quotes": QUOTES, "route": ROUTE, "money": MONEY, "settle": SETTLE, "latch": LATCH, "people": PEOPLE, "shape": SHAPE, "calm": CALM}
+MARKET = {"special": 16, "order_list": 3, "book_quote": 5, "some": 1, "session_move": 0.5, "open_market": 2, "trader_latch": 0.7, "order": 6, "cancel": 2,
+          "amend": 4, "source_price": 3, "deposit": 2, "revive": 1, "tick": 3}
+CONTROLS = {"watched": 1, "floating_crowd": 0.4,
+            "configure": 8, "manual_credit": 1, "terms": 1, "digits": 1, "special": 6, "order": 6, "book_quote": 4, "open_market": 2, "trader_latch": 0.5,
+            "some": 1, "revive": 2, "source_price": 2, "accept": 1, "quote": 2, "tick": 2}
+CALM = {"open_market": 4, "revive": 4, "tick": 4, "source_price": 4, "deposit": 2}
+FLOWS = {"trade": TRADE, "quotes": QUOTES, "route": ROUTE, "money": MONEY, "settle": SETTLE, "latch": LATCH, "people": PEOPLE, "shape": SHAPE, "market": MARKET,
+         "controls": CONTROLS, "calm": CALM}
 MIXED = {verb: sum(flow.get(verb, 0) for name, flow in FLOWS.items() if name != "shape") for name, flow in FLOWS.items() for verb in flow if name != "shape"}
 MIXED = {**MIXED, "kill_all": 0.05, "crowd": 0.1, "group": 0.1, "kill": 0.4, "halt": 0.4, "net": 0.2, "configure": 2, "again": 2, "garbage": 0.5}

@@ -5,8 +5,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from numba import njit
 
-from cambist.core.arithmetic import MILLION, TOO_LARGE, fee, fee_up, multiply_divide
-from cambist.core.memory import COMPILED, clz, ctz, wrap
+from cambist.core.arithmetic import MILLION, TOO_LARGE, fee, fee_up, multiply_divide, multiply_divide_by
+from cambist.core.memory import COMPILED, clz, ctz, inverse, wrap
 from cambist.messages import MAX_AMOUNT
 
 EDGES = [0, 1, 2, 3, 999_999, MILLION, 2**31 - 1, 2**31, 2**32, 2**53, 2**61 - 1, 2**61, MAX_AMOUNT - 1, MAX_AMOUNT]
@@ -22,6 +22,7 @@ def _many(a, b, c, up, out):
         out[i, 3] = wrap(a[i] * 2 + b[i])
         out[i, 4] = clz(c[i])
         out[i, 5] = ctz(c[i])
+        out[i, 6] = multiply_divide_by(a[i], b[i], c[i], inverse(c[i]), up[i])
 
 
 many = njit(_many) if COMPILED else _many
@@ -35,21 +36,21 @@ def exact(a: int, b: int, c: int, up: int) -> int:
 def expected(a: int, b: int, c: int, up: int) -> tuple[int, ...]:
     ppm, wide = min(b, MILLION), (a * 2 + b) & (2**64 - 1)
     return (exact(a, b, c, up), exact(a, ppm, MILLION, 0), exact(a, ppm, MILLION, 1), wide - 2**64 if wide >> 63 else wide, 64 - c.bit_length(),
-            (c & -c).bit_length() - 1)
+            (c & -c).bit_length() - 1, exact(a, b, c, up))
 
 
 def found(rows: list[tuple[int, int, int, int]]) -> list[tuple[int, ...]]:
     """What the kernel's arithmetic says of each row, whole rows in one call."""
     columns = list(zip(*rows, strict=True))
     if not COMPILED:
-        out = [[0] * 6 for _ in rows]
+        out = [[0] * 7 for _ in rows]
 
         class Table:
             def __setitem__(self, at, value):
                 out[at[0]][at[1]] = value
         _many(*columns, Table())
         return [tuple(row) for row in out]
-    out = np.zeros((len(rows), 6), np.int64)
+    out = np.zeros((len(rows), 7), np.int64)
     many(*(np.array(column, np.int64) for column in columns), out)
     return [tuple(row) for row in out.tolist()]
 

@@ -1,13 +1,11 @@
 """Who may send what for whom: every kind, every scope, every relation of the account named to the actor's own, on both engines."""
 import pytest
 
-from cambist.core.cell import Cell
 from cambist.messages import CONFIGURE, COUNTED_ONCE, FACTS, NAMES_ACCOUNT, Event, Kind, Reason, Scope, command
-from cambist.simulation.twin import Twin
+from tests.core.engines import ENGINES
 from tests.scenarios import ACME, ACME_TWO, ADMIN, BOLT, SECOND, Scenario, genesis_records
 
 K, R = Kind, Reason
-ENGINES = {"kernel": Cell, "twin": Twin}
 ROLE_OF = {Scope.NONE: 12, Scope.OWN: 13, Scope.ENTITY: 14, Scope.ALL: 15}
 FIRST = 13                                      # actors: one for each scope who is ACME's, then one for each who is nobody's
 RELATIONS = {"own": ACME, "same entity": ACME_TWO, "foreign": BOLT, "none": 0, "unknown": 99}

@@ -39,8 +39,8 @@ class Book:
         book.leave(self.state, self.b, at.order(self.state, i))
         pools.give_order(self.state, i)
 
-    def queue(self, tick: int) -> list[int]:
-        out, i = [], at.level(self.state, book.level_at(self.state, self.b, tick)).head
+    def queue(self, side: int, tick: int) -> list[int]:
+        out, i = [], at.level(self.state, book.level_at(self.state, self.b, side, tick)).head
         while i:
             out.append(i)
             i = at.order(self.state, i).next
@@ -59,8 +59,8 @@ def test_the_next_occupied_price_over_the_whole_range(ticks, probes, seed):
     for tick in chance.sample(sorted(rows), len(rows) // 2):
         b.leave(rows.pop(tick))
     for p in {*probes, *ticks}:
-        assert book.lowest_above(b.state, b.b, p) == min((t for t in rows if t > p), default=MOST)
-        assert book.highest_below(b.state, b.b, p) == max((t for t in rows if t < p), default=-1)
+        assert book.lowest_above(b.state, b.b, Side.BUY, p) == min((t for t in rows if t > p), default=MOST)
+        assert book.highest_below(b.state, b.b, Side.BUY, p) == max((t for t in rows if t < p), default=-1)
     assert b.b.bid == max(rows, default=-1) and b.b.ask == MOST
 
 
@@ -82,39 +82,37 @@ def test_two_books_share_words_and_do_not_touch():
     other = at.instrument(b.state, 2)
     other.min_price, other.book_tick, other.max_price = 1, 1, 70
     open_book(b.state, 2)
-    assert (other.ticks, other.l0) == (70, b.b.l3 + 1)
+    assert (other.ticks, other.l0) == (70, b.b.l3 + 2)
     b.rest(129, Side.BUY)
     i = pools.take_order(b.state)
     o = at.order(b.state, i)
     o.side, o.leaves = Side.SELL, 1
     book.rest(b.state, other, 2, i, o, 0)
     assert (b.b.bid, b.b.ask, other.bid, other.ask) == (129, 130, -1, 0)
-    assert book.lowest_above(b.state, b.b, 129) == 130 and book.highest_below(b.state, other, 0) == -1
+    assert book.lowest_above(b.state, b.b, Side.SELL, 129) == 130 and book.highest_below(b.state, other, Side.BUY, 0) == -1
 
 
 @settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(1, 120))
 def test_queues_keep_time_and_quantity(seed, steps):
+    """Also of a crossed book, as it is while orders gather: both sides may stand at one price."""
     chance, b, model = random.Random(seed), Book(200), {}
-    side = {}
     for _ in range(steps):
         if model and chance.random() < 0.45:
-            tick = chance.choice(sorted(model))
-            i = chance.choice(model[tick])
-            model[tick].remove(i)
-            if not model[tick]:
-                del model[tick]
+            key = chance.choice(sorted(model))
+            i = chance.choice(model[key])
+            model[key].remove(i)
+            if not model[key]:
+                del model[key]
             b.leave(i)
         else:
-            buy = chance.random() < 0.5
-            tick = chance.randint(0, 90) if buy else chance.randint(100, 199)
-            model.setdefault(tick, []).append(b.rest(tick, Side.BUY if buy else Side.SELL, chance.randint(1, 9)))
-            side[tick] = buy
-    bids, asks = [t for t in model if side[t]], [t for t in model if not side[t]]
-    assert (b.b.bid, b.b.ask) == (max(bids, default=-1), min(asks, default=200))
-    for tick, queue in model.items():
-        assert b.queue(tick) == queue
-        level = at.level(b.state, book.level_at(b.state, b.b, tick))
+            key = chance.choice(list(Side)[:2]), chance.randint(0, 199)
+            model.setdefault(key, []).append(b.rest(key[1], key[0], chance.randint(1, 9)))
+    assert b.b.bid == max((tick for side, tick in model if side == Side.BUY), default=-1)
+    assert b.b.ask == min((tick for side, tick in model if side == Side.SELL), default=200)
+    for (side, tick), queue in model.items():
+        assert b.queue(side, tick) == queue
+        level = at.level(b.state, book.level_at(b.state, b.b, side, tick))
         assert level.quantity == sum(at.order(b.state, i).leaves for i in queue) and level.tail == queue[-1] and level.tick == tick
         assert level.orders == len(queue)
         assert book.price_of(b.b, tick) == 50 + 5 * tick
@@ -123,6 +121,6 @@ def test_queues_keep_time_and_quantity(seed, steps):
 def test_a_level_needs_a_page_only_where_none_is():
     b = Book(64 * 300)
     for k in range(SIZES["pages"]):
-        assert book.may_rest(b.state, b.b, 64 * k)
+        assert book.may_rest(b.state, b.b, Side.BUY, 64 * k)
         b.rest(64 * k, Side.BUY)
-    assert book.may_rest(b.state, b.b, 63) and not book.may_rest(b.state, b.b, 64 * SIZES["pages"])
+    assert book.may_rest(b.state, b.b, Side.BUY, 63) and not book.may_rest(b.state, b.b, Side.BUY, 64 * SIZES["pages"])

@@ -4,12 +4,14 @@ import pytest
 
 from cambist.core.cell import Cell
 from cambist.core.layout import MIN_EVENTS
-from cambist.messages import Event, Kind, Reason, command
+from cambist.messages import Event, Kind, Reason, Session, command
 from cambist.simulation.invariants import invariants
+from cambist.simulation.twin import Twin
+from tests.core.market import AT_OPEN, market
 from tests.core.test_bad_input import differing
 from tests.scenarios import (
     ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BTCUSD_MADE, BUY, DEALER_A, DEALER_B, DESK, HOUSE, ONE_BTC, ONE_XRP, PRICE, RISK_ONE, SELL, USD, WALLET,
-    XRP, XRP_PRICE, XRPUSD, Scenario, scenario,
+    XRP, XRP_PRICE, XRPUSD, Scenario, Scope, scenario,
 )
 
 K, R = Kind, Reason
@@ -47,6 +49,16 @@ def test_pages_of_price_levels():
     assert s.order(ACME, SELL, 1_000, far[1])
     s.cancel(ACME, first)
     assert s.order(ACME, SELL, 1_000, far[2])
+
+
+def test_an_order_that_waited_for_an_auction_and_finds_no_page():
+    """It was accepted while there was room; others took it. It is cancelled, and holds nothing."""
+    m = market(lambda: Cell({**ROOMY, "pages": 2}), audit=False)
+    m.buy(ACME, 1, 50_000, time_in_force=AT_OPEN)
+    m.buy(BOLT, 1, 40_000), m.buy(BOLT, 1, 30_000)
+    m.session(Session.AUCTION, Session.CONTINUOUS), m.tick()
+    assert m.one(Event.ORDER_CANCELLED, ACME)["reason"] == R.CAPACITY
+    assert m.row("balances", account=ACME, asset=USD)["held"] == 0 and len(m.rows("orders")) == 2
 
 
 def test_positions():
@@ -181,3 +193,72 @@ def test_sizes_are_checked():
                         ({"dealers": 17}, "16")):
         with pytest.raises(ValueError, match=word):
             Cell(sizes)
+
+
+def test_restrictions():
+    s = world(restrictions=1)
+    bar = {"instrument": BTCUSD, "barred": 1}
+    s.do(K.CONFIGURE_RESTRICTION, ADMIN, account=ACME, **bar)
+    refused_whole(s, lambda: s.do(K.CONFIGURE_RESTRICTION, ADMIN, account=BOLT, **bar))
+    s.do(K.CONFIGURE_RESTRICTION, ADMIN, account=ACME, **bar)               # it is barred already
+    assert s.kinds() == [Event.DONE]
+    s.do(K.CONFIGURE_RESTRICTION, ADMIN, account=ACME, instrument=BTCUSD, barred=0)
+    s.do(K.CONFIGURE_RESTRICTION, ADMIN, account=BOLT, **bar)
+    assert s.kinds() == [Event.DONE] and not s.order(BOLT, BUY, 1_000, PRICE) and s.order(ACME, BUY, 1_000, PRICE)
+
+
+def test_protections():
+    s = world(protections=1)
+    limits = {"instrument": BTCUSD, "quantity": 1, "window": 8}
+    s.do(K.CONFIGURE_PROTECTION, ADMIN, account=DEALER_A, **limits)
+    refused_whole(s, lambda: s.do(K.CONFIGURE_PROTECTION, ADMIN, account=DEALER_B, **limits))
+    s.do(K.CONFIGURE_PROTECTION, ADMIN, account=DEALER_A, **{**limits, "window": 16})
+    assert s.kinds() == [Event.DONE]
+
+
+def test_positions_of_protections():
+    s = world(positions=1)
+    s.order(ACME, BUY, 1_000, PRICE)
+    refused_whole(s, lambda: s.do(K.CONFIGURE_PROTECTION, ADMIN, account=DEALER_A, instrument=BTCUSD, quantity=1, window=8))
+
+
+def test_words_of_new_terms():
+    """A finer tick wants more words: beside the others, or in the place the book has."""
+    s = world(words=8_000)
+    s.do(K.CONFIGURE_AUTHORITY, ADMIN, role=4, command=K.CHANGE_TERMS, scope=Scope.ALL)
+    s.do(K.HALT, RISK_ONE, instrument=BTCUSD, cancel=0)
+    terms = {"instrument": BTCUSD, "price_factor": 1, "lot": 1_000, "quote_tick": 1, "min_price": 100_000, "max_price": 20_000_000}
+    refused_whole(s, lambda: s.do(K.CHANGE_TERMS, RISK_ONE, book_tick=5, **terms))
+    used = int(s.engine.state["word_count"][0])
+    s.do(K.CHANGE_TERMS, RISK_ONE, book_tick=200, **terms)
+    assert s.find(Event.TERMS_CHANGED) and int(s.engine.state["word_count"][0]) == used
+    s.do(K.RESUME, RISK_ONE, instrument=BTCUSD)
+    assert s.order(ACME, BUY, 1_000, PRICE) and not s.order(ACME, BUY, 1_000, PRICE + 100)
+    s.do(K.HALT, RISK_ONE, instrument=BTCUSD, cancel=1), s.tick(), s.tick()
+    s.do(K.CHANGE_TERMS, RISK_ONE, book_tick=125, **terms)
+    assert s.find(Event.TERMS_CHANGED) and int(s.engine.state["word_count"][0]) > used
+    s.do(K.RESUME, RISK_ONE, instrument=BTCUSD)
+    assert s.order(ACME, BUY, 1_000, PRICE + 125) and s.order(BOLT, SELL, 1_000, PRICE + 125)
+    assert invariants(s.engine.tables()) == []
+
+
+@pytest.mark.parametrize("make", [lambda: Cell({**ROOMY, "instruments": 70}), Twin])
+def test_digits_of_the_base_of_many_instruments(make):
+    """What an account has of an asset is looked at in one unit: only so many instruments may be on it. The twin knows this one too."""
+    s = scenario(make, audit=False)
+    s.do(K.CONFIGURE_AUTHORITY, ADMIN, role=4, command=K.CHANGE_DIGITS, scope=Scope.ALL)
+    made = {**BTCUSD_MADE, "max_price": 100_000}
+    for number in range(3, 66):
+        s.do(K.CONFIGURE_INSTRUMENT, ADMIN, instrument=number, **made), s.do(K.HALT, RISK_ONE, instrument=number, cancel=0)
+    s.do(K.HALT, RISK_ONE, instrument=BTCUSD, cancel=0)
+    s.do(K.CONFIGURE_ASSET, ADMIN, asset=BTC, digits=8, approval_above=-1, quote_approval_above=-1, enabled=0)
+    s.deposit(ACME, BTC, ONE_BTC)
+    before = s.row("balances", account=ACME, asset=BTC)["available"]
+    s.do(K.CHANGE_DIGITS, RISK_ONE, asset=BTC, digits=9)
+    assert s.kinds() == [Event.DONE]
+    while not s.find(Event.SWEPT):
+        s.tick()
+    assert s.row("balances", account=ACME, asset=BTC)["available"] == 10 * before
+    s.do(K.CONFIGURE_INSTRUMENT, ADMIN, instrument=66, **made)
+    s.do(K.CHANGE_DIGITS, RISK_ONE, asset=BTC, digits=10)
+    assert s.refused() is R.CAPACITY

@@ -7,8 +7,8 @@ from cambist.core.cell import Cell
 from cambist.core.layout import MIN_EVENTS
 from cambist.messages import EVENT, Event, Kind, Reason, command
 from tests.scenarios import (
-    ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BUY, DEALER_A, DEALER_B, DESK, ONE_BTC, ONE_XRP, OPERATIONS, PRICE, RISK_ONE, SECOND, SELL, USD, WALLET,
-    XRP_PRICE, XRPUSD, Scenario, digests, scenario,
+    ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BUY, DEALER_A, DEALER_B, DESK, KEY_OF, ONE_BTC, ONE_XRP, OPERATIONS, PRICE, RISK_ONE, SECOND, SELL, USD,
+    WALLET, XRP_PRICE, XRPUSD, Scenario, digests, scenario,
 )
 
 K, R = Kind, Reason
@@ -45,8 +45,34 @@ def goes_on(s: Scenario, *steps) -> None:
     assert same(original.tables(), copy.tables())
 
 
+def special(s: Scenario) -> None:
+    """Controls, and orders of every kind, in the book and outside of it."""
+    for kind, fields in ((K.CONFIGURE_TIER, {"instrument": BTCUSD, "tier": 1, "maker_ppm": 10, "taker_ppm": 20, "rfq_ppm": 30, "minimum": 5}),
+                         (K.CONFIGURE_SCHEDULE, {"instrument": BTCUSD, "slot": 3, "offset": 0, "period": 10**15, "session": 1, "enabled": 1}),
+                         (K.CONFIGURE_PROTECTION, {"account": DEALER_A, "instrument": BTCUSD, "quantity": 100 * ONE_BTC, "delta": 0, "window": 8 * SECOND}),
+                         (K.CONFIGURE_EXPOSURE, {"account": DEALER_B, "gross": 10**15, "net": 0, "loss": 0}),
+                         (K.CONFIGURE_RESTRICTION, {"account": DEALER_B, "instrument": XRPUSD, "barred": 1})):
+        s.do(kind, ADMIN, **fields)
+        assert s.kinds() == [Event.DONE]
+    tenth = ONE_BTC // 10
+    s.order(BOLT, SELL, tenth, PRICE + 700), s.order(ACME, BUY, tenth, PRICE + 700)                              # somebody has traded
+    for i, more in enumerate(({"order_type": 1, "price": 0, "trigger": 1, "trigger_price": PRICE - 5_000}, {"order_type": 2, "offset": 100},
+                              {"display": tenth // 10}, {"time_in_force": 4, "good_till": s.now + 3_000 * SECOND}, {"time_in_force": 3}, {"time_in_force": 7},
+                              {"order_type": 1, "price": 0, "trigger": 3, "trigger_price": 50_000}, {"options": 1, "quantity": tenth // 2},
+                              {"trigger": 2, "trigger_on": 1, "trigger_price": PRICE + 9_000, "price": PRICE + 9_000})):
+        s.order(ACME, SELL, **{"quantity": tenth, "price": PRICE + 900 + 100 * i} | more)
+        assert Event.ORDER_ACCEPTED in s.kinds(), (i, s.told())
+    s.do(K.MASS_QUOTE, KEY_OF[DEALER_A], account=DEALER_A, instrument=BTCUSD, bid=PRICE - 900, bid_quantity=tenth, ask=PRICE + 900, ask_quantity=tenth)
+    legs = ({"side": BUY, "price": PRICE - 1_000, "link": 2}, {"side": SELL, "price": PRICE + 2_000, "link": 3},
+            {"side": SELL, "order_type": 1, "price": 0, "trigger": 1, "trigger_price": PRICE - 4_000, "link": 3})
+    s.apply(*[s.build(K.NEW_ORDER, KEY_OF[ACME], account=ACME, instrument=BTCUSD, quantity=tenth, flags=2 * (i < 2), **leg) for i, leg in enumerate(legs)])
+    assert len(s.find(Event.ORDER_ACCEPTED)) == 3, s.told()
+    s.do(K.DEAD_MAN, KEY_OF[BOLT], account=BOLT, ttl=2_000 * SECOND)
+
+
 def busy(s: Scenario) -> Scenario:
     """Something in every table, with queues and timers at work."""
+    special(s)
     for i in range(30):
         s.order(ACME, BUY, ONE_BTC // 100, PRICE - 100 * (i % 7), self_trade=i % 4)
         s.order(BOLT, SELL, ONE_BTC // 50, PRICE + 100 * (1 + i % 5), post_only=i % 2)
@@ -62,6 +88,7 @@ def busy(s: Scenario) -> Scenario:
     s.do(K.CONFIGURE_LIMITS, RISK_ONE, instrument=BTCUSD, **BTCUSD_LIMITS)
     s.do(K.HALT, RISK_ONE, flags=1, id_lo=1, expires=0, instrument=XRPUSD, cancel=1)
     s.net()
+    s.do(K.CANCEL_SOME, KEY_OF[DEALER_A], account=DEALER_A, instrument=0, side=1)
     s.cancel_all(ACME), s.cancel_all(BOLT)
     return s
 

@@ -1,13 +1,11 @@
 """What the comparison of kernel and twin found, each as a story of its own. Both engines must tell it alike."""
 import pytest
 
-from cambist.core.cell import Cell
 from cambist.messages import MAX_AMOUNT, Event, Kind, Reason, SelfTrade
-from cambist.simulation.twin import Twin
+from tests.core.engines import ENGINES
 from tests.scenarios import ACME, ADMIN, BUY, CELL, DEALER_A, DEALER_B, DESK, ONE_BTC, PRICE, RISK_ONE, SELL, USD, Scenario, scenario
 
 K, E, R = Kind, Event, Reason
-ENGINES = {"kernel": Cell, "twin": Twin}
 
 
 @pytest.fixture(params=sorted(ENGINES))
@@ -28,7 +26,7 @@ def test_quotes_passed_over_end_in_the_order_of_their_arrival(s):
 
 def test_why_a_venue_closed_is_kept_only_when_it_is_a_reason(s):
     """Found by reading both: the kernel kept any number below the highest code."""
-    for why, kept in ((R.USER, R.USER), (6, 0), (max(R) + 1, 0), (-1, 0)):
+    for why, kept in ((R.USER, R.USER), (7, 0), (max(R) + 1, 0), (-1, 0)):
         s.closed(s.child(BUY, 1_000, PRICE), 0, why)
         assert s.one(E.CHILD_CHANGED)["reason"] == kept
 

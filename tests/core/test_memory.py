@@ -60,7 +60,8 @@ def test_rows_of_a_table_have_bounds(name):
     cell = Cell(SIZES)
     state = cell._states[0]
     accessor = {"balances": "balance_row", "positions": "position_row", "credit": "credit_row", "authority": "authority", "stops": "stop", "words": "word",
-                "pages": "page", "taker": "taker", "numbers": "number", "children": "child", "held": "held", "heap": "heap"}.get(name, name[:-1])
+                "pages": "page", "taker": "taker", "numbers": "number", "children": "child", "held": "held", "heap": "heap", "agenda": "agenda",
+                "draft": "draft", "hidden": "hidden", "mass": "mass", "outcome": "outcome"}.get(name, name[:-1])
     row = getattr(at, accessor)
     rows = len(cell.table[name])
     row(state, 0), row(state, rows - 1)
@@ -75,6 +76,19 @@ def test_tables_do_not_overlap():
                    zip(cell.state["at"][0], cell.state["capacity"][0], TABLES.values(), strict=True))
     assert spans[0][0] >= STATE.itemsize
     assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans)) and spans[-1][1] <= len(cell.block)
+
+
+def test_bits_in_common_are_seen_in_every_word():
+    cell, records = Cell(SIZES), np.zeros(2, COMMAND)
+    words = records.view(np.int64).reshape(2, 16)
+    shape = cell.table["shapes"]["words"]
+    for k in range(16):
+        words[:], shape[3] = 0, 0
+        words[1, k], shape[3, k] = -1 << 63, -1
+        row = at.shape(cell._states[0], 3)
+        assert (at.strays(Rows(records)[0], row), at.strays(Rows(records)[1], row)) == (0, 1)
+        shape[3, k] = 1
+        assert not at.strays(Rows(records)[1], row)
 
 
 def test_commands_are_seen_row_by_row():

@@ -16,7 +16,7 @@ if COMPILED:
     pytest.skip("These call the kernel's functions by themselves, uncompiled.", allow_module_level=True)
 SIZES = {"assets": 2, "accounts": 2, "actors": 2, "instruments": 1, "venues": 1, "positions": 4, "credit": 2, "orders": 6, "pages": 1, "words": 16,
          "requests": 2, "quotes": 2, "children": 2, "obligations": 5, "held": 2, "answers": 12, "facts": 5, "events": 2_048}
-TAGS = (pools.ORDER_TAG, pools.QUOTE_TAG, pools.POSITION_TAG)
+TAGS = (pools.REQUEST_TAG, pools.QUOTE_TAG, pools.POSITION_TAG)
 
 
 @pytest.fixture
@@ -87,6 +87,30 @@ def test_the_index_is_a_dict(seed, steps):
         assert pools.find(state, tag, key) == model.get((tag, key), 0)
     assert all(pools.find(state, tag, key) == model.get((tag, key), 0) for tag in TAGS for key in keys)
     assert int((cell.table["slots"]["row"] != 0).sum()) == len(model)
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32), st.integers(1, 60), st.booleans())
+def test_the_index_of_orders_is_a_dict(seed, steps, crowded):
+    """Ids of few accounts, side by side or all wanting one place; an id that is not there is not found, though its mark may be."""
+    chance, cell = random.Random(seed), Cell(SIZES)
+    state, model = cell._states[0], {}
+    for _ in range(steps):
+        id_ = chance.choice((0, 1 << 56, -1 << 56)) + ((1 << 32) | (chance.randint(1, 6) if crowded else chance.getrandbits(24)))
+        if id_ in model:
+            pools.forget_order(state, id_, model[id_])
+            pools.give_order(state, model.pop(id_))
+        elif row := pools.take_order(state):
+            at.order(state, row).id = id_
+            pools.remember_order(state, id_, row)
+            model[id_] = row
+        else:
+            gone = chance.choice(list(model))
+            pools.forget_order(state, gone, model[gone])
+            pools.give_order(state, model.pop(gone))
+        assert all(pools.find_order(state, known) == row for known, row in model.items())
+        assert pools.find_order(state, id_ + 7) == model.get(id_ + 7, 0)
+    assert int((cell.table["order_slots"]["word"] != 0).sum()) == len(model)
 
 
 def test_answers_go_around_the_ring(cell):

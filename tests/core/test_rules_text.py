@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from cambist.core.cell import Cell
-from cambist.messages import CONFIGURE, EVENT, EVENT_FIELDS, Event, Kind, Reason
+from cambist.event_fields import EVENT_FIELDS
+from cambist.messages import CONFIGURE, EVENT, Event, Kind, Reason
 from tests.core.flows import FLOWS, Flow
 from tests.core.world import SIZES, world_records
 from tests.scenarios import SECOND

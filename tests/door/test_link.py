@@ -10,13 +10,15 @@ import uvloop
 
 from cambist.door import link_shell
 from cambist.door.client import Code, DoorClosed, Outcome, Refused, RefusedByDoor, StreamKind
-from cambist.door.link_shell import Link
+from cambist.door.link_shell import Link, write_down
 from cambist.door.protocol import Hello, View, Welcome, encode
 from cambist.door.server_shell import Door
 from cambist.feeds import views
 from cambist.feeds.streams import ALL, Streams, account_row
 from cambist.log.disk_shell import RealDisk
 from cambist.messages import NUMBERED, Event, Kind, command
+from cambist.log.journal import Witness
+from cambist.log.witness import known
 from cambist.node import close_node, open_node
 from cambist.node_shell import Running, row_of
 
@@ -128,9 +130,9 @@ async def _an_ask_is_answered_with_the_time_and_position_of_its_answer(served):
 
 
 async def _thousands_of_asks_of_many_accounts_wait_at_once(served):
-    outcomes = await asyncio.gather(*(served.link.ask(order(i, account=i % 50 + 1), 20.0) for i in range(1, 4001)))
-    assert [outcome.events["id_lo"].tolist() for outcome in outcomes] == [[i] for i in range(1, 4001)]
-    assert served.house.cell.total == sum(range(1, 4001)) and all(outcome.asked >= 1 for outcome in outcomes)
+    outcomes = await asyncio.gather(*(served.link.ask(order(i, account=i % 50 + 1), 60.0) for i in range(1, 2001)))
+    assert [outcome.events["id_lo"].tolist() for outcome in outcomes] == [[i] for i in range(1, 2001)]
+    assert served.house.cell.total == sum(range(1, 2001)) and all(outcome.asked >= 1 for outcome in outcomes)
     assert not any(private.asks for private in served.link._private.values())
     await until(lambda: not served.link._waiting)
 
@@ -429,6 +431,7 @@ def test_it_may_start_before_the_node_and_outlive_its_restart(tmp_path):
         with pytest.raises(DoorClosed):
             await link.start(0.1)
         following = link.follow(StreamKind.ALL, 0, 1, heard.append)
+        writing = asyncio.ensure_future(write_down(link, str(tmp_path / "house"), "gateway"))
         asks = [asyncio.ensure_future(link.ask(order(i), 20.0)) for i in range(1, 21)]
         node, running = await up()
         first = await asyncio.gather(*asks)
@@ -444,6 +447,10 @@ def test_it_may_start_before_the_node_and_outlive_its_restart(tmp_path):
         assert numbers == list(range(1, node.streams.last_number(ALL) + 1))
         times = np.concatenate([batch.times for batch in heard])
         assert (np.diff(times) >= 0).all() and {outcome.time for outcome in (*first, *second)} == set(times.tolist())
+        writing.cancel()
+        await asyncio.wait([writing])
+        assert link.told == node.streams.position       # a log that ends before is not this node's any more
+        assert known(RealDisk(), str(tmp_path / "house"), snapshot=0, results=0) == Witness(link.told, "the gateway, which was told so,")
         await link.close()
         await down(node, running)
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from cambist.door.protocol import (
-    HEAD, MAX_ARGUMENT, MAX_ATTACHED_RECORDS, MAX_ATTACHMENTS, MAX_EVENTS, MAX_FRAME, MAX_NAME, MAX_RECORDS, MAX_STRANGER, MAX_TEXT, MOVES, Admitted, Bye,
+    BUFFER_START, HEAD, MAX_ARGUMENT, MAX_ATTACHED_RECORDS, MAX_ATTACHMENTS, MAX_EVENTS, MAX_FRAME, MAX_NAME, MAX_RECORDS, MAX_STRANGER, MAX_TEXT, MOVES,
+    Admitted, Bye,
     Challenge, Code, End, Events, Hello, Logon, Ping, Pong, ProtocolFault, Pull, Read, Received, Refused, Role, Session, State, StreamKind, Submit, Subscribe,
     Unsubscribe, Verb, View, Welcome, attach, encode, fit_to_seal,
 )
@@ -127,6 +128,26 @@ def test_received_into_its_own_room_it_needs_no_copy():
         sent += n
         messages += session.messages()
     assert len(messages) == 1 and len(messages[0].records) == MAX_RECORDS and not messages[0].records.flags.owndata
+
+
+@pytest.mark.parametrize("cut", [0, 3, 17])
+def test_who_sends_more_than_there_is_room_for_is_given_more_and_loses_nothing(cut):
+    session, small = opened(), Session(End.GUARD)
+    frames, tokens, at = b"".join(encode(Ping(i)) for i in range(60_000)), [], 0
+    assert len(session.room()) == BUFFER_START
+    while at < len(frames):
+        room = session.room()
+        n = min(len(room), len(frames) - at) - (cut if at == 0 else 0)
+        room[:n] = frames[at:at + n]
+        session.filled(n)
+        at += n
+        tokens += [message.token for message in session.messages()]
+        assert len(session.room()) <= MAX_FRAME
+    assert tokens == list(range(60_000)) and len(session._buffer) == MAX_FRAME
+    small.filled(len(small.room()))
+    with pytest.raises(ProtocolFault):                      # a stranger is given nothing
+        list(small.messages())
+    assert len(small.room()) == BUFFER_START
 
 
 # ------------------------------------------------------------------------------------------------------------------------------------ faults

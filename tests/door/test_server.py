@@ -21,7 +21,7 @@ ALL = (StreamKind.ALL, 0)
 class House:
     """Takes what it is given; its only stream has the events that a test puts there."""
     def __init__(self):
-        self.taken, self.code, self.told = [], Code.NONE, np.empty(0, EVENT)
+        self.taken, self.code, self.told, self.results_end = [], Code.NONE, np.empty(0, EVENT), 0
 
     def welcome(self):
         return Welcome(1, 2, 3, bytes(32))
@@ -33,6 +33,9 @@ class House:
 
     def turns_at_once(self):
         return False
+
+    def kept(self):
+        return self.results_end
 
     def last_number(self, stream, account):
         return len(self.told) if (stream, account) == ALL else 0
@@ -164,6 +167,17 @@ async def _a_stream_at_its_end_says_where_it_stands(house, door, path):
         assert (batch.first, batch.position, len(batch.events)) == (3, 99, 0)
 
 
+async def _who_reads_results_is_told_how_far_they_are_kept(house, door, path):
+    house.results_end = 5
+    peer = await Peer.at(path)
+    peer.say(Subscribe(1, StreamKind.KEPT, 0, 0, 1))
+    assert (await peer.hear())[:6][4] == 5
+    for house.results_end in (5, 9, 12):                # where nothing is new nothing is said
+        door.kept()
+    said = [await peer.hear(), await peer.hear()]
+    assert [(each.stream, each.first, each.position, len(each.events)) for each in said] == [(StreamKind.KEPT, 0, 9, 0), (StreamKind.KEPT, 0, 12, 0)]
+
+
 async def _what_cannot_be_subscribed_is_refused(house, door, path):
     peer = await Peer.at(path)
     for asked, code in ((Subscribe(1, *ALL, 2, 5), Code.BAD_CURSOR), (Subscribe(1, StreamKind.ALL, 7, 1, 5), Code.UNKNOWN_STREAM),
@@ -267,6 +281,7 @@ test_a_refusal_has_a_code = at_a_door(_a_refusal_has_a_code)
 test_malformed_frames_end_their_connection_only = at_a_door(_malformed_frames_end_their_connection_only)
 test_events_are_pulled = at_a_door(_events_are_pulled)
 test_a_stream_at_its_end_says_where_it_stands = at_a_door(_a_stream_at_its_end_says_where_it_stands)
+test_who_reads_results_is_told_how_far_they_are_kept = at_a_door(_who_reads_results_is_told_how_far_they_are_kept)
 test_what_cannot_be_subscribed_is_refused = at_a_door(_what_cannot_be_subscribed_is_refused)
 test_subscriptions_have_a_maximum = at_a_door(_subscriptions_have_a_maximum)
 test_views_are_answered = at_a_door(_views_are_answered)

@@ -4,10 +4,14 @@ import pytest
 from hypothesis import given, strategies as st
 
 from cambist.feeds import streams
+from cambist.feeds.sorting import OF_NOBODY, PUBLIC_KINDS
 from cambist.feeds.streams import ALL, PUBLIC, Streams, account_row
 from cambist.messages import EVENT, Event, Liquidity
 
+from tests.feeds.obvious import to_account, to_public
+
 ACCOUNTS = 6
+NOBODYS = [Event.REFERENCE, Event.SESSION_CHANGED]
 
 
 def event(kind=Event.ORDER_ACCEPTED, **fields):
@@ -39,11 +43,12 @@ def fill(journal, seed, entries, accounts=ACCOUNTS, most=8):
     chance = np.random.default_rng(seed)
     for _ in range(entries):
         events = np.zeros(int(chance.integers(0, most)), EVENT)
-        events["kind"] = chance.choice([Event.ORDER_ACCEPTED, Event.FILLED, Event.REFERENCE, Event.DUPLICATE], len(events))
-        events["account"] = np.where(events["kind"] == Event.REFERENCE, 0, chance.integers(1, accounts + 1, len(events)))
-        events["liquidity"] = np.where(events["kind"] == Event.FILLED, chance.integers(1, 4, len(events)), 0)
+        events["kind"] = chance.choice([Event.ORDER_ACCEPTED, Event.FILLED, *NOBODYS, Event.DUPLICATE], len(events))
+        events["account"] = np.where(np.isin(events["kind"], NOBODYS), 0, chance.integers(1, accounts + 1, len(events)))
+        events["liquidity"] = np.where(events["kind"] == Event.FILLED, chance.integers(1, 5, len(events)), 0)
         events["id_lo"] = chance.integers(1, 1 << 60, len(events))
         events["other"] = np.arange(1, len(events) + 1)
+        events["amount"], events["id"], events["reason"] = (chance.integers(1, 100, len(events)) for _ in range(3))
         first = journal.entries[-1][1] + 1 if journal.entries else 1
         events["sequence"] = first
         journal.append(int(chance.integers(1, 4)), events)
@@ -73,8 +78,8 @@ def expected(journal, row):
     if row == ALL:
         return whole
     if row == PUBLIC:
-        return np.concatenate([streams.NOTHING, *(streams.to_public(events) for *_, events in journal.entries)])
-    return streams.to_account(whole[whole["account"] == row - 1])
+        return np.concatenate([streams.NOTHING, *(to_public(events) for *_, events in journal.entries)])
+    return to_account(whole[whole["account"] == row - 1])
 
 
 @given(st.integers(0, 2**32), st.integers(0, 60), st.integers(1, 9), st.sampled_from([(1 << 17, 4096), (20, 4096), (1 << 17, 3), (1, 1)]))
@@ -126,7 +131,7 @@ def test_the_position_says_up_to_where_a_stream_is_complete():
 
 
 def test_an_account_never_sees_the_log_sequence():
-    mine = streams.to_account(np.concatenate([event(Event.DUPLICATE, account=1, sequence=9, other=4), event(Event.FILLED, sequence=9, other=4)]))
+    mine = to_account(np.concatenate([event(Event.DUPLICATE, account=1, sequence=9, other=4), event(Event.FILLED, sequence=9, other=4)]))
     assert mine["sequence"].tolist() == [0, 0] and mine["other"].tolist() == [0, 4]
 
 
@@ -137,22 +142,31 @@ def test_public_trades_name_nobody():
         event(Event.FILLED, account=3, liquidity=Liquidity.QUOTE, side=1, **trade | {"other": 56}),
         event(Event.FILLED, account=4, liquidity=Liquidity.QUOTE, side=0, **trade | {"other": 56}),
         event(Event.REFERENCE, instrument=1, price=8, other=3, sequence=8), event(Event.REFERENCE, account=5), event(Event.ALERT)])
-    told = streams.to_public(events)
+    told = to_public(events)
     assert [(e["kind"], e["side"], e["other"], e["price"], e["quantity"], e["instrument"]) for e in told] == \
         [(Event.FILLED, 0, 55, 7, 3, 1), (Event.FILLED, 1, 56, 7, 3, 1), (Event.REFERENCE, 0, 3, 8, 0, 1)]
     for hidden in ("account", "sequence", "id", "id_hi", "id_lo", "leaves", "amount", "fee", "command", "liquidity"):
         assert not told[hidden].any(), hidden
 
 
-@pytest.mark.parametrize("kind", np.flatnonzero(streams.OF_NOBODY).tolist())
+def test_a_trade_of_an_auction_is_told_once_and_has_no_side():
+    def fill(account, side, match):
+        return event(Event.FILLED, account=account, liquidity=Liquidity.AUCTION, side=side, price=7, quantity=3, instrument=1, other=match)
+    fee = event(Event.FEE_CHARGED, account=1, instrument=1, other=2, amount=5)
+    told = to_public(np.concatenate([fill(1, 0, 5), fill(2, 1, 5), fee, fill(1, 0, 6), fill(3, 1, 6)]))
+    assert [(e["other"], e["side"], e["liquidity"], e["quantity"]) for e in told] == [(5, 0, Liquidity.AUCTION, 3), (6, 0, Liquidity.AUCTION, 3)]
+    assert not told["account"].any()
+
+
+@pytest.mark.parametrize("kind", np.flatnonzero(OF_NOBODY).tolist())
 def test_what_is_of_nobody_is_public_without_a_trace_of_who_caused_it(kind):
     row = event(kind, side=1, leaves=2, **{name: 7 for name in EVENT.names if name not in ("kind", "account", "side", "leaves")})
-    [told] = streams.to_public(row)
-    shown = ("kind", "instrument", *streams.PUBLIC_KINDS[Event(kind)])
+    [told] = to_public(row)
+    shown = ("kind", "instrument", *PUBLIC_KINDS[Event(kind)])
     for name in EVENT.names:
         assert told[name] == (row[name][0] if name in shown else 0), name
     row["account"] = 5
-    assert len(streams.to_public(row)) == 0
+    assert len(to_public(row)) == 0
 
 
 def test_each_event_of_a_batch_has_the_time_of_its_entry():
@@ -205,3 +219,43 @@ def test_added_blocks_say_which_streams_grew():
     assert told.add(1, 1, 5, np.concatenate([event(account=4), event(account=2), event(account=4)])).tolist() == [ALL, account_row(2), account_row(4)]
     assert told.add(2, 2, 5, event(Event.REFERENCE)).tolist() == [ALL, PUBLIC]
     assert told.add(3, 5, 6, streams.NOTHING).tolist() == []
+
+
+def test_numbers_that_were_kept_go_on_as_if_everything_had_been_read_again():
+    for cut_at in (0, 1, 40, 399, 400):
+        entries = [(i + 1, i + 1, i, random_events(i)) for i in range(400)]
+
+        def results(sequence, entries=entries):
+            return iter(entries[sequence - 1:])
+        whole, first = Streams(results), Streams(results)
+        whole.read_on()
+        first.read_on(cut_at)
+        assert first.position == cut_at
+        second = Streams(results)
+        second.resume(first.tables())
+        second.read_on()
+        assert second.position == whole.position == 400
+        for row in range(8):
+            assert second.last_number(row) == whole.last_number(row)
+            for number in range(1, whole.last_number(row) + 2, 97):
+                assert from_number(second, row, number) == from_number(whole, row, number)
+        for one, other in zip(second.tables().values(), whole.tables().values(), strict=True):
+            assert one[:2] == other[:2] and one[2].tolist() == other[2].tolist()
+    with pytest.raises(ValueError, match="streams table 'place'"):
+        Streams(results).resume({})
+
+
+def from_number(told: Streams, row: int, number: int) -> tuple[bytes, list[int]]:
+    """Everything from there on; how much comes at once depends on what is in memory."""
+    data, times = b"", []
+    while number <= told.last_number(row):
+        batch = told.read(row, number, 50)
+        data, times, number = data + batch.events.tobytes(), [*times, *batch.times.tolist()], number + len(batch.events)
+    return data, times
+
+
+def random_events(seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    events = np.zeros(int(rng.integers(0, 9)), EVENT)
+    events["kind"], events["account"], events["sequence"] = Event.DONE, rng.integers(0, 6, len(events)), seed + 1
+    return events

@@ -7,7 +7,7 @@ import pytest
 
 from cambist.feeds import views
 from cambist.feeds.views import BadArgument, UnknownView, answer
-from cambist.messages import EVENT, AccountKind, Event, Kind, command
+from cambist.messages import EVENT, AccountKind, Event, Kind, OrderState, command
 
 COLUMNS = {
     "cell": "time sequence started cell answer_window fact_window rfq_window approval_window max_ttl cycle killed_all kill_sweep cut_off matches ordinal",
@@ -24,13 +24,16 @@ COLUMNS = {
     "balances": "account asset available held unsettled due short_limit",
     "positions": "account instrument net open_buy open_sell limit",
     "credit": "giver taker asset limit quoting_limit reserved traded netted quoted",
-    "orders": "instrument side price place id account quantity leaves held fee_ppm self_trade post_only",
+    "orders": "instrument side price place id account quantity leaves held fee_ppm self_trade post_only state shown",
     "requests": "id account instrument side quantity state expires",
     "quotes": "id request place account bid ask expires reserve",
     "children": "id account instrument venue side time_in_force price quantity filled held state cum parent ends",
     "obligations": "id account asset amount cycle",
     "held": "id account sequence person lapse " + " ".join(f"w{i}" for i in range(16)),
     "answers": "account id_hi id_lo sequence accepted_at",
+    "protections": "account instrument quantity delta window frozen",
+    "exposures": "account gross_limit net_limit loss_limit gross net open cash day base",
+    "restrictions": "account actor instrument",
 }
 
 
@@ -59,6 +62,7 @@ def test_status_counts_what_the_design_made_and_carries_the_nodes_words():
 LOOKS_AT = {
     "status": ({}, {"cell", *views.OF_DESIGN}), "account": ({"account": 1}, {"accounts", "credit", *views.OF_ACCOUNT}),
     "book": ({"instrument": 1}, {"instruments", "orders"}), "instruments": ({}, {"assets", "instruments", "sources"}), "held": ({}, {"held"}),
+    "controls": ({}, {"actors", *views.OF_CONTROL}),
     "obligations": ({}, {"obligations"}), "children": ({}, {"children"}), "custody": ({}, {"accounts", "balances", "assets"}),
     "numbers": ({"actor": 1}, {"actors"}), "answer": ({"account": 1, "id_hi": 1, "id_lo": 1}, {"answers"}),
 }
@@ -81,6 +85,23 @@ def test_account_tells_its_own_rows_only():
     told = asked("account", of, account=1)
     assert [b["available"] for b in told["balances"]] == [5] and [o["id"] for o in told["orders"]] == [7]
     assert len(told["positions"]) == len(told["credit"]) == 1 and told["requests"] == [] and told["more"] is False
+
+
+def test_account_tells_what_limits_it_and_controls_tell_that_of_all():
+    of = tables(accounts=[CLIENT], actors=[dict(actor=4, killed=1)], protections=[dict(account=1, instrument=2, frozen=1), dict(account=2, instrument=2)],
+                exposures=[dict(account=1, gross=5)], restrictions=[dict(account=1, instrument=3), dict(actor=4, instrument=3)])
+    told = asked("account", of, account=1)
+    assert [p["frozen"] for p in told["protections"]] == [1] and told["exposures"][0]["gross"] == 5 and [r["instrument"] for r in told["restrictions"]] == [3]
+    told = asked("controls", of)
+    assert len(told["protections"]) == len(told["restrictions"]) == 2 and told["actors"][0]["actor"] == 4
+
+
+def test_a_book_shows_what_is_shown_and_nothing_that_waits():
+    of = tables(instruments=[dict(instrument=1)], orders=[
+        dict(instrument=1, side=0, price=7, id=1, leaves=9, shown=2), dict(instrument=1, side=0, price=7, place=1, id=2, leaves=3, shown=3),
+        dict(instrument=1, side=1, price=9, id=3, leaves=5, shown=5, state=OrderState.WAITING),
+        dict(instrument=1, side=1, price=0, id=4, leaves=5, shown=5, state=OrderState.ASLEEP)])
+    assert asked("book", of, instrument=1) == {"bids": [[7, 5, 2]], "asks": []}
 
 
 def test_lists_have_a_maximum_and_say_so(monkeypatch):
@@ -180,16 +201,16 @@ def test_obligations_and_children_may_be_narrowed_to_an_account():
 
 def test_a_book_is_its_levels_best_first():
     of = tables(instruments=[dict(instrument=1), dict(instrument=2)], orders=[
-        dict(instrument=1, side=0, price=-5, id=1, leaves=4), dict(instrument=1, side=0, price=7, place=0, id=2, leaves=1),
-        dict(instrument=1, side=0, price=7, place=1, id=3, leaves=9), dict(instrument=1, side=1, price=9, id=4, leaves=2),
-        dict(instrument=1, side=1, price=8, id=5, leaves=3), dict(instrument=2, side=1, price=1, id=6, leaves=1)])
+        dict(instrument=1, side=0, price=-5, id=1, shown=4), dict(instrument=1, side=0, price=7, place=0, id=2, shown=1),
+        dict(instrument=1, side=0, price=7, place=1, id=3, shown=9), dict(instrument=1, side=1, price=9, id=4, shown=2),
+        dict(instrument=1, side=1, price=8, id=5, shown=3), dict(instrument=2, side=1, price=1, id=6, shown=1)])
     assert asked("book", of, instrument=1) == {"bids": [[7, 10, 2], [-5, 4, 1]], "asks": [[8, 3, 1], [9, 2, 1]]}
     assert asked("book", tables(instruments=[dict(instrument=1)]), instrument=1) == {"bids": [], "asks": []}
 
 
 def test_a_book_has_a_maximum(monkeypatch):
     monkeypatch.setattr(views, "MAX_LEVELS", 2)
-    of = tables(instruments=[dict(instrument=1)], orders=[dict(instrument=1, side=i % 2, price=i, id=i, leaves=1) for i in range(1, 9)])
+    of = tables(instruments=[dict(instrument=1)], orders=[dict(instrument=1, side=i % 2, price=i, id=i, shown=1) for i in range(1, 9)])
     assert asked("book", of, instrument=1) == {"bids": [[8, 1, 1], [6, 1, 1]], "asks": [[1, 1, 1], [3, 1, 1]]}
 
 

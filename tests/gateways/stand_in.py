@@ -81,8 +81,12 @@ class LinkStandIn:
         return following
 
     async def read(self, view, at_least=0, **argument):
-        assert view == "book"
         await asyncio.sleep(0)
+        if view == "status":
+            return self.sequence, {"cell": {"time": 0}}
+        if view == "instruments":
+            return self.sequence, {"instruments": [{"instrument": one.number, "session": 0} for one in WORDS.instruments]}
+        assert view == "book"
         side = {0: [], 1: []}
         for (instrument, which, price), quantity in self.levels.items():
             if instrument == argument["instrument"] and quantity:
@@ -108,6 +112,12 @@ class LinkStandIn:
 
     def trade(self, match, instrument=BTC):
         self._add(StreamKind.PUBLIC, 0, kind=Event.FILLED, liquidity=Liquidity.TAKER, instrument=instrument, other=match, price=128_000, quantity=5)
+
+    def session(self, session, price=0, instrument=BTC):
+        """A session, and with a price the indicative one of its auction."""
+        self._add(StreamKind.PUBLIC, 0, kind=Event.SESSION_CHANGED, instrument=instrument, id=session)
+        if price:
+            self._add(StreamKind.PUBLIC, 0, kind=Event.INDICATIVE, instrument=instrument, price=price, quantity=10**8, amount=-5)
 
     def tell(self, count, account=ACME):
         for _ in range(count):

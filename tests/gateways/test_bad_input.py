@@ -52,7 +52,7 @@ async def _bodies_that_are_no_request(world):
                 (whole.replace(b'"0.25"', b"true"), "BAD_FIELD"), (whole.replace(b'"0.25"', b'"NaN"'), "BAD_QUANTITY"),
                 (whole.replace(b'"0.25"', b'"1e5"'), "BAD_QUANTITY"),
                 (whole.replace(b'"0.25"', b'"-1"'), "BAD_QUANTITY"), (whole.replace(b"buy", b"BUY"), "BAD_FIELD"),
-                (whole[:-1] + b',"account":"borea"}', "UNKNOWN_FIELD"), (whole[:-1] + b',"time_in_force":"day"}', "BAD_FIELD")):
+                (whole[:-1] + b',"account":"borea"}', "UNKNOWN_FIELD"), (whole[:-1] + b',"time_in_force":"good"}', "BAD_FIELD")):
             status, told = code(await world.call(client, "acme-bot", "POST", "/v1/orders", body))
             assert told == said and status in (400, 422), (body[:60], told)
 

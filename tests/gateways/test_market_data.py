@@ -11,11 +11,12 @@ from cambist.client import OrderBook
 from cambist.configure import configure
 from cambist.design import read_design
 from cambist.dictionary import Dictionary
-from cambist.feeds.streams import to_public
 from cambist.gateways import market_data
 from cambist.gateways.market_data import MAX_RECENT, MAX_TRADES, MarketData, checksum
-from cambist.messages import EVENT, Event, Liquidity, Side
+from cambist.messages import EVENT, Event, Liquidity, Reason, Session, Side
 from cambist.opaque import Opaque
+
+from tests.feeds.obvious import to_public
 
 DESIGN = read_design((Path(__file__).parents[2] / "desks" / "demo.toml").read_text())
 WORDS = Dictionary(DESIGN, configure(DESIGN).names, Opaque(bytes(16)))
@@ -63,6 +64,53 @@ def fresh(rows=()) -> MarketData:
     data = MarketData(WORDS, "e")
     data.load(BTC, len(rows), view(truth(list(rows))))
     return data
+
+
+def of_the_floor(*rows):
+    """Public events of BTC-USD: kind and what it says."""
+    made = np.zeros(len(rows), EVENT)
+    made["instrument"] = BTC
+    for row, (kind, fields) in zip(made, rows, strict=True):
+        row["kind"] = kind
+        for name, value in fields.items():
+            row[name] = value
+    return made
+
+
+def test_a_session_is_told_whole_and_an_auction_with_its_price():
+    data = MarketData(WORDS, "e")
+    floor = data.floors[BTC]
+    data.load_floors([{"instrument": BTC, "session": Session.CLOSED}], 5)
+    assert floor.live and floor.told() == {"session": "closed", "next_session": None, "auction_ends": None, "indicative": None} and data.changed() == [BTC]
+    auction, price = (Event.SESSION_CHANGED, {"id": Session.VOLATILITY, "amount": 99, "reason": Reason.BAND}), (Event.INDICATIVE, {
+        "price": 640_005, "quantity": 10**8, "amount": -5 * 10**7})
+    data.hear_floors(of_the_floor(auction, price), times(2))
+    assert msgspec.json.decode(floor.message()) == {
+        "op": "session", "instrument": "BTC-USD", "session": "volatility", "next_session": "continuous", "auction_ends": 99, "reason": "BAND",
+        "indicative": {"price": "64000.5", "quantity": "1.00000000", "surplus": "-0.50000000"}, "uncrossed": None, "time": 1_001}
+    data.load_floors([{"instrument": BTC, "session": Session.CONTINUOUS}], 7)
+    assert floor.session is Session.VOLATILITY, "what was read before is older than what was heard"
+    data.hear_floors(of_the_floor((Event.UNCROSSED, price[1]), (Event.SESSION_CHANGED, {"id": Session.CONTINUOUS})), times(2, 2_000))
+    told = msgspec.json.decode(floor.message())
+    assert told["session"] == "continuous" and told["indicative"] is None and told["uncrossed"]["price"] == "64000.5" and told["next_session"] is None
+    data.lose()
+    assert not floor.live and BTC not in data.changed()
+
+
+def test_changed_terms_are_noticed():
+    data = MarketData(WORDS, "e")
+    data.hear_floors(of_the_floor((Event.REFERENCE, {})), times(1))
+    assert not data.terms_changed
+    data.hear_floors(of_the_floor((Event.DIGITS_CHANGED, {})), times(1))
+    assert data.terms_changed
+
+
+def test_a_trade_of_an_auction_has_no_side():
+    data, rows = MarketData(WORDS, "e"), np.zeros(2, EVENT)
+    rows["kind"], rows["instrument"], rows["price"], rows["quantity"] = Event.FILLED, BTC, 640_000, 10**8
+    rows["liquidity"] = [0, Liquidity.AUCTION]
+    data.hear_trades(rows, times(2))
+    assert [trade["side"] for trade in data.tapes[BTC].recent] == ["buy", None]
 
 
 @given(logs, st.data())

@@ -56,10 +56,13 @@ def order(price):
 BODIES = {"order.new": order("61500"), "order.amend": {"price": "62000.5", "quantity": "0.01"},
           "request.new": {"instrument": "BTC-USD", "side": "buy", "quantity": "0.5", "ttl_ms": 30_000},
           "request.accept": {"side": "buy", "limit_price": "64010"}, "quote.new": {"ask": "64020", "ttl_ms": 30_000},
-          "transfer.new": {"to": "borea", "asset": "USD", "amount": "1"}, "kill.new": {}}
+          "transfer.new": {"to": "borea", "asset": "USD", "amount": "1"}, "kill.new": {}, "dead_man.set": {"ttl_ms": 5_000},
+          "list.new": {"instrument": "BTC-USD", "kind": "oto", "side": "buy", "quantity": "0.01", "orders": [{"price": "61500"}, {"price": "66000"}]},
+          "quote.mass": {"quotes": [{"instrument": "BTC-USD", "bid": "61400", "bid_quantity": "0.01"}]}, "protection.reset": {"instrument": "BTC-USD"}}
 # What a key whose scope reaches, on a thing of its own, is told: by the kind of its account.
-CLIENT = {"order.new": 201, "request.new": 201, "transfer.new": 201, "quote.withdraw": 403, "invitation.list": 403}
-DEALER = {"order.new": 201, "quote.new": 201, "request.new": 403, "transfer.new": 403, "kill.new": 403, "request.get": 404, "request.cancel": 403,
+CLIENT = {"order.new": 201, "list.new": 201, "request.new": 201, "transfer.new": 201, "quote.withdraw": 403, "invitation.list": 403}
+DEALER = {"order.new": 201, "list.new": 201, "quote.mass": 201, "quote.new": 201,
+          "request.new": 403, "transfer.new": 403, "kill.new": 403, "request.get": 404, "request.cancel": 403,
           "request.accept": 403}
 # What is someone else's is as if it were not there, but for what a role may not do at all.
 NAMED = {"order.get", "order.amend", "order.cancel", "request.get", "request.cancel", "request.accept"}

@@ -1,5 +1,6 @@
 """Each operation from its request to the house's answer: what it becomes, what it says, and what is wrong with a request before it is sent."""
 import asyncio
+import itertools
 import re
 import time
 
@@ -9,9 +10,10 @@ import pytest
 from cambist.configure import numbered
 from cambist.design import read_design
 from cambist.dictionary import Dictionary, Wrong
-from cambist.gateways import api, house_shell, replies
+from cambist.gateways import api, house_shell, order_api, replies
 from cambist.gateways.auth import AuthError
-from cambist.gateways.operations import MAX_BODY, OPERATIONS, ROWS, Known, Session, build, convert, read_json, record, statuses
+from cambist.gateways.fields import Known
+from cambist.gateways.operations import MAX_BODY, OPERATIONS, ROWS, Session, build, convert, id_after, read_json, records, statuses
 from cambist.gateways.reasons import REASONS, Case, refusal
 from cambist.gateways.throttle import Limits, Rate
 from cambist.messages import AccountKind, Kind, Reason, named
@@ -27,7 +29,8 @@ KNOWN = Known(WORDS, lambda id: {7: 1, 8: 2, 9: 1}.get(id, 0), lambda number: {1
 
 
 def made(name, **fields):
-    return build(name, read_json(msgspec.json.encode(fields), OPERATIONS[name].request), ACME, KNOWN)[1]
+    [(_, told)] = build(name, read_json(msgspec.json.encode(fields), OPERATIONS[name].request), ACME, KNOWN)
+    return told
 
 
 def wrong(name, **fields):
@@ -42,10 +45,11 @@ ORDER = {"instrument": "BTC-USD", "side": "buy", "price": "64000.5", "quantity":
 # ------------------------------------------------------------------------------------------------------------------------------- the table
 def test_names_paths_and_kinds_are_each_given_once():
     assert len({row.name for row in ROWS}) == len({(row.method, row.path) for row in ROWS}) == len(ROWS)
-    kinds = [row.kind for row in ROWS if row.kind is not None]
+    kinds = [kind for row in ROWS if row.name != "list.new" for kind in row.kinds if kind is not None]       # a list is of orders
     assert len(set(kinds)) == len(kinds)
     for row in ROWS:
         assert row.changes == (row.method != "GET") and (row.body is None) == (row.method in ("GET", "DELETE"))
+        assert row.or_kind is None or row.kind is not None
         assert re.findall(r"{(\w+)}", row.path) == ([row.named] if row.named else [])
         assert set(row.scopes) <= {"read", "trade", "cancel", "quote", "transfer", "kill"}
         assert row.status not in statuses(row)
@@ -59,8 +63,8 @@ def test_every_field_of_a_body_is_one_of_the_request():
 
 # -------------------------------------------------------------------------------------------------------------------------------- commands
 def test_an_order_becomes_a_record():
-    fields = made("order.new", **ORDER, post_only=True, self_trade="decrement")
-    told = named(record(Kind.NEW_ORDER, fields, -1, 5, 9, 8))
+    fields = made("order.new", **ORDER, post_only="reject", self_trade="decrement")
+    told = named(records([(Kind.NEW_ORDER, fields)], -1, 5, 9, 8))
     assert {name: told[name] for name in ("kind", "account", "actor", "instrument", "side", "price", "quantity", "post_only", "self_trade", "order_type",
                                           "time_in_force", "id_hi", "id_lo", "expires", "received", "flags")} == {
         "kind": Kind.NEW_ORDER, "account": ACME.account, "actor": ACME.actor, "instrument": 1, "side": 0, "price": 640_005, "quantity": 25_000_000,
@@ -73,6 +77,9 @@ def test_the_other_commands():
     assert made("order.amend", order=order, price="64000.0", quantity="1") == who | {"order": 7, "price": 640_000, "quantity": 10**8}
     assert made("order.cancel", order=order) == who | {"order": 7}
     assert made("order.cancel_all") == made("kill.new") == who
+    assert made("order.cancel_all", side="sell") == who | {"instrument": 0, "side": 1}
+    assert made("order.cancel_all", instrument="BTC-USD") == who | {"instrument": 1, "side": 2}
+    assert made("dead_man.set", ttl_ms=5) == who | {"ttl": 5_000_000} and made("protection.reset", instrument="XRP-USD") == who | {"instrument": 2}
     assert made("request.new", instrument="BTC/USD", side="two_way", quantity="2", ttl_ms=1) == who | {
         "instrument": 1, "side": 2, "quantity": 2 * 10**8, "ttl": 1_000_000}
     assert made("request.cancel", request=request) == who | {"request": 9}
@@ -82,6 +89,75 @@ def test_the_other_commands():
     assert made("quote.new", request=request, bid="1", ttl_ms=2) == who | {"request": 9, "bid": 10, "ask": 0, "ttl": 2_000_000}
     assert made("quote.withdraw", quote=quote) == who | {"quote": 11}
     assert made("transfer.new", to="borea", asset="USD", amount="0.5") == who | {"to": NAMES["accounts"]["borea"], "asset": 2, "amount": 500_000}
+
+
+@pytest.mark.parametrize("said, becomes", [
+    ({"type": "market", "price": None}, {"order_type": 1, "price": 0}),
+    ({"type": "market", "price": None, "quantity": None, "quote_quantity": "5000"}, {"order_type": 1, "quantity": 5_000_000_000, "options": 2}),
+    ({"type": "midpoint", "offset": "0.5"}, {"order_type": 4, "offset": 5, "price": 640_005}),
+    ({"type": "market", "price": None, "trigger": "stop", "trigger_price": "63000", "trigger_on": "mark"},
+     {"trigger": 1, "trigger_price": 630_000, "trigger_on": 2}),
+    ({"type": "market", "price": None, "trigger": "trailing", "distance": "500"}, {"trigger": 3, "trigger_price": 5_000, "trigger_on": 0}),
+    ({"trigger": "take_profit", "trigger_price": "65000", "reduce_only": True}, {"trigger": 2, "trigger_price": 650_000, "options": 1}),
+    ({"time_in_force": "gtd", "good_till": 99}, {"time_in_force": 4, "good_till": 99}), ({"time_in_force": "at_open"}, {"time_in_force": 6}),
+    ({"post_only": "slide", "display": "0.1"}, {"post_only": 2, "display": 10**7}), ({"minimum": "0.2"}, {"minimum": 2 * 10**7}),
+])
+def test_what_else_an_order_can_say(said, becomes):
+    told = made("order.new", **{name: value for name, value in (ORDER | said).items() if value is not None})
+    assert {name: told.get(name, 0) for name in becomes} == becomes
+
+
+@pytest.mark.parametrize("said, code, path", [
+    ({"quote_quantity": "5"}, "BAD_QUANTITY", "$.quantity"), ({"quantity": None, "quote_quantity": "5"}, "BAD_QUANTITY", "$.quote_quantity"),
+    ({"quantity": None}, "BAD_QUANTITY", "$.quantity"), ({"trigger": "stop"}, "BAD_TRIGGER", "$.trigger_price"),
+    ({"trigger_price": "5"}, "BAD_TRIGGER", "$.trigger_price"), ({"trigger": "trailing", "trigger_price": "5"}, "BAD_TRIGGER", "$.distance"),
+    ({"distance": "5"}, "BAD_TRIGGER", "$.distance"), ({"trigger_on": "mark"}, "BAD_TRIGGER", "$.trigger_on"),
+    ({"time_in_force": "gtd"}, "BAD_TTL", "$.good_till"), ({"good_till": 5}, "BAD_TTL", "$.good_till"),
+    ({"type": "primary", "price": None}, "BAD_PRICE", "$.price"),
+    ({"display": "0"}, "BAD_QUANTITY", "$.display"), ({"minimum": "0.0"}, "BAD_QUANTITY", "$.minimum"), ({"offset": "x"}, "BAD_PRICE", "$.offset"),
+    ({"post_only": True}, "BAD_FIELD", "$.post_only"), ({"trigger": "none"}, "BAD_FIELD", "$.trigger"),
+    ({"time_in_force": "GTC"}, "BAD_FIELD", "$.time_in_force"),
+])
+def test_what_would_be_lost_on_the_way_is_refused_here(said, code, path):
+    assert wrong("order.new", **{name: value for name, value in (ORDER | said).items() if value is not None}) == (code, path)
+
+
+def test_a_list_becomes_a_group_whose_children_stand_on_the_other_side():
+    body = {"instrument": "BTC-USD", "kind": "bracket", "side": "buy", "quantity": "0.5", "orders": [
+        {"price": "64000"}, {"price": "66000"}, {"type": "market", "trigger": "stop", "trigger_price": "62000"}]}
+    commands = build("list.new", read_json(msgspec.json.encode(body), order_api.ListNew), ACME, KNOWN)
+    group = [named(record) for record in records(commands, 1, 2, 9, 8)]
+    assert [(one["side"], one["link"], one["quantity"], one["flags"]) for one in group] == [(0, 2, 5 * 10**7, 2), (1, 3, 5 * 10**7, 2), (1, 3, 5 * 10**7, 0)]
+    assert [(one["id_hi"], one["id_lo"]) for one in group] == [id_after(1, 2, place) for place in range(3)] and id_after(1, 2, 0) == (1, 2)
+    assert len({(one["id_hi"], one["id_lo"]) for one in group}) == 3
+    assert wrong_list(body | {"kind": "oco"}) == ("BAD_LINK", "$.orders") and wrong_list(body | {"orders": [{}, {}, {}]}) == ("BAD_PRICE", "$.orders[0].price")
+    assert wrong_list(body | {"orders": [{"price": "1"}]}) == ("BAD_FIELD", "$.orders")
+
+
+def wrong_list(body, name="list.new"):
+    with pytest.raises(Wrong) as raised:
+        build(name, read_json(msgspec.json.encode(body), OPERATIONS[name].request), ACME, KNOWN)
+    return raised.value.code, raised.value.path
+
+
+def test_a_mass_quote_is_sent_in_the_order_of_the_instruments():
+    xrp = {"instrument": "XRP-USD", "bid": "0.5", "bid_quantity": "100"}
+    btc = {"instrument": "BTC-USD", "bid": "64000", "bid_quantity": "1", "ask": "64001", "ask_quantity": "2"}
+    commands = build("quote.mass", read_json(msgspec.json.encode({"quotes": [xrp, btc]}), order_api.MassQuote), ACME, KNOWN)
+    assert [(kind, one["instrument"], one["bid"], one["ask"], one["ask_quantity"]) for kind, one in commands] == [
+        (Kind.MASS_QUOTE, 1, 640_000, 640_010, 2 * 10**8), (Kind.MASS_QUOTE, 2, 50_000, 0, 0)]
+    assert wrong_list({"quotes": [btc, btc]}, "quote.mass") == ("BAD_GROUP", "$.quotes[1].instrument")
+    assert wrong_list({"quotes": [xrp | {"ask": "1"}]}, "quote.mass") == ("BAD_QUANTITY", "$.quotes[0].ask_quantity")
+    assert wrong_list({"quotes": []}, "quote.mass")[0] == "BAD_FIELD"
+
+
+def test_an_order_goes_by_its_client_id_too():
+    known = KNOWN._replace(order_of=lambda hi, lo: 7 if (hi, lo) == (0, 5) else 0)
+    assert build("order.cancel", order_api.OrderNamed(order=f"{5:032x}"), ACME, known)[0][1]["order"] == 7
+    for text in (f"{6:032x}", "5" * 31, "0" * 32):
+        with pytest.raises(Wrong) as raised:
+            build("order.cancel", order_api.OrderNamed(order=text), ACME, known)
+        assert raised.value.code == "UNKNOWN_ORDER"
 
 
 def test_a_price_is_read_in_the_increments_of_its_own_instrument():
@@ -121,7 +197,7 @@ def test_what_does_not_fit_is_named_with_its_path(changed, code, path):
 ])
 def test_a_body_that_is_no_request(body, code):
     with pytest.raises(Wrong) as raised:
-        read_json(body, api.OrderNew)
+        read_json(body, order_api.OrderNew)
     assert raised.value.code == code and len(raised.value.message) < 400
 
 
@@ -135,9 +211,11 @@ def test_whole_numbers_of_a_query_are_digits():
 
 # ---------------------------------------------------------------------------------------------------------------------------------- words
 def test_every_reason_that_an_operation_can_meet_has_words():
-    asked = api.OrderNew(instrument="BTC-USD", side="buy", quantity="1", price="1")
+    order = order_api.OrderNew(instrument="BTC-USD", side="buy", quantity="1", price="1")
+    request = api.RequestNew(instrument="BTC-USD", side="buy", quantity="1")
+    stop = order_api.OrderNew(instrument="BTC-USD", side="buy", quantity="1", type="market", trigger="stop", trigger_price="1")
     for reason in REASONS:
-        for name in OPERATIONS:
+        for name, asked in itertools.product(OPERATIONS, (order, request, stop)):
             status, code, message, path = refusal(reason, Case(OPERATIONS[name], asked, ACME, WORDS, WORDS.listed("BTC-USD")))
             assert code == reason.name and status in statuses(OPERATIONS["order.new"]) and "{" not in message
             assert path is None or path.removeprefix("$.") in asked.__struct_fields__
@@ -145,10 +223,13 @@ def test_every_reason_that_an_operation_can_meet_has_words():
 
 def test_words_name_the_limit():
     def said(reason, name="order.new", instrument="BTC-USD"):
-        return refusal(reason, Case(OPERATIONS[name], api.OrderNew(**ORDER), ACME, WORDS, WORDS.listed(instrument)))[2]
+        return refusal(reason, Case(OPERATIONS[name], order_api.OrderNew(**ORDER), ACME, WORDS, WORDS.listed(instrument)))[2]
     assert "100 BTC" in said(Reason.MAX_QUANTITY) and "6000000 USD" in said(Reason.MAX_NOTIONAL) and "5 %" in said(Reason.COLLAR)
     assert "0.5 USD" in said(Reason.OFF_TICK) and "0.1 USD" in said(Reason.OFF_TICK, "quote.new") and "0.00010000 BTC" in said(Reason.OFF_LOT)
-    assert "500 open" in said(Reason.OPEN_ORDERS) and f"{DESIGN.cell.max_ttl // 10**6} ms" in said(Reason.BAD_TTL)
+    assert "500 open" in said(Reason.OPEN_ORDERS) and "good_till" in said(Reason.BAD_TTL)
+    request = api.RequestNew(instrument="BTC-USD", side="buy", quantity="1")
+    lasting = refusal(Reason.BAD_TTL, Case(OPERATIONS["request.new"], request, ACME, WORDS, WORDS.listed("BTC-USD")))
+    assert f"{DESIGN.cell.max_ttl // 10**6} ms" in lasting[2] and lasting[3] == "$.ttl_ms"
 
 
 def test_a_reason_without_words_still_has_its_name():
@@ -171,7 +252,7 @@ async def _orders_answer_with_what_they_did(world):
     assert resting[0] == 201 and (resting[1]["status"], resting[1]["leaves"], resting[1]["fills"]) == ("open", "0.25000000", [])
     status, taken, _ = await world.perform("order.new", "borea-bot", {**ORDER, "side": "sell", "price": "63000", "quantity": "0.1"})
     assert status == 201 and taken["status"] == "filled" and taken["fills"][0] | {"match": ""} == {
-        "match": "", "price": "63000.0", "quantity": "0.10000000", "amount": "6300.000000", "fee": "1.260000", "liquidity": "taker"}
+        "match": "", "price": "63000.0", "quantity": "0.10000000", "amount": "6300.000000", "fee": "1.260000", "fee_asset": "USD", "liquidity": "taker"}
     status, rest, _ = await world.perform("order.new", "borea-bot", {"instrument": "BTC-USD", "side": "sell", "type": "market", "quantity": "1"})
     assert (rest["status"], rest["reason"], rest["leaves"], len(rest["fills"])) == ("cancelled", "IMMEDIATE", "0.00000000", 1)
     gone = await world.perform("order.get", "acme-bot", {"order": resting[1]["order"]})

@@ -183,6 +183,9 @@ def test_public_channels_need_no_logon():
     assert tell(connection, op="subscribe", channel="trades", instrument="XRP-USD")[1] == ws.Join("trades", 2)
     assert tell(connection, op="unsubscribe", channel="book", instrument="BTC-USD")[0] == ws.Leave("book", 1)
     assert tell(connection, op="unsubscribe", channel="trades", instrument="XRP-USD")[0] == ws.Leave("trades", 2)
+    assert tell(connection, op="subscribe", channel="session", instrument="XRP-USD")[1] == ws.Join("session", 2)
+    assert tell(connection, op="subscribe", channel="session", instrument="XRP-USD")[0]["error"]["code"] == "SUBSCRIBED"
+    assert tell(connection, op="unsubscribe", channel="session", instrument="XRP-USD")[0] == ws.Leave("session", 2)
 
 
 def update(sequence, epoch="e"):

@@ -4,6 +4,7 @@ Every changing call is counted and may be the last one before the machine dies. 
 each write, each change of size and each change of names is kept or dropped by a seeded choice.
 """
 import random
+from itertools import pairwise
 
 from cambist.log.disk import SECTOR_BYTES, DiskFailed, DiskFull, DiskLocked, DiskMissing
 
@@ -15,6 +16,8 @@ class Crash(BaseException):
 class Inode:
     def __init__(self):
         self.name, self.live, self.durable, self.pending = "", bytearray(), b"", []      # pending: (offset, bytes) or (None, size)
+        self.unreadable: set[int] = set()                                 # sectors that the device cannot read any more
+        self.before_last = b""                                            # the whole before the last write
 
     def survivor(self, rng: random.Random, keep: float) -> bytearray:
         data = bytearray(self.durable)
@@ -45,6 +48,7 @@ class CrashDisk:
         self.pending_names: list[tuple] = []                              # each happens wholly or not: see apply_change
         self.locks: set[str] = set()
         self.dead = False
+        self.keeps_before, self.last_written = False, None                # for `tears`: what a file held before its last write
         self.log: list[str] = []
 
     # --- the machine ---
@@ -61,6 +65,22 @@ class CrashDisk:
     def after_kill(self) -> "CrashDisk":
         """The process died, the operating system lived: everything written is there."""
         return self._copy(self.names, lambda inode: bytearray(inode.live))
+
+    def tears(self):
+        """The disk after a power loss in which everything written survived but the last write, if that was not synced: of it the first sectors, the last
+        ones, or all but one, for every number of them."""
+        inode = self.last_written
+        if inode is None or not inode.pending or inode.pending[-1][0] is None:
+            return
+        offset, data = inode.pending[-1]
+        cuts = [0, *range(SECTOR_BYTES - offset % SECTOR_BYTES, len(data), SECTOR_BYTES), len(data)]
+        whole, before = bytes(inode.live), inode.before_last
+        pieces = {((0, cut),) for cut in cuts} | {((cut, len(data)),) for cut in cuts} | {((0, low), (high, len(data))) for low, high in pairwise(cuts)}
+        for kept in sorted(pieces):
+            torn = bytearray(before.ljust(len(whole), b"\0")[:len(whole)])
+            for low, high in kept:
+                torn[offset + low:offset + high] = data[low:high]
+            yield self._copy(self.names, lambda each, torn=torn: bytearray(torn) if each is inode else bytearray(each.live))
 
     def _copy(self, names, content) -> "CrashDisk":
         disk, copies = CrashDisk(capacity=self.capacity), {}
@@ -216,17 +236,27 @@ class CrashFile:
         return len(self.inode.live)
 
     def pread(self, length, offset):
+        if self.inode.unreadable and not self.inode.unreadable.isdisjoint(range(offset // SECTOR_BYTES, -(-(offset + length) // SECTOR_BYTES))):
+            raise DiskFailed("pread", self.path, "input/output error")
         return bytes(self.inode.live[offset:offset + length])
 
+    def pread_into(self, room, offset):
+        data = self.pread(len(room), offset)
+        room[:len(data)] = data
+        return len(data) == len(room)
+
     def pwrite(self, data, offset):
-        data = bytes(data)
+        data = b"".join(data) if isinstance(data, list) else bytes(data)
         self.disk.call(f"pwrite {self.path} {offset} {len(data)}")
         end = offset + len(data)
+        if self.disk.keeps_before:
+            self.inode.before_last = bytes(self.inode.live)
         if end > len(self.inode.live):
             self.disk.need(self.path, end - len(self.inode.live))
             self.inode.live.extend(bytes(end - len(self.inode.live)))
         self.inode.live[offset:end] = data
         self.inode.pending.append((offset, data))
+        self.disk.last_written = self.inode
         self.disk.called()
 
     def truncate(self, size):

@@ -110,7 +110,7 @@ def test_every_shorter_prefix_is_short():
 
 
 @pytest.mark.parametrize("fault, changed", [
-    (Fault.MAGIC, dict(magic=b"CBE2")), (Fault.VERSION, dict(version=2)), (Fault.VERSION, dict(version=0)), (Fault.FLAGS, dict(flags=1)),
+    (Fault.MAGIC, dict(magic=b"CBE2")), (Fault.VERSION, dict(version=2)), (Fault.VERSION, dict(version=0)), (Fault.FLAGS, dict(flags=2)),
     (Fault.FLAGS, dict(flags=1 << 31)), (Fault.LENGTH, dict(count=0)), (Fault.LENGTH, dict(count=MAX_RECORDS + 1)), (Fault.LENGTH, dict(side_length=9)),
     (Fault.LENGTH, dict(side_length=0xFFFF_FFF8)), (Fault.SHORT, dict(count=3)), (Fault.RANGE, dict(first_sequence=0, committed=0)),
     (Fault.RANGE, dict(first_sequence=MAX_SEQUENCE)), (Fault.RANGE, dict(time=-1)), (Fault.RANGE, dict(committed=1001)), (Fault.RANGE, dict(committed=-1)),

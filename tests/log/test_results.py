@@ -17,6 +17,7 @@ from cambist.log.results import (
     Results,
     ResultsError,
     ResultsReader,
+    ResultsTail,
     results_names,
     scan_results,
     seal_results,
@@ -66,7 +67,8 @@ def paths(disk):
 
 
 def test_golden_bytes_of_one_results_entry():
-    data, own_hash = seal_results(7, 3, 4, 55, bytes(range(32)), b"\x11" * 96)
+    parts, own_hash = seal_results(7, 3, 4, 55, bytes(range(32)), b"\x11" * 96)
+    data = b"".join(parts)
     assert data.hex() == ("43425231" "0100" "0700" "01000000" "00000000" "0300000000000000" "0400000000000000" "3700000000000000"
                           + bytes(range(32)).hex() + "11" * 96 + own_hash.hex())
     assert own_hash.hex() == "2fbc3e44ace40c49cde67d3e4f46fe2ab94e434691a89f1d1e3b5f8aabf91ef3" and HEADER.size == 72
@@ -168,7 +170,8 @@ def test_results_that_do_not_follow_are_refused(row, said):
 
 
 def test_every_flipped_bit_of_an_entry_is_a_fault():
-    data, _ = seal_results(7, 3, 4, 55, GENESIS, bytes(96))
+    parts, _ = seal_results(7, 3, 4, 55, GENESIS, bytes(96))
+    data = b"".join(parts)
     for bit in range(len(data) * 8):
         changed = bytearray(data)
         changed[bit // 8] ^= 1 << bit % 8
@@ -308,3 +311,39 @@ def test_after_a_crash_at_every_storage_call_results_are_rebuilt_the_same():
     results.close()
     look(disk)
     assert cuts > 20
+
+
+@pytest.mark.parametrize("every", [1, 7])
+def test_a_tail_takes_what_another_appends_once_and_in_every_file(every):
+    rows, disk, taken = answers(300, 3), CrashDisk(), []
+    results, tail = Results.open(disk, DIR, cell=CELL, file_bytes=8192), ResultsTail(disk, DIR, 0)
+    for i, row in enumerate(rows):
+        results.append(*row)
+        if i % every == 0 or row is rows[-1]:
+            taken += tail.read(row[1])
+            assert tail.position == row[1] and list(tail.read(row[1])) == []
+    assert plain(taken) == plain(rows) and len(results_names(disk, DIR)) > 3
+    later = ResultsTail(disk, DIR, rows[99][1])
+    assert plain(later.read(rows[-1][1])) == plain(rows[100:])
+    later.close()
+
+
+def test_a_tail_says_where_there_is_nothing_of_what_was_promised():
+    rows = answers(5)
+    disk = written(rows)
+    tail = ResultsTail(disk, DIR, 0)
+    with pytest.raises(Damaged, match="its writer said"):
+        list(tail.read(rows[-1][1] + 1))
+    assert tail.position == rows[-1][1]
+    with pytest.raises(Damaged):
+        list(ResultsTail(disk, "nowhere", 0).read(1))
+
+
+def test_a_tail_copies_so_that_whoever_takes_it_may_write(tmp_path):
+    rows = answers(20)
+    results = Results.open(RealDisk(), str(tmp_path), cell=CELL)
+    for row in rows:
+        results.append(*row)
+    results.close()
+    taken = list(ResultsTail(RealDisk(), str(tmp_path), 0).read(rows[-1][1]))
+    assert plain(taken) == plain(rows) and all(events.flags.writeable and events.flags.owndata for *_, events in taken)

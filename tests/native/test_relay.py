@@ -2,9 +2,9 @@
 import numpy as np
 from hypothesis import given, strategies as st
 
-from cambist.door.protocol import MAX_RECORDS, Code, Events, StreamKind
-from cambist.messages import EVENT, Kind, command
-from cambist.native.relay import GATHERED, Blocks, Gathering
+from cambist.door.protocol import MAX_RECORDS, Code
+from cambist.messages import Kind, command
+from cambist.native.relay import GATHERED, Gathering
 
 from tests.native.test_admission import KEYS, KEY
 
@@ -57,17 +57,3 @@ def test_it_takes_no_more_than_it_has_room_for():
     for _ in range(5):
         assert gathering.put(1, 1, orders(MAX_RECORDS), ME, 0) is None or gathering._count <= GATHERED
     assert gathering.put(1, 1, orders(MAX_RECORDS), ME, 0).code is Code.OVERLOAD
-
-
-def test_blocks_end_where_entries_end():
-    def batch(sequences, times, position, more):
-        events = np.zeros(len(sequences), EVENT)
-        events["sequence"] = sequences
-        return Events(1, StreamKind.ALL, 0, 1, position, events, np.array(times, np.int64), more)
-
-    blocks = Blocks(10)
-    assert list(blocks.take(batch([11, 12], [5, 5], 10, True))) == []           # the entry goes on
-    (first, last, time, events), (first2, last2, *_) = blocks.take(batch([12, 15], [5, 6], 16, False))
-    assert (first, last, time, events["sequence"].tolist()) == (11, 12, 5, [11, 12, 12]) and (first2, last2) == (13, 16)
-    assert blocks.position == 16 and list(blocks.take(batch([], [], 20, False))) == []
-    assert [(a, b) for a, b, *_ in blocks.take(batch([21], [9], 21, False))] == [(17, 21)]

@@ -1,26 +1,28 @@
 """The native listener on real TCP, in front of a house that is made up: strangers, liars, sluggards, and a client that behaves."""
 import asyncio
+import contextlib
 import ssl
 import threading
 
 import numpy as np
 import pytest
 
-from cambist.door.client import StreamKind
+from cambist.door.client import RefusedByDoor, StreamKind
 from cambist.door.protocol import (
     HEAD, MAX_FRAME, MAX_STRANGER, Admitted, Bye, Challenge, Code, End, Events, Hello, Logon, Ping, Read, Received, Refused, Role, Session, Submit,
     Subscribe, Verb, View, encode, logon_text,
 )
 from cambist.door.server_shell import Door
-from cambist.messages import Kind, command
+from cambist.messages import EVENT, Kind, command
 from cambist.native import native_shell
 from cambist.native.admission import KINDS, Rate
-from cambist.native.native_shell import Native, own_argument, without
+from cambist.native.native_shell import Native, own_argument, until_stopped, without
 from cambist.node import close_node, open_node
 from cambist.node_shell import Running
 from cambist.log.disk_shell import RealDisk
 from cambist.part_shell import Part
 
+from tests.gateways.test_rest import self_signed
 from tests.native.test_admission import KEY, KEYS, MINE, OTHERS
 from tests.test_node import Adder
 
@@ -36,13 +38,13 @@ class Fixed(Native):
 
 class House:
     """A node whose core adds numbers up, its Unix door, and the listener before it."""
-    def __init__(self, folder, **rates):
-        self.folder, self.rates = folder, {"key": FREE, "together": FREE} | rates
+    def __init__(self, folder, tls=None, **rates):
+        self.folder, self.tls, self.rates = folder, tls, {"key": FREE, "together": FREE} | rates
 
     async def __aenter__(self):
         self.node = open_node(RealDisk(), str(self.folder), number=3, epoch=1, fresh=Adder, load=Adder.load, lock=threading.Lock())
         await self.up()
-        part = Part(self.folder, str(self.folder / "door.sock"), {"native": ("127.0.0.1", 0)}, None, asyncio.Event(), print, lambda text: None)
+        part = Part(self.folder, str(self.folder / "door.sock"), {"native": ("127.0.0.1", 0)}, self.tls, asyncio.Event(), print, lambda text: None)
         self.native = Fixed(part, **self.rates)
 
         async def highest(view, at_least=0, **argument):
@@ -74,8 +76,8 @@ class Peer:
         self.reader, self.writer, self.session, self.heard = reader, writer, Session(End.STRANGER), []
 
     @classmethod
-    async def at(cls, house, logged_on=True):
-        peer = cls(*await asyncio.open_connection(*house.place))
+    async def at(cls, house, logged_on=True, tls=None):
+        peer = cls(*await asyncio.open_connection(*house.place, ssl=tls))
         if logged_on:
             peer.say(Hello(Role.CLIENT))
             challenge = await peer.hear()
@@ -286,6 +288,41 @@ test_views_are_of_ones_own = at_a_house(_views_are_of_ones_own)
 test_throttled_is_read_more_slowly_and_nothing_is_lost = at_a_house(_throttled_is_read_more_slowly_and_nothing_is_lost, key=Rate(400, 60))
 test_more_than_there_is_room_for_is_taken_bit_by_bit = at_a_house(_more_than_there_is_room_for_is_taken_bit_by_bit)
 test_a_node_that_goes_away_ends_every_session = at_a_house(_a_node_that_goes_away_ends_every_session_and_the_next_one_goes_on)
+
+
+def test_over_tls_it_is_the_same(tmp_path):
+    certificate, private_key = self_signed(tmp_path)
+
+    async def main():
+        async with House(tmp_path / "house", (certificate, private_key), key=Rate(100_000, 2_000)) as house:
+            peer = await Peer.at(house, tls=ssl.create_default_context(cafile=str(certificate)))
+            assert peer.writer.get_extra_info("ssl_object").version() == "TLSv1.3"
+            peer.say(Subscribe(1, StreamKind.ACCOUNT, 0, 1, 60_000))
+            for i in range(10):
+                peer.say(Submit(2 + i, orders(500, 1 + 500 * i)))
+            numbers = []
+            while len(numbers) < 5_000:
+                said = await peer.hear()
+                numbers += said.events["id_lo"].tolist() if isinstance(said, Events) else []
+            assert numbers == list(range(1, 5_001))
+            plain = await Peer.at(house, logged_on=False)
+            plain.say(Hello(Role.CLIENT), Hello(Role.CLIENT))
+            with contextlib.suppress(ConnectionError):
+                assert not isinstance(await plain.hear(), Challenge)
+    asyncio.run(main())
+
+
+def test_whoever_cannot_hear_the_house_any_more_ends_every_session_and_itself(tmp_path):
+    async def main():
+        async with House(tmp_path) as house:
+            peer, serving = await Peer.at(house), asyncio.create_task(until_stopped(house.native))
+            house.native.streams.add(1, 1, 1, np.zeros(1, EVENT))          # so that what comes is not the next
+            peer.say(Submit(1, orders(1)))
+            said = [await peer.hear() for _ in range(2)]
+            assert said[0] == Received(1, 1) and said[1].code is Code.STOPPED
+            with pytest.raises(RefusedByDoor):
+                await asyncio.wait_for(serving, 5.0)
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("view, argument, asked", [

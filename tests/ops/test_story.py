@@ -37,6 +37,36 @@ def test_every_field_of_every_command_has_words(kind):
     assert command_says(kind, fields | {"instrument": 0}, WORDS)        # an instrument nobody knows is no reason to fail
 
 
+def order_said(**fields):
+    fields = dict.fromkeys(FIELDS[Kind.NEW_ORDER], 0) | {"account": NAMES["accounts"]["acme"], "instrument": 1, "quantity": 2 * 10**8} | fields
+    return command_says(Kind.NEW_ORDER, fields, WORDS)
+
+
+@pytest.mark.parametrize(("fields", "said"), [
+    ({"price": 600_000}, "buy 2 BTC at 60,000.0, gtc in BTC/USD"),
+    ({"side": 1, "order_type": 1, "trigger": 1, "trigger_on": 2, "trigger_price": 595_000}, "sell 2 BTC at the market stop 59,500.0 on mark, gtc in BTC/USD"),
+    ({"order_type": 4, "offset": 5, "price": 600_000, "time_in_force": 3},
+     "buy 2 BTC pegged to the midpoint 0.5 away, at worst 60,000.0, day in BTC/USD"),
+    ({"order_type": 1, "options": 2, "quantity": 500_000_000, "time_in_force": 1}, "buy 500.00 USD at the market, ioc in BTC/USD"),
+    ({"price": 600_000, "post_only": 2, "display": 10**7, "options": 1, "time_in_force": 4, "good_till": NOW, "link": 1},
+     f"buy 2 BTC at 60,000.0, post only, sliding, reduce only, display 0.1 BTC, gtd {moment(NOW)}, oco of a list in BTC/USD"),
+])
+def test_an_order_reads_as_its_sender_would_say_it(fields, said):
+    assert order_said(**fields) == f"orders for acme: {said}"
+
+
+def test_other_acts_read_as_a_person_would_say_them():
+    def says(kind, **fields):
+        return command_says(kind, dict.fromkeys(FIELDS[kind], 0) | {"instrument": 1, "account": NAMES["accounts"]["acme"]} | fields, WORDS)
+    assert says(Kind.SESSION, session=2, next=0, duration=60 * 10**9) == "calls auction in BTC/USD, for continuous, for 60.00 s"
+    assert says(Kind.SESSION, session=5) == "calls closed in BTC/USD"
+    assert says(Kind.CANCEL_SOME, side=1) == "cancels all that sell in BTC/USD for acme" and says(Kind.DEAD_MAN, ttl=5 * 10**9).endswith("within 5.00 s")
+    assert says(Kind.KILL_TRADER, number=NAMES["actors"]["bo"]) == "stops the key bo"
+    assert says(Kind.MASS_QUOTE, bid=600_000, bid_quantity=10**8) == "quotes in the book of BTC/USD for acme: bid 1 BTC at 60,000.0"
+    alert = row(Event.ALERT, reason=int(Reason.DAILY_LOSS), id=NAMES["accounts"]["acme"], amount=5)
+    assert event_says(alert, WORDS).text == "a person is called: daily loss of acme, which is stopped"
+
+
 @pytest.mark.parametrize("event", list(Event))
 def test_every_event_has_a_sentence_and_its_tone(event):
     said = event_says(row(event, account=6, instrument=1, id=1 << 40, other=1, price=600000, quantity=10**8, amount=10**6, command=int(Kind.QUOTE)), WORDS)
@@ -69,7 +99,8 @@ def test_spans_and_numbers_are_for_people():
 # ----------------------------------------------------------------------------------------------------------------- refusals
 def test_every_reason_a_request_can_be_refused_for_has_words():
     never_refuse = {Reason.NONE, Reason.IMMEDIATE, Reason.SELF_TRADE, Reason.USER, Reason.CANCEL_ALL, Reason.DYING, Reason.REPLACED, Reason.WITHDRAWN,
-                    Reason.LOST, Reason.FILLED, Reason.OVERFILL, Reason.UNMATCHED, Reason.FACT_REPEATED_LATE, Reason.DENIED}
+                    Reason.LOST, Reason.FILLED, Reason.OVERFILL, Reason.UNMATCHED, Reason.FACT_REPEATED_LATE, Reason.DENIED, Reason.DAILY_LOSS,
+                    Reason.EXECUTIONS, Reason.BAND, Reason.LINKED, Reason.AUCTION_OVER, Reason.DEAD_MAN, Reason.PROTECTED}
     assert set(Reason) - set(CHECKS) == never_refuse
 
 
@@ -137,3 +168,45 @@ def test_nothing_known_is_a_story_that_says_so():
     story = tell_from(Subject("order", 5), WORDS, Many())
     assert not story.steps and "no command or event names it" in story.notes[0]
     assert Find((5,)) == Find((5,), ()) and Read(()) == Read(())
+
+
+# -------------------------------------------------------------------------------------------------------------------- lists
+class Told:
+    """A source of these events, each of a command of its own."""
+    def __init__(self, *rows):
+        self.rows = [one | {"sequence": one["sequence"] or n, "time": NOW + n // 10} for n, one in enumerate(rows, 1)]
+
+    def find(self, ids, kinds):
+        return [one for one in self.rows if {one["id"], one["other"]} & set(ids) and (not kinds or one["kind"] in kinds)]
+
+    def window(self, asked):
+        return [one for one in self.rows if one["kind"] in asked.kinds and one["time"] >= asked.since and (asked.until is None or one["time"] < asked.until)
+                and asked.account in (0, one["account"]) and asked.instrument in (0, one["instrument"])]
+
+    def records(self, sequences):
+        fields = dict.fromkeys(FIELDS[Kind.TICK], 0) | {"kind": int(Kind.TICK)}
+        return [Record(n, NOW + n // 10, Kind.TICK, fields, None, None, [one for one in self.rows if one["sequence"] == n]) for n in sequences]
+
+    def reference(self, instrument, sequence):
+        return None
+
+
+def test_the_story_of_one_of_a_list_is_that_of_all_and_of_the_sessions_it_waited_through():
+    base = (1 << 56) + (6 << 32)
+    entry, target, guard, other = (base + n for n in (1, 2, 3, 9))
+    about = {"account": 6, "instrument": 1, "quantity": 10**8, "leaves": 10**8, "price": 600_000}
+    source = Told(row(Event.ORDER_ACCEPTED, id=entry, **about), row(Event.ORDER_ACCEPTED, id=target, amount=entry, **about),
+                  row(Event.ORDER_ACCEPTED, id=guard, amount=target, other=590_000, **about), row(Event.ORDER_ACCEPTED, id=other, **about),
+                  row(Event.SESSION_CHANGED, instrument=1, id=3, reason=int(Reason.BAND)), row(Event.SESSION_CHANGED, instrument=2, id=3),
+                  row(Event.ORDER_TRIGGERED, id=guard, other=590_000, **about), row(Event.ORDER_CANCELLED, id=target, reason=int(Reason.LINKED), **about))
+    story = tell_from(Subject("order", guard), WORDS, source)
+    assert {WORDS.opaque.text("order", n) for n in (entry, target, guard)} == {text for _, text in story.ids}
+    assert [line.text for step in story.steps for line in step.lines][3:] == [
+        "session is now volatility", "order of acme triggered: 1 BTC at 60,000.0 or better", "order of acme cancelled (linked): 1 BTC left"]
+    assert "It is one of a list of 3 orders." in story.notes
+
+
+def test_both_orders_of_a_quote_in_the_book_have_a_story():
+    bid, ask = (1 << 56) + (6 << 32) + 1, (1 << 56) + (6 << 32) + 2
+    source = Told(row(Event.BOOK_QUOTED, id=bid, other=ask, account=6, instrument=1, price=600_000, amount=600_010, quantity=10**8, leaves=10**8))
+    assert tell_from(Subject("number", ask), WORDS, source).title == "acme quotes in the book: bid 60,000.0 / ask 60,001.0"

@@ -106,7 +106,7 @@ class Mind:
         if self._open and drawn > 0.45:
             order, side = self._rng.choice(list(self._open.items()))
             return "order.amend", {"order": order, **self._far(side, reference)}
-        return "order.new", {"instrument": SYMBOL, "side": side, **self._far(side, reference), "type": "limit", "post_only": True}
+        return "order.new", {"instrument": SYMBOL, "side": side, **self._far(side, reference), "type": "limit", "post_only": "reject"}
 
     def _far(self, side: str, reference: Decimal) -> dict[str, str]:
         """A price at which nobody trades, and a small quantity."""

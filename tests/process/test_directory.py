@@ -135,7 +135,8 @@ def test_the_follower_notices_that_another_answer_was_told(tmp_path):
         if not sequence and (events["amount"] == 1000).any():
             at = int(np.nonzero(events["amount"] == 1000)[0][0])
             events["amount"][at], sequence = 1001, int(events["sequence"][at])
-        data, last = seal_results(entry.cell, entry.first_sequence, entry.last_sequence, entry.time, last, events)
+        parts, last = seal_results(entry.cell, entry.first_sequence, entry.last_sequence, entry.time, last, events)
+        data = b"".join(parts)
         changed += data
     (directory / "results" / name).write_bytes(changed)
     for words in (("follow", directory), ("node", "--design", DEMO, "--directory", directory)):

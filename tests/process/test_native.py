@@ -14,10 +14,10 @@ import pytest
 from cambist.credentials_shell import PRIVATE, Secrets
 from cambist.design import read_design
 from cambist.door.client_shell import Client
-from cambist.door.native_client_shell import NativeClient
+from cambist.door.native_client_shell import PATIENCE_SECONDS, NativeClient
 from cambist.door.protocol import Events, StreamKind
 from cambist.credentials import read_private_key
-from cambist.messages import NUMBERED, Event, Kind, command
+from cambist.messages import NUMBERED, Event, Kind, Reason, command
 
 from tests.process.node_process import ACCOUNT, ASSET, DEMO, INSTRUMENT, KEY, OPEN_SECONDS, ROOT, SOURCE, NodeProcess
 from tests.process.test_kill import results
@@ -63,7 +63,7 @@ class Listener:
 
 
 def funded(door):
-    """Money for acme, and a price of each source."""
+    """Money for acme, once, and a price of each source, now: an order is refused where the price is old."""
     with Client(door) as client:
         client.submit(command(Kind.DEPOSIT, actor=KEY["custodian"], account=ACCOUNT["acme"], custody=ACCOUNT["usd-bank"], asset=ASSET["USD"],
                               amount=10**15, id_lo=1))
@@ -99,14 +99,16 @@ def test_a_client_from_the_published_layout_goes_on_through_kills(tmp_path):
                 time.sleep(0.3)
                 node.kill()
                 node = NodeProcess(directory).wait_open()
+                funded(node.door)
             said, _ = client.communicate(timeout=OPEN_SECONDS)
             told = json.loads(said)
             with logged_on(listener.place, read_private_key(pem.read_bytes())) as mine:
                 assert mine.admitted.highest == COUNT and mine.admitted.account == ACCOUNT["acme"]
                 request = mine.subscribe(StreamKind.ACCOUNT, cursor=told["events"] + 1)
                 mine.submit(command(Kind.NEW_ORDER, flags=NUMBERED, actor=KEY[NAME], account=ACCOUNT["acme"], id_lo=COUNT + 2))
-                heard = [message for message in mine.messages(2.0) if isinstance(message, Events) and message.request == request]
-                assert [event["reason"] for batch in heard for event in batch.events] == [23]          # NUMBER_GAP: refused, and the next is still the next
+                answer = next(event for message in mine.messages(PATIENCE_SECONDS) if isinstance(message, Events) and message.request == request
+                              for event in message.events if event["id_lo"] == COUNT + 2)       # before it: what the client did not wait for
+                assert (answer["kind"], answer["reason"]) == (Event.REFUSED, Reason.NUMBER_GAP)
         assert node.stop() == 0, node.output()
     finally:
         if node.process.poll() is None:

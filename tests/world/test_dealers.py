@@ -62,7 +62,7 @@ def test_it_begins_with_nothing_open_and_fills_its_book_at_its_pace():
     asked = dealer.run(3_000)
     assert names(asked) == ["order.cancel_all"] + ["order.new"] * 4
     best = {ask.body["side"]: ask.body for ask in reversed(asked) if ask.operation == "order.new"}
-    assert best["buy"] == {"instrument": BOOK, "side": "buy", "quantity": "0.41660000", "price": "59964.0", "post_only": True}
+    assert best["buy"] == {"instrument": BOOK, "side": "buy", "quantity": "0.41660000", "price": "59964.0", "post_only": "reject"}
     assert best["sell"]["price"] == "60036.0"
     assert {float(ask.body["price"]) for ask in asked[1:]} == {59_964.0, 59_946.0, 60_036.0, 60_054.0}
     assert dealer.run(5_000) == []                      # and then nothing, while nothing moves

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import ssl
 from collections import deque
-from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
 from os import PathLike
 from typing import Any
 
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from cambist.client.calls import ApiError, Operations, OutcomeUnknown, Told, frame, route, settles
-from cambist.client.conversation import Answered, Changed, Complaint, Conversation, Happening, Over, Private, Ready, Trades
+from cambist.client.conversation import Answered, Changed, Complaint, Conversation, Happening, Over, Private, Ready, Session, Trades
 from cambist.client.order_book import OrderBook
 from cambist.client.signing import logon_text, signed
 from cambist.client.surroundings_shell import expiry, new_client_id, pause_before, private_key_of
@@ -120,6 +120,7 @@ class AsyncClient(Operations[Coroutine[Any, Any, Told]]):
         self._calls: dict[str, asyncio.Future[Told | ApiError]] = {}
         self._events: _Waiting | None = None
         self._tapes: dict[str, list[_Waiting]] = {}
+        self._floors: dict[str, list[_Waiting]] = {}
 
     @property
     def connected(self) -> bool:
@@ -225,10 +226,20 @@ class AsyncClient(Operations[Coroutine[Any, Any, Told]]):
 
     async def trades(self, instrument: str) -> AsyncGenerator[dict[str, Any], None]:
         """Every trade from now on. A reader that is more than 10,000 trades behind loses the oldest, and so does one whose connection is lost."""
+        async for trade in self._told_of(self._tapes, instrument, self._talk.want_trades, self._talk.drop_trades):
+            yield trade
+
+    async def sessions(self, instrument: str) -> AsyncGenerator[dict[str, Any], None]:
+        """The instrument's session now and whenever it changes, with the price of an auction while one is called. Each message is all there is to know."""
+        async for told in self._told_of(self._floors, instrument, self._talk.want_session, self._talk.drop_session):
+            yield told
+
+    async def _told_of(self, of: dict[str, list[_Waiting]], instrument: str, want: Callable[[str], None], drop: Callable[[str], None]) \
+            -> AsyncGenerator[dict[str, Any], None]:
         waiting = _Waiting()
-        readers = self._tapes.setdefault(instrument, [])
+        readers = of.setdefault(instrument, [])
         readers.append(waiting)
-        self._talk.want_trades(instrument)
+        want(instrument)
         self._flush()
         try:
             while True:
@@ -236,7 +247,7 @@ class AsyncClient(Operations[Coroutine[Any, Any, Told]]):
         finally:
             readers.remove(waiting)
             if not readers:
-                self._talk.drop_trades(instrument)
+                drop(instrument)
                 self._flush()
 
     def book(self, instrument: str) -> LiveBook:
@@ -309,6 +320,11 @@ class AsyncClient(Operations[Coroutine[Any, Any, Told]]):
                         if waiting.full:
                             waiting.rows.popleft()
                         waiting.put(trade)
+            case Session(instrument, told):
+                for waiting in self._floors.get(instrument, ()):
+                    if waiting.full:
+                        waiting.rows.popleft()
+                    waiting.put(told)
             case Changed(book) if isinstance(book, LiveBook):
                 book.tell()
             case Ready():
@@ -328,8 +344,8 @@ class AsyncClient(Operations[Coroutine[Any, Any, Told]]):
         """A subscription was refused."""
         if said.channel == "private" and self._events is not None:
             self._events.fail(said.fault)
-        elif said.channel == "trades":
-            for waiting in self._tapes.get(said.instrument, ()):
+        elif said.channel in ("trades", "session"):
+            for waiting in (self._tapes if said.channel == "trades" else self._floors).get(said.instrument, ()):
                 waiting.fail(said.fault)
         elif isinstance(said.book, LiveBook):
             said.book.tell(said.fault)
@@ -340,7 +356,7 @@ class AsyncClient(Operations[Coroutine[Any, Any, Told]]):
         for future in self._calls.values():
             if not future.done():
                 future.set_result(self._fatal)
-        for waiting in [self._events, *(one for readers in self._tapes.values() for one in readers)]:
+        for waiting in [self._events, *(one for of in (self._tapes, self._floors) for readers in of.values() for one in readers)]:
             if waiting is not None:
                 waiting.fail(fault)
         for book in self._talk.books.values():

@@ -3,7 +3,7 @@
 Decides how an operation becomes a request, what an answer that is no success means, and when a no is one. It must not know a socket, a clock or chance.
 Decimals go out as text; a float is refused here already, because it would lose money.
 """
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
@@ -51,6 +51,10 @@ ROUTES: dict[str, Route] = {
     "order.amend": Route("PATCH", "/v1/orders/{order}"),
     "order.cancel": Route("DELETE", "/v1/orders/{order}"),
     "order.cancel_all": Route("DELETE", "/v1/orders"),
+    "list.new": Route("POST", "/v1/order-lists"),
+    "dead_man.set": Route("POST", "/v1/dead-man"),
+    "quote.mass": Route("POST", "/v1/book-quotes"),
+    "protection.reset": Route("POST", "/v1/protection/reset"),
     "request.new": Route("POST", "/v1/requests"),
     "request.list": Route("GET", "/v1/requests", False),
     "request.get": Route("GET", "/v1/requests/{request}", False),
@@ -124,6 +128,17 @@ def _given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def leg(price: Number | None = None, *, type: str | None = None, post_only: bool | str | None = None, trigger_price: Number | None = None,
+        distance: Number | None = None, time_in_force: str | None = None, good_till: int | None = None, self_trade: str | None = None,
+        trigger: str | None = None, trigger_on: str | None = None, reduce_only: bool | None = None) -> dict[str, Any]:
+    """What an order says of itself beside its instrument, side and size. Without a price it is a market order; post_only True is "reject"."""
+    if isinstance(post_only, bool):
+        post_only = "reject" if post_only else None
+    return _given(type=type or ("limit" if price is not None else "market"), price=decimal(price), post_only=post_only, trigger_price=decimal(trigger_price),
+                  distance=decimal(distance), time_in_force=time_in_force, good_till=good_till, self_trade=self_trade, trigger=trigger, trigger_on=trigger_on,
+                  reduce_only=reduce_only)
+
+
 class Operations(Generic[R]):
     """One method for each operation. `options`: client_id, expires, again and timeout, as `call` takes them."""
     def call(self, name: str, body: Mapping[str, Any] | None = None, **options: Any) -> R:
@@ -139,22 +154,43 @@ class Operations(Generic[R]):
     def order(self, order: str) -> R:
         return self.call("order.get", {"order": order})
 
-    def new_order(self, instrument: str, side: str, quantity: Number, price: Number | None = None, *, type: str | None = None, time_in_force: str | None = None,
-                  post_only: bool | None = None, self_trade: str | None = None, **options: Any) -> R:
-        """A limit order, or without a price a market order."""
-        return self.call("order.new", _given(instrument=instrument, side=side, quantity=decimal(quantity), price=decimal(price),
-                                             type=type or ("limit" if price is not None else "market"), time_in_force=time_in_force, post_only=post_only,
-                                             self_trade=self_trade), **options)
+    def new_order(self, instrument: str, side: str, quantity: Number | None = None, price: Number | None = None, *, quote_quantity: Number | None = None,
+                  offset: Number | None = None, display: Number | None = None, minimum: Number | None = None, client_id: str | None = None,
+                  expires: int | None = None, again: bool | None = None, timeout: float | None = None, **said: Any) -> R:
+        """A limit order, or without a price a market order, in base or by `quote_quantity`. `said`: whatever else an order says of itself, as `leg` has it."""
+        options = _given(client_id=client_id, expires=expires, again=again, timeout=timeout)
+        sizes = _given(quantity=decimal(quantity), quote_quantity=decimal(quote_quantity), offset=decimal(offset), display=decimal(display),
+                       minimum=decimal(minimum))
+        return self.call("order.new", {"instrument": instrument, "side": side, **sizes, **leg(price, **said)}, **options)
+
+    def new_list(self, kind: str, instrument: str, side: str, quantity: Number, orders: Sequence[Mapping[str, Any]], **options: Any) -> R:
+        """Orders accepted whole or not at all: `oco`, `oto` or `bracket`, each made by `leg`. `side` is that of the first; children stand on the other."""
+        return self.call("list.new", {"kind": kind, "instrument": instrument, "side": side, "quantity": decimal(quantity), "orders": list(orders)}, **options)
+
+    def quote_in_books(self, quotes: Sequence[Mapping[str, Any]], *, self_trade: str | None = None, **options: Any) -> R:
+        """For dealers: `quotes` are dicts of instrument, bid, bid_quantity, ask and ask_quantity, in decimals; all stand or none."""
+        told = [{name: value if name == "instrument" else decimal(value) for name, value in quote.items()} for quote in quotes]
+        return self.call("quote.mass", _given(quotes=told, self_trade=self_trade), **options)
+
+    def reset_protection(self, instrument: str, **options: Any) -> R:
+        """For dealers: quotes are taken again after protection withdrew them."""
+        return self.call("protection.reset", {"instrument": instrument}, **options)
+
+    def dead_man(self, ttl_ms: int, **options: Any) -> R:
+        """Has everything cancelled unless this is called again in time; 0 takes it back."""
+        return self.call("dead_man.set", {"ttl_ms": ttl_ms}, **options)
 
     def amend(self, order: str, price: Number, quantity: Number, **options: Any) -> R:
         """The order's new values; quantity counts what has been filled already."""
         return self.call("order.amend", {"order": order, "price": decimal(price), "quantity": decimal(quantity)}, **options)
 
     def cancel(self, order: str, **options: Any) -> R:
+        """By its id, or by the client id it was sent with."""
         return self.call("order.cancel", {"order": order}, **options)
 
-    def cancel_all(self, **options: Any) -> R:
-        return self.call("order.cancel_all", {}, **options)
+    def cancel_all(self, instrument: str | None = None, side: str | None = None, **options: Any) -> R:
+        """Everything, or what is of an instrument, of a side, or both."""
+        return self.call("order.cancel_all", _given(instrument=instrument, side=side), **options)
 
     def request_quote(self, instrument: str, side: str, quantity: Number | None = None, *, quote_quantity: Number | None = None, ttl_ms: int | None = None,
                       **options: Any) -> R:

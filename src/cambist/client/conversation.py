@@ -30,6 +30,12 @@ class Trades(NamedTuple):
     trades: list[dict[str, Any]]
 
 
+class Session(NamedTuple):
+    """What is traded now in an instrument, and how; the newest is all there is to know."""
+    instrument: str
+    told: dict[str, Any]
+
+
 class Changed(NamedTuple):
     """A book changed, broke or came back."""
     book: OrderBook
@@ -54,7 +60,7 @@ class Complaint(NamedTuple):
     book: OrderBook | None
 
 
-Happening = Answered | Private | Trades | Changed | Ready | Over | Complaint
+Happening = Answered | Private | Trades | Session | Changed | Ready | Over | Complaint
 
 
 class Conversation:
@@ -65,6 +71,7 @@ class Conversation:
         self.tries: Counter[str] = Counter()            # client id -> how often it went out
         self.books: dict[str, OrderBook] = {}
         self.tapes: set[str] = set()
+        self.floors: set[str] = set()
         self.cursor: int | None = None                  # next number of the private stream; None: not wanted
         self.private = self._asked = False              # it is told on this connection; it was asked for
         self._logon, self._out = logon, list[bytes]()
@@ -106,6 +113,16 @@ class Conversation:
             self.tapes.discard(instrument)
             self._say(op="unsubscribe", channel="trades", instrument=instrument)
 
+    def want_session(self, instrument: str) -> None:
+        if instrument not in self.floors:
+            self.floors.add(instrument)
+            self._say(op="subscribe", channel="session", instrument=instrument)
+
+    def drop_session(self, instrument: str) -> None:
+        if instrument in self.floors:
+            self.floors.discard(instrument)
+            self._say(op="unsubscribe", channel="session", instrument=instrument)
+
     def want_private(self, cursor: int) -> None:
         """From this number on; 0: from now."""
         self.cursor = cursor
@@ -141,6 +158,7 @@ class Conversation:
             case "subscribed" if told.get("channel") == "private": self._following(told)
             case "book": yield from self._book(told)
             case "trades": yield Trades(told["instrument"], told["trades"])
+            case "session": yield Session(told["instrument"], told)
             case "error": yield from self._error(told)
             case "bye": yield Over(ApiError(told["code"], told["message"]), told["code"] in FATAL)
 
@@ -158,6 +176,8 @@ class Conversation:
             self._say(op="subscribe", channel="book", instrument=book.instrument)
         for instrument in sorted(self.tapes):
             self._say(op="subscribe", channel="trades", instrument=instrument)
+        for instrument in sorted(self.floors):
+            self._say(op="subscribe", channel="session", instrument=instrument)
         self._subscribe_private()
         yield Ready(told)
 
@@ -203,6 +223,8 @@ class Conversation:
                 self.cursor, self.private, self._asked = None, False, False
             elif channel == "trades":
                 self.tapes.discard(instrument)
+            elif channel == "session":
+                self.floors.discard(instrument)
             yield Complaint(said, channel, instrument, self.books.pop(instrument, None) if channel == "book" else None)
 
     def _subscribe_private(self) -> None:

@@ -1,5 +1,5 @@
 """The one product of money: a*b/c through more than 64 bits, rounded a named way, or -1 when the result leaves the range. Knows no state."""
-from cambist.core.memory import clz, cold, hot
+from cambist.core.memory import clz, cold, high_product, hot, quotient
 from cambist.messages import MAX_AMOUNT
 
 TOO_LARGE = -1
@@ -13,38 +13,55 @@ def _long_product(a: int, b: int, c: int, up: int):
     rest = a - whole * c
     if whole and b > MAX_AMOUNT // whole:
         return TOO_LARGE
-    quotient, remainder = 0, 0
+    found, left = 0, 0
     bit = 62
     while bit >= 0:
-        quotient += quotient
-        remainder += remainder
-        if remainder >= c:
-            remainder -= c
-            quotient += 1
+        found += found
+        left += left
+        if left >= c:
+            left -= c
+            found += 1
         if (b >> bit) & 1:
-            remainder += rest
-            if remainder >= c:
-                remainder -= c
-                quotient += 1
+            left += rest
+            if left >= c:
+                left -= c
+                found += 1
         bit -= 1
-    if up and remainder:
-        quotient += 1
-    quotient += whole * b
-    return quotient if quotient <= MAX_AMOUNT else TOO_LARGE
+    if up and left:
+        found += 1
+    found += whole * b
+    return found if found <= MAX_AMOUNT else TOO_LARGE
 
 
 @hot
 def multiply_divide(a: int, b: int, c: int, up: int):
     """a*b/c of non-negative a, b and positive c, rounded down (up=0) or up (up=1); TOO_LARGE beyond MAX_AMOUNT."""
-    if a == 0 or b == 0:
-        return 0
     if clz(a) + clz(b) > 65:                    # a*b < 2**62: the product fits
-        product = a * b
-        quotient = product // c
-        if up and quotient * c != product:
-            quotient += 1
-        return quotient
+        return quotient(a * b + (c - 1 if up else 0), c)
     return _long_product(a, b, c, up)
+
+
+@hot
+def divide(a: int, c: int, inverse: int):
+    """a // c of a non-negative a by what was prepared of a positive c: a product is never more than one too small, and quicker than a division."""
+    found = high_product(a, inverse)
+    return found + 1 if a - found * c >= c else found
+
+
+@hot
+def multiply_divide_by(a: int, b: int, c: int, inverse: int, up: int):
+    """multiply_divide by a c whose inverse is known."""
+    if clz(a) + clz(b) > 65:
+        return divide(a * b + (c - 1 if up else 0), c, inverse)
+    return _long_product(a, b, c, up)
+
+
+@cold
+def gcd(a: int, b: int):
+    """The greatest common divisor of two positive numbers: at most about ninety steps."""
+    while b:
+        a, b = b, a % b
+    return a
 
 
 @hot

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from cambist.core import kernel, tables
+from cambist.core import authority, kernel, pools, tables
 from cambist.core.layout import PLACES, STATE, TABLES, sizes
 from cambist.core.memory import COMPILED, Row, Rows, block, plan
 from cambist.messages import COMMAND, EVENT
@@ -44,7 +44,10 @@ class Cell:
         self.state["at"][0], self.state["capacity"][0] = offsets, [rows[name] for name in TABLES]
         self.state["slot_mask"] = rows["slots"] - 1
         self.state["slot_shift"] = 64 - (rows["slots"].bit_length() - 1)
+        self.state["order_mask"] = rows["order_slots"] - 1
+        self.state["mark_shift"] = pools.MARK_BITS - (rows["order_slots"].bit_length() - 1)
         self.table = {name: memory[offsets[i]:offsets[i] + rows[name] * dtype.itemsize].view(dtype) for i, (name, dtype) in enumerate(TABLES.items())}
+        self.table["shapes"]["words"] = authority.shapes()
         self._written, self._active = self.state["written"], self.table["taker"]["active"]
         self._states = self.state if COMPILED else _States(memoryview(self.block))
 

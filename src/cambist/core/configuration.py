@@ -11,11 +11,12 @@ from cambist.core.layout import COMMAND, KINDS, MAX_DEALERS, MAX_SOURCES, PLACES
 from cambist.core.memory import cold, hot
 from cambist.core.pools import CREDIT_TAG, find, remember, room_credit, take_credit
 from cambist.core.routing import stop_row
+from cambist.core.terms import bad_terms, list_base, open_book, words_for
+from cambist.core.trading_configuration import change_trading_configuration, check_trading_configuration, rebate_too_high
 from cambist.messages import MAX_AMOUNT, MAX_KIND, MAX_ROLE, AccountKind, Kind, Reason, Scope, Settlement
 
 LONGEST = 10**18                                # nanoseconds: no window is longer, so that times add up in 63 bits
 HOUSE_QUOTA = 4096                              # answers kept for those who act for no account
-MAX_TICKS = 1 << 24
 MAX_COUNT = (1 << 31) - 1
 ACCOUNTS_AT, ACTORS_AT, ANSWERS_AT, ASSETS_AT, INSTRUMENTS_AT, VENUES_AT, WORDS_AT = (
     PLACES[name] for name in ("accounts", "actors", "answers", "assets", "instruments", "venues", "words"))
@@ -62,6 +63,8 @@ def _check_asset(state: STATE, c: ASSET):
     if not _within(c.digits, 0, 18) or not _within(c.approval_above, -1, MAX_AMOUNT) or not _is_flag(c.enabled):
         return Reason.BAD_VALUE
     if not _within(c.quote_approval_above, -1, MAX_AMOUNT):
+        return Reason.BAD_VALUE
+    if (c.rate_num or c.rate_den) and not (_within(c.rate_num, 1, MAX_AMOUNT) and _within(c.rate_den, 1, MAX_AMOUNT)):
         return Reason.BAD_VALUE
     if c.asset <= state.asset_count and at.asset(state, c.asset).digits != c.digits:
         return Reason.IMMUTABLE
@@ -131,23 +134,11 @@ def _check_authority(c: AUTHORITY):
 @cold
 def _bad_instrument(c: INSTRUMENT):
     """Values outside their ranges."""
-    if c.base == c.quote or c.lot < 1 or c.book_tick < 1 or c.quote_tick < 1 or c.book_tick % c.quote_tick:
+    if c.base == c.quote or bad_terms(c.lot, c.book_tick, c.quote_tick, c.min_price, c.max_price) or c.amount_num < 1 or c.amount_den < 1:
         return 1
-    if c.min_price < 1 or c.max_price < c.min_price or c.max_price > MAX_AMOUNT or c.min_price % c.book_tick:
-        return 1
-    if (c.max_price - c.min_price) // c.book_tick >= MAX_TICKS or c.amount_num < 1 or c.amount_den < 1:
-        return 1
-    if c.lot > MAX_AMOUNT or c.amount_num > MAX_AMOUNT or c.amount_den > MAX_AMOUNT:
+    if c.amount_num > MAX_AMOUNT or c.amount_den > MAX_AMOUNT:
         return 1
     return 0 if _within(c.settlement, Settlement.PREFUNDED, Settlement.ON_CREDIT) else 1
-
-
-@hot
-def _words_for(ticks: int):
-    """Words of a book's bitmap tree: one per 64 ticks, one per 64 of those, and two more levels."""
-    w = (ticks + 63) >> 6
-    v = (w + 63) >> 6
-    return w + v + ((v + 63) >> 6) + 1
 
 
 @cold
@@ -169,7 +160,7 @@ def _check_instrument(state: STATE, c: INSTRUMENT):
                 and b.settlement == c.settlement)
         return Reason.NONE if same else Reason.IMMUTABLE
     ticks = (c.max_price - c.min_price) // c.book_tick + 1
-    if state.word_count + _words_for(ticks) > state.capacity[WORDS_AT]:
+    if state.word_count + words_for(ticks) > state.capacity[WORDS_AT]:
         return Reason.CAPACITY
     return reason
 
@@ -198,8 +189,9 @@ def _check_limits(state: STATE, c: LIMITS):
 def _check_fees(state: STATE, c: FEES):
     if not _is_instrument(state, c.instrument):
         return Reason.UNKNOWN_INSTRUMENT
-    good = _within(c.maker_ppm, 0, MILLION) and _within(c.taker_ppm, 0, MILLION) and _within(c.rfq_ppm, 0, MILLION)
-    return Reason.NONE if good else Reason.BAD_VALUE
+    if not (_within(c.maker_ppm, 0, MILLION) and _within(c.taker_ppm, 0, MILLION) and _within(c.rfq_ppm, 0, MILLION)):
+        return Reason.BAD_VALUE
+    return Reason.BAD_VALUE if rebate_too_high(state, c.instrument, 0, c.maker_ppm, c.taker_ppm) else Reason.NONE
 
 
 @hot
@@ -296,6 +288,8 @@ def check_configure(state: STATE, c: COMMAND):
         return _check_short(state, as_short(c))
     if kind == Kind.CONFIGURE_SOURCE:
         return _check_source(state, as_source(c))
+    if kind != Kind.START:
+        return check_trading_configuration(state, c)
     complete = state.configured and state.house and state.fees and state.suspense and state.deficit
     return Reason.NONE if complete else Reason.BAD_VALUE
 
@@ -310,6 +304,7 @@ def _change_cell(state: STATE, c: CELL):
     state.rfq_window = c.rfq_window
     state.approval_window = c.approval_window
     state.max_ttl = c.max_ttl
+    state.dropped_at = -1
     at.account(state, 0).answer_quota = HOUSE_QUOTA
     return c.cell + 0
 
@@ -321,6 +316,8 @@ def _change_asset(state: STATE, c: ASSET):
     x.approval_above = c.approval_above
     x.quote_approval_above = c.quote_approval_above
     x.enabled = c.enabled
+    x.rate_num = c.rate_num
+    x.rate_den = c.rate_den
     state.asset_count = max(state.asset_count, c.asset)
     return c.asset + 0
 
@@ -358,6 +355,8 @@ def _change_account(state: STATE, c: ACCOUNT):
 @cold
 def _change_actor(state: STATE, c: ACTOR):
     x = at.actor(state, c.number)
+    if c.number <= state.actor_count and x.account != c.account:
+        x.roams = 1
     x.account = c.account
     x.person = c.person
     x.role = c.role
@@ -392,24 +391,8 @@ def _change_instrument(state: STATE, c: INSTRUMENT):
     b.amount_den = c.amount_den
     b.settlement = c.settlement
     open_book(state, number)
+    list_base(state, number)
     return number
-
-
-@cold
-def open_book(state: STATE, number: int):
-    """Lay the instrument's bitmap tree into `words`; nothing rests."""
-    b = at.instrument(state, number)
-    b.ticks = (b.max_price - b.min_price) // b.book_tick + 1
-    w = (b.ticks + 63) >> 6
-    v = (w + 63) >> 6
-    b.l0 = state.word_count
-    b.l1 = b.l0 + w
-    b.l2 = b.l1 + v
-    b.l3 = b.l2 + ((v + 63) >> 6)
-    state.word_count = b.l3 + 1
-    b.bid = -1
-    b.ask = b.ticks
-    b.reference_until = -1
 
 
 @cold
@@ -431,6 +414,7 @@ def _change_fees(state: STATE, c: FEES):
     b.maker_ppm = c.maker_ppm
     b.taker_ppm = c.taker_ppm
     b.rfq_ppm = c.rfq_ppm
+    b.highest_ppm = max(b.maker_ppm, b.taker_ppm)
     return c.instrument + 0
 
 
@@ -513,6 +497,8 @@ def change_configure(state: STATE, c: COMMAND):
         number = _change_source(state, as_source(c))
     elif kind == Kind.START:
         state.started = 1
+    elif kind == Kind.CONFIGURE_RESTRICTION or kind > Kind.CONFIGURE_SOURCE:
+        number = change_trading_configuration(state, c)
     else:
         number = _change_narrow(state, c)
     done(state, 0, number)

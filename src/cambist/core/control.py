@@ -6,7 +6,9 @@ from cambist.core.emit import alert, begin, done, echo, put, refuse
 from cambist.core.layout import COMMAND, STATE, L, as_command, as_words
 from cambist.core.memory import cold
 from cambist.core.pools import HELD_TAG, find, forget, give_held, remember, room_held, take_held
+from cambist.core.market_sessions import changed
 from cambist.core.timers import HELD_LAPSES, start_timer, stop_timer
+from cambist.core.traders import check_trader, kill_trader, revive_trader
 from cambist.messages import Event, Kind, Reason
 
 APPROVE, DENY, HALT = L[Kind.APPROVE], L[Kind.DENY], L[Kind.HALT]
@@ -28,6 +30,7 @@ def begin_sweep(state: STATE, account: int, reason: int):
         at.account(state, state.sweep_last).sweep_next = account
     else:
         state.sweep_first = account
+        state.quiet_until = 0
     state.sweep_last = account
 
 
@@ -42,16 +45,19 @@ def begin_book_sweep(state: STATE, instrument: int):
         at.instrument(state, state.book_sweep_last).sweep_next = instrument
     else:
         state.book_sweep_first = instrument
+        state.quiet_until = 0
     state.book_sweep_last = instrument
 
 
 @cold
-def check_control(state: STATE, c: COMMAND, cancel: int):
-    """Why a HALT, RESUME, KILL, REVIVE, KILL_ALL or REVIVE_ALL is refused."""
+def check_control(state: STATE, c: COMMAND, word: int):
+    """Why a HALT, RESUME, KILL, REVIVE, KILL_ALL, REVIVE_ALL, KILL_TRADER or REVIVE_TRADER is refused. `word`: its first argument."""
+    if c.kind == Kind.KILL_TRADER or c.kind == Kind.REVIVE_TRADER:
+        return check_trader(state, c.kind, word)
     if c.kind == Kind.HALT or c.kind == Kind.RESUME:
         if c.instrument < 1 or c.instrument > state.instrument_count:
             return Reason.UNKNOWN_INSTRUMENT
-        if c.kind == Kind.HALT and (cancel < 0 or cancel > 1):
+        if c.kind == Kind.HALT and (word < 0 or word > 1):
             return Reason.BAD_VALUE
         if c.kind == Kind.RESUME and at.instrument(state, c.instrument).sweeping:
             return Reason.SWEEPING
@@ -61,15 +67,17 @@ def check_control(state: STATE, c: COMMAND, cancel: int):
 
 
 @cold
-def change_control(state: STATE, c: COMMAND, cancel: int):
+def change_control(state: STATE, c: COMMAND, word: int):
     """Latch first."""
     if c.kind == Kind.HALT:
         at.instrument(state, c.instrument).halted = 1
-        if cancel:
+        changed(state, c.instrument)
+        if word:
             begin_book_sweep(state, c.instrument)
         done(state, 0, c.instrument)
     elif c.kind == Kind.RESUME:
         at.instrument(state, c.instrument).halted = 0
+        changed(state, c.instrument)
         done(state, 0, c.instrument)
     elif c.kind == Kind.KILL:
         at.account(state, c.account).killed = 1
@@ -81,7 +89,14 @@ def change_control(state: STATE, c: COMMAND, cancel: int):
     elif c.kind == Kind.KILL_ALL:
         state.killed_all = 1
         state.kill_sweep = 1
+        state.quiet_until = 0
         done(state, 0, 0)
+    elif c.kind == Kind.KILL_TRADER:
+        kill_trader(state, word)
+        done(state, 0, word)
+    elif c.kind == Kind.REVIVE_TRADER:
+        revive_trader(state, word)
+        done(state, 0, word)
     else:
         state.killed_all = 0
         done(state, 0, 0)
@@ -95,6 +110,7 @@ def hold_command(state: STATE, c: COMMAND, account: int, named: int, lapse: int)
         refuse(state, account, Reason.CAPACITY, named)
         return
     i = take_held(state)
+    state.held_count = state.held_count + 1
     h = at.held(state, i)
     words = as_words(c)
     for k in range(16):
@@ -116,6 +132,7 @@ def free_held(state: STATE, i: int):
     stop_timer(state, h.timer)
     forget(state, HELD_TAG, h.id, i)
     give_held(state, i)
+    state.held_count = state.held_count - 1
 
 
 @cold

@@ -1,33 +1,66 @@
-"""What happened is written here, field by field; the only writer of events. The buffer is a table of the state; room is checked before work begins."""
-from cambist.core.layout import COMMAND, STATE, event
-from cambist.core.memory import cold, hot
+"""What happened is written here, whole words at a time; the only writer of events. The buffer is a table of the state; room is checked before work begins."""
+from cambist.core.layout import COMMAND, STATE, as_wide, event
+from cambist.core.memory import cold, hot, wrap
 from cambist.messages import Event
+
+
+@hot
+def write(state: STATE, what: int, account: int, instrument: int, id: int, other: int, price: int, quantity: int, leaves: int, amount: int, fee: int):
+    """An event that answers nobody; its place. `what` is its kind and, by `of`, what its kind has besides."""
+    i = state.written + 0
+    e = as_wide(event(state, i))
+    e.what = what
+    e.who = account | wrap(instrument << 32)
+    e.sequence = state.sequence
+    e.id = id
+    e.other = other
+    e.price = price
+    e.quantity = quantity
+    e.leaves = leaves
+    e.amount = amount
+    e.fee = fee
+    e.id_hi = 0
+    e.id_lo = 0
+    state.written = i + 1
+    return i
+
+
+@hot
+def answer(state: STATE, what: int, account: int, instrument: int, id: int, price: int, quantity: int, leaves: int):
+    """The event that answers the command at work: what became of an order."""
+    i = state.written + 0
+    e = as_wide(event(state, i))
+    e.what = what | (state.e_command << 48)
+    e.who = account | wrap(instrument << 32)
+    e.sequence = state.sequence
+    e.id = id
+    e.other = 0
+    e.price = price
+    e.quantity = quantity
+    e.leaves = leaves
+    e.amount = 0
+    e.fee = 0
+    e.id_hi = state.e_id_hi
+    e.id_lo = state.e_id_lo
+    state.written = i + 1
+
+
+@hot
+def of(kind: int, reason: int, side: int, liquidity: int):
+    """The first word of an event."""
+    return kind | (reason << 16) | (side << 32) | (liquidity << 40)
 
 
 @cold
 def put(state: STATE, kind: int, account: int, instrument: int, id: int, other: int):
     """Write a cleared event and return its place; the caller fills what its kind has besides."""
-    i = state.written + 0
-    e = event(state, i)
-    e.kind = kind
-    e.reason = 0
-    e.side = 0
-    e.liquidity = 0
-    e.command = 0
-    e.account = account
-    e.instrument = instrument
-    e.sequence = state.sequence
-    e.id = id
-    e.other = other
-    e.price = 0
-    e.quantity = 0
-    e.leaves = 0
-    e.amount = 0
-    e.fee = 0
-    e.id_hi = 0
-    e.id_lo = 0
-    state.written = i + 1
-    return i
+    return write(state, kind, account, instrument, id, other, 0, 0, 0, 0, 0)
+
+
+@cold
+def say(state: STATE, what: int, account: int, instrument: int, id: int, price: int, quantity: int, leaves: int):
+    """What became of an order or a level; its place."""
+    return write(state, what, account, instrument, id, 0, price, quantity, leaves, 0, 0)
 
 
 @hot

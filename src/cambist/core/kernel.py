@@ -2,90 +2,53 @@
 
 Compiled once for all deployments: sizes are in the state, never in a type. Uncompiled, the same source runs over checked rows.
 """
-from numba import njit, types
+from numba import types
 
 from cambist.core import (
-    accounts,
-    arithmetic,
-    authority,
-    book,
-    configuration,
-    control,
-    digest,
-    emit,
-    layout,
-    ledger,
-    matching,
-    memory,
-    orders,
-    pools,
-    rfq,
-    risk,
-    routing,
-    settlement,
-    timers,
-    trades,
-    work,
+    accept, accounts, agenda, amend, arithmetic, auction, auction_price, authority, bands, book, configuration, control, digest, emit, ends, fees, flags,
+    groups, guarded, layout, ledger, lists, look, market_sessions, mass_actions, mass_quote as mass_quote_module, matching, meetings, memory, order_entry,
+    order_lists, order_rows, order_standing, orders, pegs, pools, precision, protection, rfq, risk, routing, schedules, session_sweep, settlement, shapes,
+    terms, timers, traders, trades, trading_configuration, trading_controls, triggers, work,
 )
 from cambist.core import layout as at
-from cambist.core.authority import DUPLICATE, admit, belongs, check_actor, check_latches, drop_old, needs_second_person
-from cambist.core.configuration import change_configure, check_configure
-from cambist.core.control import approve, change_control, check_control, deny, hold_command
-from cambist.core.emit import begin, echo, put, refuse
+from cambist.core.authority import DUPLICATE, admit, check_again, pass_time, place_of_number
+from cambist.core.control import approve, deny, hold_command
+from cambist.core.emit import begin, refuse
+from cambist.core.guarded import run_guarded
+from cambist.core.groups import duplicate, group_length, refuse_record, run_group
 from cambist.core.layout import COMMAND, MIN_EVENTS, PLACES, STATE, as_command, seen_as
 from cambist.core.ledger import check_transfer, deposit, move_custody, post_transfer, reverse_deposit, tell_transfer, wants_approval
-from cambist.core.memory import COMPILED, HOT, address, cold, hot, prefetch
-from cambist.core.orders import amend_order, cancel_all, cancel_order, new_order, work_taker
-from cambist.core.pools import ORDER_TAG, POSITION_TAG, home
+from cambist.core.look import look_again
+from cambist.core.memory import COMPILED, Several, address, cold, element, entry, hot, prefetch
+from cambist.core.mass_actions import cancel_all, cancel_some, set_dead_man
+from cambist.core.mass_quote import mass_quote
+from cambist.core.orders import amend_order, cancel_order, new_order, work_taker
+from cambist.core.accounts import account_of, balance, following_id, position_key
+from cambist.core.arithmetic import divide
+from cambist.core.book import word_of
+from cambist.core.pools import POSITION_TAG, ROW_MASK, home, mark_of, order_home
+from cambist.core.protection import reset_protection
 from cambist.core.rfq import accept_quote, cancel_request, quote, request_quote, withdraw_quote
 from cambist.core.routing import cancel_child, child_acked, child_closed, child_filled, child_unknown, new_child, source_price
-from cambist.core.settlement import begin_cut_off, check_settle, settle
 from cambist.core.work import do_work, is_work
-from cambist.messages import GROUP_MORE, MAX_GROUP, NUMBER_WINDOW, Event, Kind, Reason
+from cambist.messages import GROUP_MORE, Kind
 
 (as_new_order, as_cancel_order, as_amend, as_ask, as_cancel_request, as_quote, as_withdraw, as_accept, as_deposit, as_reverse, as_move, as_transfer,
- as_price, as_new_child, as_cancel_child, as_acked, as_filled, as_closed, as_unknown, as_settle, as_halt, as_approve, as_deny) = (seen_as(k) for k in (
+ as_price, as_new_child, as_cancel_child, as_acked, as_filled, as_closed, as_unknown, as_approve, as_deny, as_reset, as_mass_quote, as_some,
+ as_dead_man) = (seen_as(k) for k in (
      Kind.NEW_ORDER, Kind.CANCEL_ORDER, Kind.AMEND_ORDER, Kind.REQUEST_QUOTE, Kind.CANCEL_REQUEST, Kind.QUOTE, Kind.WITHDRAW_QUOTE, Kind.ACCEPT_QUOTE,
      Kind.DEPOSIT, Kind.REVERSE_DEPOSIT, Kind.MOVE_CUSTODY, Kind.TRANSFER, Kind.SOURCE_PRICE, Kind.NEW_CHILD, Kind.CANCEL_CHILD, Kind.CHILD_ACKED,
-     Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN, Kind.SETTLE, Kind.HALT, Kind.APPROVE, Kind.DENY))
-EVENTS = PLACES["events"]
-SLOTS, ACCOUNTS, BALANCES, ASSETS, NUMBERS, ORDERS, POSITIONS = (
-    PLACES[name] for name in ("slots", "accounts", "balances", "assets", "numbers", "orders", "positions"))
-SLOT_BYTES, ACCOUNT_BYTES, BALANCE_BYTES, NUMBER_BYTES, ORDER_BYTES, POSITION_BYTES = (
-    dtype.itemsize for dtype in (layout.SLOT, layout.ACCOUNT, layout.BALANCE, layout.NUMBER, layout.ORDER, layout.POSITION))
-FAR, NEAR = 8, 4                                # how many commands ahead lines are asked for: first the index, then the rows it names
+     Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN, Kind.APPROVE, Kind.DENY, Kind.RESET_PROTECTION,
+     Kind.MASS_QUOTE, Kind.CANCEL_SOME, Kind.DEAD_MAN))
+COMMANDS = Several(COMMAND)
+record = element(COMMAND)
+AIMS = layout.AIMS - 1
+POSITIONS, MANY = PLACES["positions"], 256     # the rows of so few positions, and of who has them, stay in the nearest caches by themselves
+FEW = 8                                         # so few books do
+FAR, NEAR, HERE, NEXT = 12, 8, 4, 2                      # how many commands ahead lines are asked for: the index, the rows it names, their neighbours
 
 
 # ------------------------------------------------------------------------------------------------------------- dispatch
-@cold
-def _guarded(state: STATE, c: COMMAND, account: int):
-    """Kinds a role may need a second person for: check whole, then hold or change."""
-    kind = c.kind + 0
-    reason = Reason.NONE + 0
-    named = 0
-    if kind <= Kind.START:
-        reason = check_configure(state, c) + 0
-    elif kind == Kind.NET:
-        reason = Reason.NETTING if state.cut_off else Reason.NONE
-    elif kind == Kind.SETTLE:
-        named = as_settle(c).obligation + 0
-        reason = check_settle(state, named) + 0
-    else:
-        reason = check_control(state, c, as_halt(c).cancel) + 0
-    if reason:
-        refuse(state, account if state.started else 0, reason, named)
-    elif needs_second_person(state, c):
-        hold_command(state, c, account, named, state.time + state.approval_window)
-    elif kind <= Kind.START:
-        change_configure(state, c)
-    elif kind == Kind.NET:
-        begin_cut_off(state)
-    elif kind == Kind.SETTLE:
-        settle(state, as_settle(c), account)
-    else:
-        change_control(state, c, as_halt(c).cancel)
-
-
 @cold
 def _transfer(state: STATE, c: COMMAND):
     t = as_transfer(c)
@@ -130,13 +93,9 @@ def _fact(state: STATE, c: COMMAND, account: int):
 
 @cold
 def _business(state: STATE, c: COMMAND, account: int):
-    """Everything but approvals; most frequent first."""
+    """Everything but approvals and what no one holds for approval; most frequent first."""
     kind = c.kind + 0
-    if kind == Kind.NEW_ORDER:
-        new_order(state, as_new_order(c))
-    elif kind == Kind.CANCEL_ORDER:
-        cancel_order(state, as_cancel_order(c))
-    elif kind == Kind.AMEND_ORDER:
+    if kind == Kind.AMEND_ORDER:
         amend_order(state, as_amend(c))
     elif kind == Kind.QUOTE:
         _quote(state, c)
@@ -148,22 +107,30 @@ def _business(state: STATE, c: COMMAND, account: int):
         withdraw_quote(state, as_withdraw(c))
     elif kind == Kind.CANCEL_REQUEST:
         cancel_request(state, as_cancel_request(c))
+    elif kind == Kind.MASS_QUOTE:
+        mass_quote(state, as_mass_quote(c))
     elif kind == Kind.CANCEL_ALL:
         cancel_all(state, c.account)
+    elif kind == Kind.CANCEL_SOME:
+        cancel_some(state, as_some(c))
+    elif kind == Kind.DEAD_MAN:
+        set_dead_man(state, as_dead_man(c))
     elif kind == Kind.TRANSFER:
         _transfer(state, c)
     elif kind == Kind.NEW_CHILD:
         new_child(state, as_new_child(c))
     elif kind == Kind.CANCEL_CHILD:
         cancel_child(state, as_cancel_child(c))
-    elif kind <= Kind.START or kind >= Kind.NET:
+    elif kind == Kind.RESET_PROTECTION:
+        reset_protection(state, as_reset(c))
+    elif kind <= Kind.START or kind >= Kind.NET or kind == Kind.MANUAL_CREDIT:
         if kind != Kind.TICK:
-            _guarded(state, c, account)
+            run_guarded(state, c, account)
     else:
         _fact(state, c, account)
 
 
-@hot
+@cold
 def _named(c: COMMAND):
     """What a refusal of the preamble says the command named."""
     kind = c.kind
@@ -182,133 +149,131 @@ def _release(state: STATE, c: COMMAND, account: int):
         return
     held = as_command(at.held(state, i))
     state.told = 0
-    reason = check_actor(state, held)
-    if not reason:
-        state.told = belongs(state, held)
-        reason = check_latches(state, held)
+    reason = check_again(state, held)
     if reason:
         refuse(state, state.told, reason, _named(held))
         return
     state.releasing = at.held(state, i).lapse
-    _business(state, held, belongs(state, held))
+    _business(state, held, state.told)
     state.releasing = 0
 
 
 @cold
-def _duplicate(state: STATE, account: int, first: int):
-    echo(state, put(state, Event.DUPLICATE, account, 0, 0, first))
+def _turn_away(state: STATE, c: COMMAND, reason: int):
+    if reason == DUPLICATE:
+        duplicate(state, state.told, state.told_other)
+    else:
+        refuse(state, state.told, reason, _named(c))
 
 
-@cold
+@hot
 def _one(state: STATE, c: COMMAND):
     """One command outside a group."""
     begin(state, c)
     reason = admit(state, c)
-    if reason == DUPLICATE:
-        _duplicate(state, state.told, state.told_other)
-    elif reason:
-        refuse(state, state.told, reason, _named(c))
+    if reason:
+        _turn_away(state, c, reason)
+    elif c.kind == Kind.NEW_ORDER:
+        new_order(state, as_new_order(c))
+    elif c.kind == Kind.CANCEL_ORDER:
+        cancel_order(state, as_cancel_order(c))
     else:
-        account = belongs(state, c) if state.started else 0
-        if c.kind == Kind.APPROVE:
-            _release(state, c, account)
-        elif c.kind == Kind.DENY:
-            deny(state, as_deny(c), account)
-        else:
-            _business(state, c, account)
+        _other(state, c)
 
 
-# --------------------------------------------------------------------------------------------------------------- groups
-def _group_length(commands, first, total):
-    """Records of the group that begins here; negative when it is broken: too long, cut off by the entry's end, or of a kind that may not be grouped."""
-    i = first
-    good = True
-    while True:
-        if commands[i].kind != Kind.TRANSFER:
-            good = False
-        if not commands[i].flags & GROUP_MORE:
-            break
-        if i + 1 == total:
-            return -(i + 1 - first)
-        i += 1
-    length = i + 1 - first
-    return length if good and length <= MAX_GROUP else -length
-
-
-def _group(state, commands, first, length):
-    """All or none: preambles, then postings one by one, taken back at the first refusal."""
-    sequence = state.sequence + 0
-    failed = False
-    for k in range(length):
-        state.sequence = sequence + k
-        c = commands[first + k]
-        reason = admit(state, c)
-        state.group_reason[k] = reason
-        state.group_account[k] = state.told
-        state.group_other[k] = state.told_other
-        if reason:
-            failed = True
-    posted = 0
-    while posted < length and not failed:
-        t = as_transfer(commands[first + posted])
-        reason = check_transfer(state, t)
-        if not reason and wants_approval(state, t):
-            reason = Reason.NOT_ALLOWED + 0
-        if reason:
-            state.group_reason[posted] = reason
-            failed = True
-        else:
-            post_transfer(state, t.account, t.to, t.asset, t.amount)
-            posted += 1
-    for k in range(posted if failed else 0):
-        t = as_transfer(commands[first + k])
-        post_transfer(state, t.account, t.to, t.asset, -t.amount)
-    for k in range(length):
-        state.sequence = sequence + k
-        c = commands[first + k]
-        begin(state, c)
-        if not failed:
-            tell_transfer(state, as_transfer(c))
-        elif state.group_reason[k] == DUPLICATE:
-            _duplicate(state, state.group_account[k], state.group_other[k])
-        else:
-            refuse(state, state.group_account[k], state.group_reason[k] if state.group_reason[k] else Reason.BAD_GROUP, 0)
-
-
-def _refuse_group_record(state, c):
-    begin(state, c)
-    account = 0
-    if state.started and 1 <= c.actor <= state.actor_count:
-        account = at.actor(state, c.actor).account + 0
-    refuse(state, account, Reason.BAD_GROUP, _named(c))
+@cold
+def _other(state: STATE, c: COMMAND):
+    if c.kind == Kind.APPROVE:
+        _release(state, c, state.told)
+    elif c.kind == Kind.DENY:
+        deny(state, as_deny(c), state.told)
+    else:
+        _business(state, c, state.told)
 
 
 # --------------------------------------------------------------------------------------------------------------- ahead
+# No branch asks what kind of command is to come, since nobody could guess it: a kind's lines are asked for of every kind, and are the same few for others.
 @hot
-def _aimed_at(state: STATE, c: COMMAND):
-    """The index slot a command will look up first: its order, or its account's position."""
-    if c.kind == Kind.NEW_ORDER:
-        return home(state, POSITION_TAG, (c.account << 32) | c.instrument)
-    return home(state, ORDER_TAG, c.a0)
+def _look_far(state: STATE, c: COMMAND, k: int):
+    """Who sends a command, and where the indexes have what it names."""
+    x = at.aim(state, k)
+    if state.used[POSITIONS] > MANY:
+        b = at.instrument(state, c.instrument if c.instrument <= state.instrument_count else 0)
+        if c.account <= state.account_count:
+            prefetch(address(at.account(state, c.account)))
+            prefetch(address(balance(state, c.account, b.base)))
+            prefetch(address(balance(state, c.account, b.quote)))
+        if c.actor <= state.actor_count:
+            prefetch(address(at.actor(state, c.actor)))
+            prefetch(address(at.number(state, place_of_number(c))))
+        x.position = home(state, POSITION_TAG, position_key(c.account, c.instrument))
+        prefetch(address(at.slot(state, x.position)))
+    x.order = order_home(state, mark_of(c.a0))
+    prefetch(address(at.order_slot(state, x.order)))
 
 
 @hot
-def _look_ahead(state: STATE, far: COMMAND, near: COMMAND):
+def _look_near(state: STATE, c: COMMAND, k: int):
+    """What the indexes say; of a new order also where its id will be put, and which order its account's list will be joined to."""
+    x = at.aim(state, k)
+    if state.used[POSITIONS] > MANY:
+        prefetch(address(at.position_row(state, at.slot(state, x.position).row)))
+    x.row = at.order_slot(state, x.order).word & ROW_MASK
+    prefetch(address(at.order(state, x.row)))
+    if c.account <= state.account_count:
+        prefetch(address(at.order_slot(state, order_home(state, mark_of(following_id(state, c.account))))))
+        prefetch(address(at.order(state, at.account(state, c.account).last_order)))
+
+
+@hot
+def _look_here(state: STATE, k: int):
+    """What an order that is about to leave touches: its level, its hold, and its neighbours in its level and in its account's list."""
+    o = at.order(state, at.aim(state, k).row)
+    prefetch(address(at.level(state, o.level)))
+    if state.used[POSITIONS] > MANY:
+        prefetch(address(at.position_row(state, o.position)))
+        prefetch(address(balance(state, account_of(o), o.asset)))
+    prefetch(address(at.order(state, o.next)))
+    prefetch(address(at.order(state, o.prev)))
+    prefetch(address(at.order(state, o.after)))
+    prefetch(address(at.order(state, o.before)))
+
+
+@hot
+def _aim_at_level(state: STATE, c: COMMAND, k: int):
+    """Of a new order at a limit: the word of its tick. (Of other commands: the first.)"""
+    x = at.aim(state, k)
+    b = at.instrument(state, c.instrument if c.instrument <= state.instrument_count else 0)
+    tick = divide(as_new_order(c).price - b.min_price, b.book_tick, b.tick_inverse)
+    inside = 0 <= tick < b.ticks
+    x.tick = tick if inside else 0
+    x.word = word_of(b, as_new_order(c).side & 1, tick) if inside else 0
+    prefetch(address(at.word(state, x.word)))
+
+
+@hot
+def _look_at_books(state: STATE, commands: COMMANDS, i: int):
+    """Over many books a new order's own is far away: its instrument, then the word of its tick, its level, and the order it will stand behind."""
+    c = record(commands, i + FAR)
+    row = address(at.instrument(state, c.instrument if c.instrument <= state.instrument_count else 0))
+    prefetch(row)
+    prefetch(row + 64)
+    prefetch(row + 128)
+    _aim_at_level(state, record(commands, i + NEAR), (i + NEAR) & AIMS)
+    x = at.aim(state, (i + HERE) & AIMS)
+    prefetch(address(at.level(state, at.word(state, x.word).page * 64 + (x.tick & 63))))
+    x = at.aim(state, (i + NEXT) & AIMS)
+    prefetch(address(at.order(state, at.level(state, at.word(state, x.word).page * 64 + (x.tick & 63)).tail)))
+
+
+@hot
+def _look_ahead(state: STATE, commands: COMMANDS, i: int):
     """Ask for the cache lines that the commands to come will read; what they hold decides nothing here."""
-    block = address(state)
-    prefetch(block + state.at[SLOTS] + SLOT_BYTES * _aimed_at(state, far))
-    if far.account <= state.account_count:
-        row = block + state.at[ACCOUNTS] + ACCOUNT_BYTES * far.account
-        prefetch(row)
-        prefetch(row + 64)
-        prefetch(block + state.at[BALANCES] + BALANCE_BYTES * (far.account * state.capacity[ASSETS]))
-    if far.actor <= state.actor_count:
-        prefetch(block + state.at[NUMBERS] + NUMBER_BYTES * (far.actor * NUMBER_WINDOW + far.id_lo % NUMBER_WINDOW))
-    s = at.slot(state, _aimed_at(state, near))
-    if near.kind == Kind.NEW_ORDER:
-        prefetch(block + state.at[POSITIONS] + POSITION_BYTES * s.row)
-    else:
-        prefetch(block + state.at[ORDERS] + ORDER_BYTES * s.row)
+    _look_far(state, record(commands, i + FAR), (i + FAR) & AIMS)
+    _look_near(state, record(commands, i + NEAR), (i + NEAR) & AIMS)
+    _look_here(state, (i + HERE) & AIMS)
+    if state.instrument_count > FEW:
+        _look_at_books(state, commands, i)
 
 
 # ---------------------------------------------------------------------------------------------------------------- apply
@@ -321,52 +286,58 @@ def _apply(states, commands, first, limit, now):
     state = states[0]
     state.written = 0
     total = commands.shape[0]
+    end, room = min(total, first + limit), at.event_room(state) - MIN_EVENTS
     i = first
     while True:
         if at.taker(state, 0).active:
             work_taker(state)
             if at.taker(state, 0).active:
                 return i - first
-        if i >= total or i - first >= limit or state.written + MIN_EVENTS > state.capacity[EVENTS]:
-            return i - first
-        if COMPILED and i + FAR < total:
-            _look_ahead(state, commands[i + FAR], commands[i + NEAR])
-        state.time = max(state.time, now)
-        state.sequence = state.sequence + 1
-        c = commands[i]
+            if state.look_first:
+                look_again(state)
+        if state.begun == 0:
+            if i >= end or state.written > room:
+                return i - first
+            if COMPILED and i + FAR < total:
+                _look_ahead(state, commands, i)
+            pass_time(state, now)
+            state.sequence = state.sequence + 1
+        c = record(commands, i)
         if state.bad_group:
             state.bad_group = state.bad_group - 1
-            _refuse_group_record(state, c)
+            refuse_record(state, c, _named(c))
             i += 1
             continue
-        drop_old(state)
-        if is_work(state):
-            do_work(state)
+        if state.begun or is_work(state):
+            do_work(state, room)
+            if state.begun:                     # it goes on with an empty buffer, before the command
+                return i - first
         if not c.flags & GROUP_MORE:
             _one(state, c)
             i += 1
-            continue
-        length = _group_length(commands, i, total)
-        if length < 0:
-            state.bad_group = -length - 1
-            _refuse_group_record(state, c)
-            i += 1
         else:
-            _group(state, commands, i, length)
+            length = group_length(commands, i, total)
+            if length < 0:
+                state.bad_group = -length - 1
+                refuse_record(state, c, _named(c))
+                i += 1
+                continue
+            run_group(state, commands, i, length)
             i += length
+        if state.look_first and not at.taker(state, 0).active:
+            look_again(state)
 
 
-FINGERPRINT = memory.fingerprint((memory, layout, accounts, arithmetic, authority, book, configuration, control, digest, emit, ledger, matching, orders, pools,
-                                  rfq, risk, routing, settlement, timers, trades, work, _apply, Kind))
+FINGERPRINT = memory.fingerprint((accept, accounts, agenda, amend, arithmetic, auction, auction_price, authority, bands, book, configuration, control,
+                                  digest, emit, ends, fees, flags, groups, guarded, layout, ledger, lists, look, market_sessions, mass_actions,
+                                  mass_quote_module, matching, meetings, memory, order_entry, order_lists, order_standing, orders, pegs, pools, precision,
+                                  protection, rfq, risk, routing, order_rows, schedules, session_sweep, settlement, shapes, terms, timers, traders, trades,
+                                  trading_configuration, trading_controls, triggers, work, _apply, Kind))
 
 if COMPILED:
     from numba.np.numpy_support import from_dtype
 
-    _group_length = njit(**HOT)(_group_length)
-    _group = njit(**HOT)(_group)
-    _refuse_group_record = njit(**HOT)(_refuse_group_record)
     SIGNATURE = (types.Array(from_dtype(STATE), 1, "C"), types.Array(from_dtype(COMMAND), 1, "C"), types.int64, types.int64, types.int64)
-    apply = njit(**HOT)(_apply)
 else:
     SIGNATURE = ()
-    apply = _apply
+apply = entry(_apply)

@@ -1,14 +1,17 @@
-"""Money that enters, moves and is taken back: deposits and custody moves are facts, transfers are requests. Only a fact moves custody."""
+"""Money that enters, moves and is taken back: deposits and custody moves are facts, transfers and credits by hand are requests. Only a fact moves custody,
+and nobody is credited with what custody has not brought."""
 from cambist.core import layout as at
 from cambist.core.accounts import balance, is_house_owned, post_flow
 from cambist.core.control import facts_crowded
 from cambist.core.emit import alert, echo, put, refuse
-from cambist.core.layout import BALANCE, STATE, L
+from cambist.core.layout import STATE, L
 from cambist.core.memory import cold, hot
 from cambist.core.pools import find_fact, keep_fact
+from cambist.core.precision import most_of, ripen
 from cambist.messages import MAX_AMOUNT, AccountKind, Cause, Event, Kind, Reason
 
-DEPOSIT, REVERSE, MOVE, TRANSFER = L[Kind.DEPOSIT], L[Kind.REVERSE_DEPOSIT], L[Kind.MOVE_CUSTODY], L[Kind.TRANSFER]
+DEPOSIT, REVERSE, MOVE, TRANSFER, CREDIT = (L[k] for k in (
+    Kind.DEPOSIT, Kind.REVERSE_DEPOSIT, Kind.MOVE_CUSTODY, Kind.TRANSFER, Kind.MANUAL_CREDIT))
 
 
 @hot
@@ -21,10 +24,12 @@ def is_asset(state: STATE, asset: int):
     return 1 <= asset <= state.asset_count
 
 
-@hot
-def leaves_range(x: BALANCE, more: int):
+@cold
+def leaves_range(state: STATE, account: int, asset: int, more: int):
     """Whether available would leave the range of money."""
-    return x.available + more > MAX_AMOUNT or x.available + more < -MAX_AMOUNT
+    ripen(state, account, asset)
+    most, after = most_of(state, asset), balance(state, account, asset).available + more
+    return 1 if after > most or after < -most else 0
 
 
 @cold
@@ -74,14 +79,14 @@ def deposit(state: STATE, c: DEPOSIT):
     # check
     if counted_before(state, c.account, c.custody, c.id_hi, c.id_lo):
         return
-    reason = _check_fact(state, c.account, c.custody, c.asset, c.amount)
+    reason = Reason.MINT + 0 if at.actor(state, c.actor).person else _check_fact(state, c.account, c.custody, c.asset, c.amount)
     owner = c.account + 0
     if not reason:
         named = at.account(state, owner)
         if not named.enabled or named.kind == AccountKind.CUSTODY:
             owner = state.suspense + 0
-        if leaves_range(balance(state, c.custody, c.asset), c.amount) or leaves_range(balance(state, owner, c.asset), c.amount):
-            reason = Reason.OVERFLOW
+        if leaves_range(state, c.custody, c.asset, c.amount) or leaves_range(state, owner, c.asset, c.amount):
+            reason = Reason.OVERFLOW + 0
     if reason:
         refuse(state, c.account, reason, 0)
         return
@@ -111,10 +116,11 @@ def reverse_deposit(state: STATE, c: REVERSE):
         if at.account(state, owner).kind == AccountKind.CUSTODY:
             owner = state.suspense + 0
         elif at.account(state, owner).kind != AccountKind.DESK:
+            ripen(state, owner, c.asset)
             taken = min(max(balance(state, owner, c.asset).available + 0, 0), taken)
-        if (leaves_range(balance(state, c.custody, c.asset), -c.amount) or leaves_range(balance(state, owner, c.asset), -taken)
-                or leaves_range(balance(state, state.deficit, c.asset), taken - c.amount)):
-            reason = Reason.OVERFLOW
+        if (leaves_range(state, c.custody, c.asset, -c.amount) or leaves_range(state, owner, c.asset, -taken)
+                or leaves_range(state, state.deficit, c.asset, taken - c.amount)):
+            reason = Reason.OVERFLOW + 0
     if reason:
         refuse(state, c.account, reason, 0)
         return
@@ -148,8 +154,8 @@ def move_custody(state: STATE, c: MOVE):
         reason = Reason.BAD_VALUE + 0
     else:
         reason = _check_fact(state, c.account, c.custody, c.asset, c.amount)
-    if not reason and (leaves_range(balance(state, c.account, c.asset), -c.amount) or leaves_range(balance(state, c.custody, c.asset), c.amount)):
-        reason = Reason.OVERFLOW
+    if not reason and (leaves_range(state, c.account, c.asset, -c.amount) or leaves_range(state, c.custody, c.asset, c.amount)):
+        reason = Reason.OVERFLOW + 0
     if reason:
         refuse(state, c.account, reason, 0)
         return
@@ -179,7 +185,7 @@ def check_transfer(state: STATE, c: TRANSFER):
         return Reason.ACCOUNT_DISABLED
     if balance(state, c.account, c.asset).available < c.amount:
         return Reason.UNCOVERED if giver.kind == AccountKind.DESK else Reason.INSUFFICIENT
-    return Reason.OVERFLOW if leaves_range(balance(state, c.to, c.asset), c.amount) else Reason.NONE
+    return Reason.OVERFLOW if leaves_range(state, c.to, c.asset, c.amount) else Reason.NONE
 
 
 @cold
@@ -203,3 +209,27 @@ def post_transfer(state: STATE, account: int, to: int, asset: int, amount: int):
 def tell_transfer(state: STATE, c: TRANSFER):
     _tell(state, Event.TRANSFERRED, c.account, c.to, c.asset, -c.amount, 0)
     _tell(state, Event.TRANSFERRED, c.to, c.account, c.asset, c.amount, 0)
+
+
+# -------------------------------------------------------------------------------------------------------------- by hand
+@cold
+def check_manual_credit(state: STATE, c: CREDIT):
+    """The mint guard: there must be as much that custody has brought and nobody owns."""
+    if at.account(state, c.account).kind == AccountKind.CUSTODY:
+        return Reason.NOT_CUSTODY
+    if c.account == state.suspense:
+        return Reason.BAD_VALUE
+    if not is_asset(state, c.asset) or not at.asset(state, c.asset).enabled:
+        return Reason.UNKNOWN_ASSET
+    if c.amount < 1 or c.amount > MAX_AMOUNT:
+        return Reason.BAD_AMOUNT
+    if balance(state, state.suspense, c.asset).available < c.amount:
+        return Reason.MINT
+    return Reason.OVERFLOW if leaves_range(state, c.account, c.asset, c.amount) else Reason.NONE
+
+
+@cold
+def manual_credit(state: STATE, c: CREDIT):
+    post_transfer(state, state.suspense, c.account, c.asset, c.amount)
+    _tell(state, Event.TRANSFERRED, state.suspense, c.account, c.asset, -c.amount, 0)
+    _tell(state, Event.TRANSFERRED, c.account, state.suspense, c.asset, c.amount, 0)

@@ -12,6 +12,7 @@ import mmap
 import struct
 import sys
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import llvmlite
 import numba
@@ -20,18 +21,29 @@ from numba import config, njit, types
 
 COMPILED = not config.DISABLE_JIT
 HOT = dict(boundscheck=False, error_model="numpy", nogil=True)
+LARGE = 32 << 20                                # bytes of a state from which the processor's table of pages is too short for small ones
 LEAN = dict(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+class Several(NamedTuple):
+    """The annotation of a parameter that is an array, of records or of numbers."""
+    dtype: np.dtype
 
 
 if COMPILED:
     from llvmlite import ir
+    from numba.core import cgutils
     from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
+    from numba.core.imputils import lower_getattr_generic, lower_setattr_generic
     from numba.extending import intrinsic
+    from numba.np import arrayobj
     from numba.np.numpy_support import from_dtype
 
     def _type_of(annotation) -> types.Type:
         if isinstance(annotation, np.dtype):
             return from_dtype(annotation)
+        if isinstance(annotation, Several):
+            return types.Array(from_dtype(annotation.dtype), 1, "C")
         if annotation is int:
             return types.int64
         raise TypeError(f"a kernel parameter is annotated with a dtype or int, not {annotation!r}")
@@ -56,12 +68,12 @@ if COMPILED:
 
     @contextlib.contextmanager
     def _only_linked():
-        """A helper is linked into `apply` and never called from Python: it needs no machine code of its own, and the whole is optimized once, in `apply`,
-        instead of again in every caller on the way. That is most of the compile time."""
+        """A helper is linked into `apply` and never called from Python: it needs no machine code of its own, and the whole is linked and optimized once, in
+        `apply`, instead of again in every caller on the way. That is most of the compile time."""
         def finish(library) -> None:
             library._finalized = True
 
-        instead = {(JITCodeLibrary, "_optimize_final_module"): lambda library: None, (JITCodeLibrary, "_finalize_final_module"): finish,
+        instead = {(JITCodeLibrary, "finalize"): finish,
                    (JITCodeLibrary, "get_pointer_to_function"): lambda library, name: 0, (JITCPUCodegen, "set_env"): lambda codegen, name, env: None}
         before = {(owner, name): getattr(owner, name) for owner, name in instead}
         try:
@@ -81,10 +93,64 @@ if COMPILED:
             if not dispatcher.overloads:
                 with _only_linked():
                     dispatcher.compile(_signature(function))
+                for made in dispatcher.overloads.values():
+                    made.library._finalized = True                      # whoever links it first would finish it otherwise
                 dispatcher.disable_compile()
             return found(args, kws)
 
         dispatcher.get_call_template = template
+        return dispatcher
+
+    @contextlib.contextmanager
+    def _closed(name: str):
+        """What is linked into an entry point is called by nothing else: told so, the optimizer inlines what is called once and passes values in registers."""
+        optimize, finalize = JITCodeLibrary._optimize_final_module, JITCodeLibrary.finalize
+
+        def whole(library) -> None:
+            if library.name == name:
+                library._linking_libraries = _all_linked(library)
+            finalize(library)
+
+        def closed(library) -> None:
+            if library.name == name:
+                for function in library._final_module.functions:
+                    if not function.is_declaration and name not in function.name:
+                        function.linkage = "internal"
+                        function.name = f"{function.name}.{name}"           # the linker of the compiler tells local names of two programs not apart
+                        if not any(b"alwaysinline" in attribute for attribute in function.attributes):
+                            function.add_function_attribute("noinline")
+            optimize(library)
+
+        JITCodeLibrary._optimize_final_module, JITCodeLibrary.finalize = closed, whole
+        try:
+            yield
+        finally:
+            JITCodeLibrary._optimize_final_module, JITCodeLibrary.finalize = optimize, finalize
+
+    def _all_linked(library) -> list:
+        """Every library that this one needs, also through others, each once and after all that call it: what nobody has asked for is not linked."""
+        done, seen, left = [], set(), [(library, iter(library._linking_libraries))]
+        while left:
+            one, needed = left[-1]
+            following = next(needed, None)
+            if following is None:
+                done.append(one)
+                left.pop()
+            elif following not in seen:
+                seen.add(following)
+                left.append((following, iter(following._linking_libraries)))
+        return done[-2::-1]
+
+    def entry(function: Callable):
+        """What Python calls: everything it uses is compiled with it, as one program."""
+        dispatcher = njit(**HOT)(function)
+        found = dispatcher.compile
+
+        def compile(signature):
+            with _closed(function.__name__):
+                return found(signature)
+
+        dispatcher.compile = compile
         return dispatcher
 
     def hot(function: Callable):
@@ -92,8 +158,8 @@ if COMPILED:
         return _declare(function, forceinline=True)
 
     def cold(function: Callable):
-        """Called: keeps compile time in line with the size of the source."""
-        return _declare(function)
+        """Called: keeps compile time in line with the size of the source. (Left out, `forceinline` would be inherited from whoever asks for it first.)"""
+        return _declare(function, forceinline=False)
 
     @intrinsic
     def address(typingctx, record):
@@ -133,30 +199,136 @@ if COMPILED:
     def wrap(x):
         return x
 
-    def table(place: int, dtype: np.dtype, state_dtype: np.dtype):
-        """The accessor of one table: row(state, i) is record i, unchecked."""
+    @intrinsic
+    def quotient(typingctx, a, b):
+        """a // b of a non-negative and a positive int64, without the questions a signed division asks."""
+        def codegen(context, builder, signature, args):
+            return builder.udiv(*args)
+        return types.int64(types.int64, types.int64), codegen
+
+    @intrinsic
+    def remainder(typingctx, a, b):
+        """a % b of a non-negative and a positive int64."""
+        def codegen(context, builder, signature, args):
+            return builder.urem(*args)
+        return types.int64(types.int64, types.int64), codegen
+
+    @intrinsic
+    def high_product(typingctx, a, b):
+        """The upper 64 bits of a product of two words, read unsigned."""
+        def codegen(context, builder, signature, args):
+            i128 = ir.IntType(128)
+            whole = builder.mul(*(builder.zext(x, i128) for x in args))
+            return builder.trunc(builder.lshr(whole, i128(64)), ir.IntType(64))
+        return types.int64(types.int64, types.int64), codegen
+
+    @intrinsic
+    def inverse(typingctx, d):
+        """(2**64 - 1) // d of a positive int64, read unsigned."""
+        def codegen(context, builder, signature, args):
+            return builder.udiv(ir.IntType(64)(-1), args[0])
+        return types.int64(types.int64), codegen
+
+    def any_bits(one: np.dtype, other: np.dtype, words: int):
+        """Whether the first `words` words of a row of each layout have a bit in common: asked of all of them at once."""
+        @intrinsic
+        def common(typingctx, x, y):
+            def codegen(context, builder, signature, args):
+                several = ir.VectorType(ir.IntType(64), words)
+                a, b = (builder.load(builder.bitcast(place, several.as_pointer()), align=1) for place in args)
+                both = builder.bitcast(builder.and_(a, b), ir.IntType(64 * words))
+                return builder.zext(builder.icmp_unsigned("!=", both, ir.IntType(64 * words)(0)), ir.IntType(64))
+            return types.int64(from_dtype(one), from_dtype(other)), codegen
+        return common
+
+    def _word_at(builder, state, offset: int):
+        """A word of the state that is set once, before anything is compiled against it: it need not be read again after a store."""
+        i64, i8 = ir.IntType(64), ir.IntType(8)
+        block = builder.bitcast(state, i8.as_pointer())
+        word = builder.load(builder.bitcast(builder.gep(block, [i64(offset)]), i64.as_pointer()))
+        word.set_metadata("invariant.load", builder.module.add_metadata([]))
+        return block, word
+
+    def told_apart(dtype: np.dtype, name: str, whole: bool = False) -> None:
+        """Tell the optimizer what only we know: a row of one table is never a row of another, nor one field of it another field (unless `whole`: seen in more
+        than one layout). What was read stays known when something else is written."""
+        record = from_dtype(dtype)
+        if record in _TOLD:
+            return
+        _TOLD.add(record)
+
+        def mark(builder, access, attr):
+            module = builder.module
+            root = module.add_metadata([ir.MetaDataString(module, "cambist")])
+            kind = module.add_metadata([ir.MetaDataString(module, name if whole else f"{name}.{attr}"), root, ir.IntType(64)(0)])
+            access.set_metadata("tbaa", module.add_metadata([kind, kind, ir.IntType(64)(0)]))
+
+        def place(context, builder, value, attr):
+            return cgutils.get_record_member(builder, value, record.offset(attr), context.get_data_type(record.typeof(attr)))
+
+        @lower_getattr_generic(record)
+        def read(context, builder, typ, value, attr):
+            if isinstance(typ.typeof(attr), types.NestedArray):
+                return arrayobj.record_getattr(context, builder, typ, value, attr)
+            found = builder.load(place(context, builder, value, attr), align=1)
+            mark(builder, found, attr)
+            return found
+
+        @lower_setattr_generic(record)
+        def write(context, builder, signature, args, attr):
+            kind = record.typeof(attr)
+            value = context.cast(builder, args[1], signature.args[1], kind)
+            mark(builder, builder.store(value, place(context, builder, args[0], attr), align=1), attr)
+
+    _TOLD: set = set()
+
+    def table(place: int, dtype: np.dtype, state_dtype: np.dtype, whole: str = ""):
+        """The accessor of one table: row(state, i) is record i, unchecked. `whole`: the name of what its rows are seen as in other layouts too."""
+        told_apart(dtype, whole or f"table {place}", bool(whole))
         record, state_type, size = from_dtype(dtype), from_dtype(state_dtype), dtype.itemsize
         start_at = state_dtype.fields["at"][1] + 8 * place
 
         @intrinsic
         def row(typingctx, state, i):
             def codegen(context, builder, signature, args):
-                i64 = ir.IntType(64)
-                block = builder.ptrtoint(args[0], i64)
-                start = builder.load(builder.inttoptr(builder.add(block, i64(start_at)), i64.as_pointer()))
-                place_of_row = builder.add(builder.add(block, start), builder.mul(args[1], i64(size)))
-                return builder.inttoptr(place_of_row, context.get_value_type(record))
+                block, start = _word_at(builder, args[0], start_at)
+                row_at = builder.gep(block, [builder.add(start, builder.mul(args[1], ir.IntType(64)(size)))])
+                return builder.bitcast(row_at, context.get_value_type(record))
             return record(state_type, types.int64), codegen
         return row
 
-    def reinterpret(dtype: np.dtype, source: np.dtype):
-        """See a record of one layout as another of the same bytes."""
+    def row_count(place: int, state_dtype: np.dtype):
+        """How many rows a table has."""
+        state_type, capacity_at = from_dtype(state_dtype), state_dtype.fields["capacity"][1] + 8 * place
+
+        @intrinsic
+        def count(typingctx, state):
+            def codegen(context, builder, signature, args):
+                return _word_at(builder, args[0], capacity_at)[1]
+            return types.int64(state_type), codegen
+        return count
+
+    def element(dtype: np.dtype):
+        """records[i] of an array whose place is known to be inside it."""
+        record = from_dtype(dtype)
+
+        @intrinsic
+        def take(typingctx, records, i):
+            def codegen(context, builder, signature, args):
+                data = context.make_array(signature.args[0])(context, builder, args[0]).data
+                return builder.gep(data, [args[1]])
+            return record(types.Array(record, 1, "C"), types.int64), codegen
+        return take
+
+    def reinterpret(dtype: np.dtype, source: np.dtype, whole: str):
+        """See a record of one layout as another of the same bytes. `whole`: the name of what is seen."""
+        told_apart(dtype, whole, True)
         record, source_type = from_dtype(dtype), from_dtype(source)
 
         @intrinsic
         def see(typingctx, row):
             def codegen(context, builder, signature, args):
-                return builder.inttoptr(builder.ptrtoint(args[0], ir.IntType(64)), context.get_value_type(record))
+                return builder.bitcast(args[0], context.get_value_type(record))
             return record(source_type), codegen
         return see
 
@@ -166,7 +338,7 @@ else:
     def hot(function: Callable):
         return function
 
-    cold = hot
+    cold = entry = hot
 
     def address(record) -> int:
         return record._offset
@@ -184,7 +356,34 @@ else:
     def prefetch(address: int) -> None:
         return None
 
-    def table(place: int, dtype: np.dtype, state_dtype: np.dtype):
+    def told_apart(dtype: np.dtype, name: str, whole: bool = False) -> None:
+        return None
+
+    def high_product(a: int, b: int) -> int:
+        return wrap((a & MASK) * (b & MASK) >> 64)
+
+    def inverse(d: int) -> int:
+        return wrap(MASK // d)
+
+    def any_bits(one: np.dtype, other: np.dtype, words: int):
+        def common(x, y):
+            bits = (int.from_bytes(row._buffer[row._offset:row._offset + 8 * words], "little") for row in (x, y))
+            return 1 if next(bits) & next(bits) else 0
+        return common
+
+    def quotient(a: int, b: int) -> int:
+        return a // b
+
+    def remainder(a: int, b: int) -> int:
+        return a % b
+
+    def row_count(place: int, state_dtype: np.dtype):
+        return lambda state: state.capacity[place]
+
+    def element(dtype: np.dtype):
+        return lambda records, i: records[i]
+
+    def table(place: int, dtype: np.dtype, state_dtype: np.dtype, whole: str = ""):
         layout, size = plan(dtype), dtype.itemsize
 
         def row(state, i):
@@ -194,14 +393,17 @@ else:
             return Row(state._buffer, state.at[place] + int(i) * size, layout)
         return row
 
-    def reinterpret(dtype: np.dtype, source: np.dtype):
+    def reinterpret(dtype: np.dtype, source: np.dtype, whole: str):
         layout = plan(dtype)
         return lambda record: Row(record._buffer, record._offset, layout)
 
 
 def block(size: int) -> mmap.mmap:
-    """Zeroed memory for one state: private, so that a fork is a snapshot, and mapped page by page as it is touched."""
-    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    """Zeroed memory for one state: private, so that a fork is a snapshot, and mapped page by page as it is touched; in large pages where it is large."""
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if size >= LARGE:
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
 
 def fingerprint(parts: Iterable) -> bytes:

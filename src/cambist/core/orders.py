@@ -1,159 +1,154 @@
 """NEW_ORDER, AMEND_ORDER, CANCEL_ORDER, CANCEL_ALL: what is accepted, in the order of docs/rules.md section 4. Matching is elsewhere."""
 from cambist.core import layout as at
-from cambist.core.accounts import may_trade, next_id
-from cambist.core.book import leave, may_rest, price_of, tell_level
-from cambist.core.control import begin_sweep
-from cambist.core.emit import done, echo, put, refuse
-from cambist.core.layout import INSTRUMENT, STATE, TAKER, L
-from cambist.core.matching import crosses, drop_order, fillable, finish_taker, is_dying, open_change, sweep, withdraw_order
-from cambist.core.memory import cold, hot
-from cambist.core.pools import ORDER_TAG, find, room_order
+from cambist.core.accounts import account_of, may_trade, next_id, position_of
+from cambist.core.amend import amend_special
+from cambist.core.book import crosses, leave, may_rest, price_of, tell_level
+from cambist.core.emit import answer, of, refuse
+from cambist.core.ends import cancel_special
+from cambist.core.order_entry import check_cancel, new_special
+from cambist.core.layout import ACCOUNT, COMMAND, INSTRUMENT, ORDER, SESSION_STANDS, SLOW, STATE, TAKER, L
+from cambist.core.matching import is_latched, join_book, rest_order, withdraw_plain, work_taker
+from cambist.core.memory import cold, hot, reinterpret
+from cambist.core.pools import find_order, room_order, take_order
 from cambist.core.risk import (
+    amount_up,
+    asset_of,
     change_hold,
     check_funds,
-    check_notional,
-    check_position,
-    check_price,
+    check_open,
     check_quantity,
     check_side_collar,
-    hold_of,
+    check_worth,
+    hold_of_worth,
     market_limit,
+    tick_of,
 )
-from cambist.core.trades import move_position
-from cambist.messages import Event, Kind, OrderType, Reason, SelfTrade, Side, TimeInForce
+from cambist.core.order_rows import change_open
+from cambist.messages import Event, Kind, OrderType, Reason
 
+as_plain_words = reinterpret(COMMAND, L[Kind.NEW_ORDER], "command")
 NEW, CANCEL, AMEND = L[Kind.NEW_ORDER], L[Kind.CANCEL_ORDER], L[Kind.AMEND_ORDER]
 
 
+# The bits that the first argument of a plain order may have: its side, LIMIT or MARKET, GTC or IOC, its self-trade mode.
+PLAIN = sum(bits << 8 * NEW.fields[name][1] - 8 * NEW.fields["side"][1]
+            for name, bits in (("side", 1), ("order_type", 1), ("time_in_force", 1), ("self_trade", 3)))
+
+
 @hot
-def highest_fee(b: INSTRUMENT):
-    return max(b.maker_ppm, b.taker_ppm)
+def _is_plain(c: NEW):
+    """A limit or market order that rests or ends at once, with nothing special: no more is to be asked of its words."""
+    w = as_plain_words(c)
+    if w.a0 & ~PLAIN or w.a3 | w.a4 | w.a5 | w.a6 | w.a7 | w.a8:
+        return 0
+    return 1 if c.order_type == OrderType.LIMIT or c.price == 0 else 0
 
 
-@cold
-def _check_words(b: INSTRUMENT, c: NEW):
-    """The order's own fields, before its numbers."""
-    if b.halted:
-        return Reason.HALTED
-    if c.side > Side.SELL:
-        return Reason.BAD_SIDE
-    if c.order_type > OrderType.MARKET:
-        return Reason.BAD_TYPE
-    if c.time_in_force > TimeInForce.FOK:
-        return Reason.BAD_TIME_IN_FORCE
-    if c.self_trade > SelfTrade.DECREMENT:
-        return Reason.BAD_SELF_TRADE
-    if c.post_only > 1 or (c.post_only and (c.time_in_force != TimeInForce.GTC or c.order_type == OrderType.MARKET)):
-        return Reason.BAD_VALUE
+@hot
+def _limit_of(state: STATE, c: NEW, b: INSTRUMENT):
+    """An order's limit: its own, or of a market order the band's edge (0: there is none)."""
+    return c.price + 0 if c.order_type == OrderType.LIMIT else market_limit(state, b, c.instrument, c.side)
+
+
+@hot
+def _check_size(state: STATE, c: NEW, b: INSTRUMENT, price: int, quantity: int, tick: int):
+    """Limit and size by themselves. `tick` of the limit, or the negative of what is wrong with it."""
     if c.order_type == OrderType.LIMIT:
-        return check_price(b, c.price, b.book_tick)
-    if c.price:
-        return Reason.BAD_PRICE
-    return Reason.BAD_TIME_IN_FORCE if c.time_in_force == TimeInForce.FOK else Reason.NONE
+        if tick < 0:
+            return -tick
+        reason = check_quantity(b, quantity)
+        return reason if reason else check_side_collar(state, b, c.instrument, c.side, price)
+    reason = check_quantity(b, quantity)
+    return Reason.NO_REFERENCE if not reason and price == 0 else reason
 
 
-@cold
-def _check_new(state: STATE, c: NEW, b: INSTRUMENT, price: int):
-    """What may be risked, then what the book allows."""
-    if c.order_type == OrderType.LIMIT:
-        reason = check_side_collar(state, b, c.instrument, c.side, price)
-        if reason:
-            return reason
-    reason = check_notional(b, c.quantity, price)
+@hot
+def _check_risk(state: STATE, b: INSTRUMENT, owner: ACCOUNT, position: int, side: int, quantity: int, worth: int, hold: int, tick: int):
+    """What may be risked; `worth` of the whole order, rounded up, and what it would hold."""
+    reason = check_worth(b, worth)
     if reason:
         return reason
-    owner = at.account(state, c.account)
     if owner.open_orders >= owner.max_open:
         return Reason.OPEN_ORDERS
-    reason = check_position(state, b, c.account, c.instrument, c.side, c.quantity, 0)
-    if reason:
-        return reason
-    tick = (price - b.min_price) // b.book_tick
-    if not room_order(state) or not may_rest(state, b, tick):
+    if position == 0:
         return Reason.CAPACITY
-    reason = check_funds(state, b, c.account, c.side, hold_of(b, c.side, c.quantity, price, highest_fee(b)))
+    p = at.position_row(state, position)
+    reason = check_open(b, p, side, quantity, 0)
     if reason:
         return reason
-    if c.post_only and crosses(b, c.side, tick):
-        return Reason.POST_ONLY
-    if c.time_in_force == TimeInForce.FOK and not fillable(state, b, c.side, tick, c.account, c.self_trade, c.quantity):
-        return Reason.UNFILLABLE
-    return Reason.NONE
+    if not room_order(state) or not may_rest(state, b, side, tick):
+        return Reason.CAPACITY
+    return check_funds(state, b, p, side, hold)
 
 
 @cold
 def new_order(state: STATE, c: NEW):
     # check
-    if not may_trade(at.account(state, c.account).kind):
-        refuse(state, c.account, Reason.NOT_ALLOWED, 0)
+    account, instrument, side, quantity = c.account + 0, c.instrument + 0, c.side + 0, c.quantity + 0
+    owner = at.account(state, account)
+    reason = Reason.NONE + 0
+    if not may_trade(owner.kind):
+        reason = Reason.NOT_ALLOWED + 0
+    elif instrument < 1 or instrument > state.instrument_count:
+        reason = Reason.UNKNOWN_INSTRUMENT + 0
+    b = at.instrument(state, 0 if reason else instrument)
+    if not reason and (owner.flags or b.flags & SLOW or not _is_plain(c)):
+        new_special(state, c)
         return
-    if c.instrument < 1 or c.instrument > state.instrument_count:
-        refuse(state, c.account, Reason.UNKNOWN_INSTRUMENT, 0)
-        return
-    b = at.instrument(state, c.instrument)
-    reason = _check_words(b, c)
+    price, tick, hold, position = 0, 0, 0, 0
+    if not reason and b.halted:
+        reason = Reason.HALTED + 0
     if not reason:
-        reason = check_quantity(b, c.quantity)
-    price = c.price + 0
-    if not reason and c.order_type == OrderType.MARKET:
-        price = market_limit(state, b, c.instrument, c.side)
-        if price == 0:
-            reason = Reason.NO_REFERENCE
+        price = _limit_of(state, c, b)
+        tick = tick_of(b, price)
+        reason = _check_size(state, c, b, price, quantity, tick)
     if not reason:
-        reason = _check_new(state, c, b, price)
+        worth = amount_up(b, quantity, price)
+        position = position_of(state, account, instrument) if owner.open_orders < owner.max_open else 0
+        hold = hold_of_worth(b, side, quantity, worth)
+        reason = _check_risk(state, b, owner, position, side, quantity, worth, hold, tick)
     if reason:
-        refuse(state, c.account, reason, 0)
+        refuse(state, account, reason, 0)
         return
     # hold
-    t = at.taker(state, 0)
-    t.id = next_id(state, c.account)
-    t.account = c.account
-    t.instrument = c.instrument
-    t.side = c.side
-    t.immediate = 1 if c.order_type == OrderType.MARKET or c.time_in_force != TimeInForce.GTC else 0
-    t.self_trade = c.self_trade
-    t.post_only = c.post_only
-    t.quantity = c.quantity
-    t.held = 0
-    _hold_taker(state, b, t, price, c.quantity)
+    i = take_order(state)
+    o = at.order(state, i)
+    id = next_id(state, account)
+    o.id = id
+    o.leaves = quantity
+    o.quantity = quantity
+    o.held = hold
+    o.position = position
+    o.fee_ppm = b.highest_ppm
+    o.side = side
+    o.self_trade = c.self_trade
+    o.special = 0
+    origin = at.origin(state, i)
+    origin.sequence = state.sequence
+    origin.actor = c.actor
+    o.asset = asset_of(b, side)
+    change_hold(state, b, at.position_row(state, position), side, hold)
     # emit
-    i = put(state, Event.ORDER_ACCEPTED, c.account, c.instrument, t.id, 0)
-    e = at.event(state, i)
-    e.side = c.side
-    e.price = price
-    e.quantity = c.quantity
-    e.leaves = c.quantity
-    echo(state, i)
+    answer(state, of(Event.ORDER_ACCEPTED, 0, side, 0), account, instrument, id, price, quantity, quantity)
     # match
-    work_taker(state)
-
-
-@hot
-def _hold_taker(state: STATE, b: INSTRUMENT, t: TAKER, price: int, leaves: int):
-    t.price = price
-    t.tick = (price - b.min_price) // b.book_tick
-    t.leaves = leaves
-    t.fee_ppm = highest_fee(b)
-    held = hold_of(b, t.side, leaves, price, t.fee_ppm)
-    change_hold(state, b, t.account, t.side, held - t.held)
-    t.held = held
-
-
-@cold
-def work_taker(state: STATE):
-    """Match the taker on and let its rest rest; it stays active while it is parked."""
-    t = at.taker(state, 0)
-    b = at.instrument(state, t.instrument)
-    t.active = sweep(state, b, t)
-    if not t.active:
-        finish_taker(state, b, t)
+    if c.order_type | c.time_in_force or crosses(b, side, tick):
+        t = at.taker(state, 0)
+        t.order = i
+        t.instrument = instrument
+        t.known = 0
+        t.price = price
+        t.tick = tick
+        t.immediate = c.order_type | c.time_in_force
+        work_taker(state)
+    else:
+        join_book(state, b, instrument, i, tick, 0)
 
 
 @hot
 def _own_order(state: STATE, account: int, id: int):
     """Row of an order that is there and belongs to the account, or 0."""
-    i = find(state, ORDER_TAG, id)
-    return i if i and at.order(state, i).account == account else 0
+    i = find_order(state, id)
+    return i if i and account_of(at.order(state, i)) == account else 0
 
 
 @cold
@@ -162,42 +157,52 @@ def cancel_order(state: STATE, c: CANCEL):
     if i == 0:
         refuse(state, c.account, Reason.UNKNOWN_ORDER, c.order)
         return
-    instrument = at.level(state, at.order(state, i).level).instrument + 0
-    echo(state, withdraw_order(state, at.instrument(state, instrument), instrument, i, Reason.USER))
+    if at.order(state, i).special:
+        reason = check_cancel(state, i)
+        if reason:
+            refuse(state, c.account, reason, c.order)
+        else:
+            cancel_special(state, i, Reason.USER, 1, 1)
+        return
+    b = at.instrument(state, at.level(state, at.order(state, i).level).instrument)
+    if b.flags & SESSION_STANDS and check_cancel(state, i):
+        refuse(state, c.account, Reason.SESSION, c.order)
+        return
+    withdraw_plain(state, i, Reason.USER, 1)
 
 
-@cold
-def _check_amend(state: STATE, c: AMEND, i: int, b: INSTRUMENT, instrument: int):
-    o = at.order(state, i)
-    if is_dying(state, o):
+@hot
+def _check_amend(state: STATE, c: AMEND, o: ORDER, b: INSTRUMENT, t: TAKER):
+    """Price, tick and hold are then the taker's."""
+    if is_latched(state, o):
         return Reason.DYING
     if b.halted:
         return Reason.HALTED
-    reason = check_price(b, c.price, b.book_tick)
-    if reason:
-        return reason
+    t.price = c.price
+    t.tick = tick_of(b, c.price)
+    if t.tick < 0:
+        return -t.tick
     leaves = c.quantity - (o.quantity - o.leaves)
     if c.quantity < 1 or leaves < 1:
         return Reason.BAD_QUANTITY
     reason = check_quantity(b, c.quantity)
     if not reason:
-        reason = check_side_collar(state, b, instrument, o.side, c.price)
+        reason = check_side_collar(state, b, t.instrument, o.side, c.price)
+    worth = amount_up(b, leaves, c.price) if not reason else 0
     if not reason:
-        reason = check_notional(b, leaves, c.price)
+        reason = check_worth(b, worth)
+    p = at.position_row(state, o.position)
     if not reason:
-        reason = check_position(state, b, c.account, instrument, o.side, leaves, o.leaves)
+        reason = check_open(b, p, o.side, leaves, o.leaves)
     if reason:
         return reason
-    tick = (c.price - b.min_price) // b.book_tick
-    if not may_rest(state, b, tick):
+    if not may_rest(state, b, o.side, t.tick):
         return Reason.CAPACITY
-    more = hold_of(b, o.side, leaves, c.price, highest_fee(b)) - o.held
-    if more > 0:
-        reason = check_funds(state, b, c.account, o.side, more)
+    t.hold = hold_of_worth(b, o.side, leaves, worth)
+    if t.hold > o.held:
+        reason = check_funds(state, b, p, o.side, t.hold - o.held)
         if reason:
             return reason
-    if o.post_only and crosses(b, o.side, tick):
-        return Reason.POST_ONLY
     return Reason.NONE
 
 
@@ -209,58 +214,45 @@ def amend_order(state: STATE, c: AMEND):
         refuse(state, c.account, Reason.UNKNOWN_ORDER, c.order)
         return
     o = at.order(state, i)
-    l = at.level(state, o.level)
-    instrument = l.instrument + 0
-    b = at.instrument(state, instrument)
-    reason = _check_amend(state, c, i, b, instrument)
+    row = o.level + 0
+    l = at.level(state, row)
+    b = at.instrument(state, l.instrument)
+    if o.special or b.flags & SLOW or at.account(state, c.account).flags or state.traders_killed:
+        amend_special(state, c, i)
+        return
+    t = at.taker(state, 0)
+    t.instrument = l.instrument
+    reason = _check_amend(state, c, o, b, t)
     if reason:
         refuse(state, c.account, reason, c.order)
         return
     # hold
     leaves = c.quantity - (o.quantity - o.leaves)
+    p = at.position_row(state, o.position)
     stays = c.price == price_of(b, l.tick) and leaves <= o.leaves
-    side, row = o.side + 0, o.level + 0
     changes = not stays or leaves != o.leaves
+    change_hold(state, b, p, o.side, t.hold - o.held)
     if stays:
-        held = hold_of(b, side, leaves, c.price, highest_fee(b))
-        change_hold(state, b, c.account, side, held - o.held)
-        move_position(state, c.account, instrument, 0, open_change(side, Side.BUY, leaves - o.leaves), open_change(side, Side.SELL, leaves - o.leaves))
+        change_open(p, o.side, leaves - o.leaves)
         l.quantity = l.quantity - (o.leaves - leaves)
-        o.quantity = c.quantity
-        o.leaves = leaves
-        o.held = held
-        o.fee_ppm = highest_fee(b)
     else:
-        t = at.taker(state, 0)
-        t.id = o.id
-        t.account = c.account
-        t.instrument = instrument
-        t.side = side
-        t.immediate = 0
-        t.self_trade = o.self_trade
-        t.post_only = o.post_only
-        t.quantity = c.quantity
-        t.held = o.held
-        move_position(state, c.account, instrument, 0, -open_change(side, Side.BUY, o.leaves), -open_change(side, Side.SELL, o.leaves))
+        change_open(p, o.side, -o.leaves)
         leave(state, b, o)
-        drop_order(state, i)
-        _hold_taker(state, b, t, c.price, leaves)
+    o.quantity = c.quantity
+    o.leaves = leaves
+    o.held = t.hold
+    o.fee_ppm = b.highest_ppm
     # emit
-    n = put(state, Event.ORDER_AMENDED, c.account, instrument, c.order, 0)
-    e = at.event(state, n)
-    e.side = side
-    e.price = c.price
-    e.quantity = c.quantity
-    e.leaves = leaves
-    echo(state, n)
+    answer(state, of(Event.ORDER_AMENDED, 0, o.side, 0), c.account, t.instrument, c.order, c.price, c.quantity, leaves)
     if changes:
-        tell_level(state, b, instrument, side, row)
+        tell_level(state, b, t.instrument, o.side, row)
     # match
     if not stays:
-        work_taker(state)
-
-
-@cold
-def cancel_all(state: STATE, account: int):
-    begin_sweep(state, account, Reason.CANCEL_ALL)
-    done(state, account, account)
+        if crosses(b, o.side, t.tick):
+            t.order = i
+            t.immediate = 0
+            t.known = 1
+            t.touched = 0
+            work_taker(state)
+        else:
+            rest_order(state, b, t.instrument, i, t.tick, 1)

@@ -4,16 +4,18 @@ Decides nothing about meaning. Index: open addressing, linear probing, backward-
 """
 from cambist.core import layout as at
 from cambist.core.layout import PLACES, STATE
-from cambist.core.memory import cold, hot, wrap
+from cambist.core.memory import cold, hot, row_count, wrap
 
-ORDER_TAG, REQUEST_TAG, QUOTE_TAG, CHILD_TAG, OBLIGATION_TAG, HELD_TAG, POSITION_TAG, CREDIT_TAG, ANSWER_TAG, FACT_TAG = range(1, 11)
+REQUEST_TAG, QUOTE_TAG, CHILD_TAG, OBLIGATION_TAG, HELD_TAG, POSITION_TAG, CREDIT_TAG, ANSWER_TAG, FACT_TAG = range(1, 10)
+RESTRICTED_ACCOUNT_TAG, RESTRICTED_ACTOR_TAG = 10, 11
+ROW_MASK = (1 << 32) - 1
 OBLIGATIONS, ANSWERS, FACTS = PLACES["obligations"], PLACES["answers"], PLACES["facts"]
 SPREAD, TAGGED = -7046029254386353131, 0x2545F4914F6CDD1D    # odd multipliers (2^64 / golden ratio; xorshift*'s)
 
 
 def pool(name: str, row):
     """take(state) -> row number or 0 when full; give(state, i); room(state)."""
-    place = PLACES[name]
+    place, count = PLACES[name], row_count(PLACES[name], STATE)
 
     def take(state: STATE):                     # type: ignore[valid-type]
         i = state.free[place]
@@ -21,7 +23,7 @@ def pool(name: str, row):
             state.free[place] = row(state, i).next
             return i
         i = state.used[place] + 1
-        if i >= state.capacity[place]:
+        if i >= count(state):
             return 0
         state.used[place] = i
         return i
@@ -31,7 +33,7 @@ def pool(name: str, row):
         state.free[place] = i
 
     def room(state: STATE):                     # type: ignore[valid-type]
-        return 1 if state.free[place] or state.used[place] + 1 < state.capacity[place] else 0
+        return 1 if state.free[place] or state.used[place] + 1 < count(state) else 0
     return hot(take), hot(give), hot(room)
 
 
@@ -44,6 +46,8 @@ take_quote, give_quote, room_quote = pool("quotes", at.quote)
 take_child, give_child, room_child = pool("children", at.child)
 take_obligation, give_obligation, room_obligation = pool("obligations", at.obligation)
 take_held, give_held, room_held = pool("held", at.held)
+take_protection, give_protection, room_protection = pool("protections", at.protection)
+take_restriction, give_restriction, room_restriction = pool("restrictions", at.restriction)
 take_timer, give_timer, room_timer = pool("timers", at.timer)
 
 
@@ -111,6 +115,62 @@ def forget(state: STATE, tag: int, key: int, row: int):
             gap.tag = s.tag
             h = j
     at.slot(state, h).row = 0
+
+
+# --------------------------------------------------------------------------------------------------------------- orders
+MARK_BITS, TOGETHER = 31, 3                     # orders whose ids differ in these last bits only lie side by side
+
+
+@hot
+def mark_of(id: int):
+    return (wrap((id | TOGETHER) * SPREAD) >> 33) & 0x7FFFFFFC | id & TOGETHER
+
+
+@hot
+def order_home(state: STATE, mark: int):
+    """The slot an order would like."""
+    return (mark >> state.mark_shift) & ~TOGETHER | mark & TOGETHER
+
+
+@hot
+def find_order(state: STATE, id: int):
+    """Row of the order of an id; 0 when there is none."""
+    mark = mark_of(id)
+    h = order_home(state, mark)
+    while True:
+        word = at.order_slot(state, h).word + 0
+        if word == 0 or (word >> 32 == mark and at.order(state, word & ROW_MASK).id == id):
+            return word & ROW_MASK
+        h = (h + 1) & state.order_mask
+
+
+@hot
+def remember_order(state: STATE, id: int, row: int):
+    """Put an order that is not there."""
+    mark = mark_of(id)
+    h = order_home(state, mark)
+    while at.order_slot(state, h).word:
+        h = (h + 1) & state.order_mask
+    at.order_slot(state, h).word = mark << 32 | row
+
+
+@hot
+def forget_order(state: STATE, id: int, row: int):
+    """Take out an order that is there, closing the gap."""
+    mark = mark_of(id)
+    h = order_home(state, mark)
+    while at.order_slot(state, h).word != mark << 32 | row:
+        h = (h + 1) & state.order_mask
+    j = h
+    while True:
+        j = (j + 1) & state.order_mask
+        word = at.order_slot(state, j).word + 0
+        if word == 0:
+            break
+        if ((j - order_home(state, word >> 32)) & state.order_mask) >= ((j - h) & state.order_mask):
+            at.order_slot(state, h).word = word
+            h = j
+    at.order_slot(state, h).word = 0
 
 
 # ---------------------------------------------------------------------------------------------------------------- again

@@ -3,54 +3,103 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from cambist.core import layout as at
-from cambist.core.configuration import HOUSE_QUOTA, open_book
-from cambist.core.layout import CAUSES, KINDS, MAX_SOURCES, PLACES, REGISTERS_HASHED, STATE
-from cambist.core.matching import list_order
+from cambist.core.columns import BAND, COLUMNS, EXPOSURE, EXTRA, PEG, SESSION, SOME, TRADING
+from cambist.core.configuration import HOUSE_QUOTA
+from cambist.core.flags import flag_account, flag_instrument
+from cambist.core.layout import CAUSES, KINDS, MAX_SOURCES, PLACES, REGISTERS_HASHED, SLOTS, STATE
+from cambist.core.accounts import account_of, position_of
+from cambist.core.authority import SECOND
+from cambist.core.agenda import look_later, review
+from cambist.core.triggers import next_to_fire
+from cambist.core.mass_actions import find_partial, watch_dead_man
+from cambist.core.order_rows import list_order
+from cambist.core.traders import find_trader
+from cambist.core.order_standing import relist
+from cambist.core.risk import asset_of
 from cambist.core.book import rest
-from cambist.core.memory import COMPILED, HOT
+from cambist.core.memory import COMPILED, Several, cold, entry
 from cambist.core.pools import (
     CHILD_TAG,
     CREDIT_TAG,
     HELD_TAG,
     OBLIGATION_TAG,
-    ORDER_TAG,
     POSITION_TAG,
     QUOTE_TAG,
     REQUEST_TAG,
+    RESTRICTED_ACCOUNT_TAG,
+    RESTRICTED_ACTOR_TAG,
     index_answer,
     index_fact,
     remember,
 )
+from cambist.core.terms import list_base, open_book
+from cambist.core.schedules import start_slot
+from cambist.core.market_sessions import set_timers
 from cambist.core.timers import CHILD_FORGOTTEN, HELD_LAPSES, QUOTE_ENDS, REQUEST_ENDS, start_timer
-from cambist.messages import NUMBER_WINDOW, AccountKind, ChildState, RequestState
+from cambist.messages import NUMBER_WINDOW, TIERS, AccountKind, ChildState, OrderState, RequestState
 
 if TYPE_CHECKING:
     from cambist.core.cell import Cell
 
-USED = {name: PLACES[name] for name in ("positions", "credit", "orders", "requests", "quotes", "children", "obligations", "held")}
-POSITIONS, CREDIT, ORDERS, REQUESTS, QUOTES, CHILDREN, OBLIGATIONS, HELD = USED.values()
+USED = {name: PLACES[name] for name in ("positions", "credit", "orders", "requests", "quotes", "children", "obligations", "held", "protections",
+                                        "restrictions")}
+POSITIONS, CREDIT, ORDERS, REQUESTS, QUOTES, CHILDREN, OBLIGATIONS, HELD, PROTECTIONS, RESTRICTIONS = USED.values()
+SPECIAL = ("post_only", "state", "order_type", "time_in_force", *EXTRA, "worst", "mate", "parent", "quoted", "value")      # what marks an order
+INTS = Several(np.dtype(np.int64))
 SINGLE = {AccountKind.HOUSE: "house", AccountKind.FEES: "fees", AccountKind.SUSPENSE: "suspense", AccountKind.DEFICIT: "deficit"}
 
 
 # ------------------------------------------------------------------------------------------------------------- derived
-def _relink_book(state, ticks, instruments, by_id):
+@cold
+def _relink_book(state: STATE, ticks: INTS, instruments: INTS, by_id: INTS, by_arrival: INTS):
     for number in range(1, state.instrument_count + 1):
         open_book(state, number)
+        list_base(state, number)
     for i in range(1, state.used[ORDERS] + 1):
         o = at.order(state, i)
-        rest(state, at.instrument(state, instruments[i]), instruments[i], i, o, ticks[i])
-        remember(state, ORDER_TAG, o.id, i)
+        o.position = position_of(state, account_of(o), instruments[i])
+        o.asset = asset_of(at.instrument(state, instruments[i]), o.side)
+        if ticks[i] >= 0:
+            rest(state, at.instrument(state, instruments[i]), instruments[i], i, o, ticks[i])
     for k in range(len(by_id)):
         list_order(state, by_id[k], at.order(state, by_id[k]))
+    for k in range(len(by_arrival)):
+        if at.order(state, by_arrival[k]).special:
+            relist(state, by_arrival[k])
+    for number in range(1, state.account_count + 1):
+        flag_account(state, number)
+        find_partial(state, number)
+        watch_dead_man(state, number)
+    find_trader(state)
+    for number in range(1, state.instrument_count + 1):
+        flag_instrument(state, number)
+        set_timers(state, number)
+    for row in range(SLOTS, (state.instrument_count + 1) * SLOTS):
+        start_slot(state, row)
 
 
-def _relink_quotes(state):
+@cold
+def _relink_controls(state: STATE):
+    for i in range(1, state.used[PROTECTIONS] + 1):
+        p = at.protection(state, i)
+        at.position_extra(state, position_of(state, p.account, p.instrument)).protection = i
+    for i in range(1, state.used[RESTRICTIONS] + 1):
+        r = at.restriction(state, i)
+        remember(state, RESTRICTED_ACCOUNT_TAG if r.account else RESTRICTED_ACTOR_TAG, (r.account | r.actor) << 32 | r.instrument, i)
+        x = at.instrument_extra(state, r.instrument)
+        x.restrictions = x.restrictions + 1
+
+
+@cold
+def _relink_quotes(state: STATE):
     for i in range(1, state.used[REQUESTS] + 1):
         r = at.request(state, i)
         remember(state, REQUEST_TAG, r.id, i)
+        x = at.instrument_extra(state, r.instrument)
+        x.requests = x.requests + 1
         r.timer = start_timer(state, r.expires, r.id, REQUEST_ENDS, i)
         if r.state == RequestState.OPEN:
             owner = at.account(state, r.account)
@@ -69,7 +118,8 @@ def _relink_quotes(state):
         r.last = i
 
 
-def _relink_rest(state):
+@cold
+def _relink_rest(state: STATE):
     for i in range(1, state.used[POSITIONS] + 1):
         p = at.position_row(state, i)
         remember(state, POSITION_TAG, (p.account << 32) | p.instrument, i)
@@ -81,13 +131,19 @@ def _relink_rest(state):
         remember(state, CHILD_TAG, h.id, i)
         if h.state == ChildState.DONE:
             h.timer = start_timer(state, h.ends, h.id, CHILD_FORGOTTEN, i)
+        else:
+            x = at.instrument_extra(state, h.instrument)
+            x.children = x.children + 1
     for i in range(1, state.used[OBLIGATIONS] + 1):
         b = at.obligation(state, i)
         remember(state, OBLIGATION_TAG, b.id, i)
         owner = at.account(state, b.account)
         owner.obligations = owner.obligations + 1
+        a = at.asset(state, b.asset)
+        a.obligations = a.obligations + 1
         if b.amount < 0:
             owner.owing = owner.owing + 1
+    state.held_count = state.used[HELD]
     for i in range(1, state.used[HELD] + 1):
         w = at.held(state, i)
         remember(state, HELD_TAG, w.id, i)
@@ -100,23 +156,26 @@ def _relink_rest(state):
         index_fact(state, i)
 
 
-def _relink(states, ticks, instruments, by_id):
+def _relink(states, ticks, instruments, by_id, by_arrival):
     state = states[0]
-    _relink_book(state, ticks, instruments, by_id)
-    _relink_quotes(state)
+    state.second = state.time // SECOND
     _relink_rest(state)
+    _relink_controls(state)
+    _relink_book(state, ticks, instruments, by_id, by_arrival)
+    _relink_quotes(state)
+    for number in range(state.instrument_count, 0, -1):
+        if at.instrument(state, number).flags:
+            look_later(state, number)           # after the next command, or its first unit; what work there is already is known at once
+            review(state, number, 1 if next_to_fire(state, number) else 0)
 
 
 if COMPILED:
     from numba.np.numpy_support import from_dtype
 
-    _relink_book, _relink_quotes, _relink_rest = (njit(**HOT)(f) for f in (_relink_book, _relink_quotes, _relink_rest))
-    INTS = types.Array(types.int64, 1, "C")
-    SIGNATURE = (types.Array(from_dtype(STATE), 1, "C"), INTS, INTS, INTS)
-    relink = njit(**HOT)(_relink)
+    SIGNATURE = (types.Array(from_dtype(STATE), 1, "C"), *[types.Array(types.int64, 1, "C")] * 4)
 else:
     SIGNATURE = ()
-    relink = _relink
+relink = entry(_relink)
 
 
 # ---------------------------------------------------------------------------------------------------------------- rows
@@ -133,6 +192,11 @@ def fill(cell: "Cell", rows: Mapping[str, np.ndarray]) -> None:
             a[field] = m[:, k]
         a["living"] = 1
         cell.state[window] = len(m)
+    m = rows["protections"]
+    part = _use(cell, "protections", len(m))
+    _columns(cell, "protections", part, m, COLUMNS["protections"][:7], 0)
+    cell.table["protections"]["bought"][part], cell.table["protections"]["sold"][part] = m[:, 7:15], m[:, 15:23]
+    _columns(cell, "restrictions", _use(cell, "restrictions", len(rows["restrictions"])), rows["restrictions"], COLUMNS["restrictions"], 0)
     derived = _fill_orders(cell, rows["orders"])
     relink(cell._states, *(derived if COMPILED else (a.tolist() for a in derived)))
 
@@ -160,23 +224,27 @@ def _columns(cell: "Cell", table: str, at_rows, matrix: np.ndarray, fields: tupl
         cell.table[table][field][at_rows] = matrix[:, first + k]
 
 
-def _chain(cell: "Cell", table: str, numbers: np.ndarray, places: np.ndarray, first: str, last: str) -> None:
+def _chain(cell: "Cell", table: str, numbers: np.ndarray, places: np.ndarray, first: str, last: str, link: str = "sweep_next", mark: str = "") -> None:
     """A queue of sweeps from the places in it."""
     queue = numbers[np.argsort(places, kind="stable")][np.sort(places) > 0].tolist()
     for i, following in zip(queue, [*queue, 0][1:], strict=True):
-        cell.table[table]["sweep_next"][i] = following
-        cell.table[table]["sweeping"][i] = 1
+        cell.table[table][link][i] = following
+        if mark:
+            cell.table[table][mark][i] = 1
     cell.state[first], cell.state[last] = (queue[0], queue[-1]) if queue else (0, 0)
 
 
 def _fill_configuration(cell: "Cell", rows: Mapping[str, np.ndarray]) -> None:
     m = rows["assets"]
-    _columns(cell, "assets", m[:, 0], m, ("digits", "approval_above", "enabled", "quote_approval_above"), 1)
+    _columns(cell, "assets", m[:, 0], m, COLUMNS["assets"][1:], 1)
     m = rows["accounts"]
     _columns(cell, "accounts", m[:, 0], m, ("kind", "entity", "dealer", "rate_limit", "max_open", "answer_quota", "enabled", "killed", "ordinal",
                                             "dying_below"), 1)
     _columns(cell, "accounts", m[:, 0], m, ("sweep_reason", "rate_second", "rate_count", "failed", "cycle"), 12)
-    _chain(cell, "accounts", m[:, 0], m[:, 11], "sweep_first", "sweep_last")
+    _chain(cell, "accounts", m[:, 0], m[:, 11], "sweep_first", "sweep_last", mark="sweeping")
+    _columns(cell, "account_extras", m[:, 0], m, TRADING, 17)
+    _columns(cell, "account_extras", m[:, 0], m, SOME, 18 + len(TRADING))
+    _chain(cell, "account_extras", m[:, 0], m[:, 17 + len(TRADING)], "some_first", "some_last", "some_next")
     cell.state["quota_sum"] = m[:, 6].sum()
     for number, kind in m[:, :2].tolist():
         if kind in SINGLE:
@@ -185,10 +253,13 @@ def _fill_configuration(cell: "Cell", rows: Mapping[str, np.ndarray]) -> None:
     cell.table["dealers"]["account"][m[:, 0]] = m[:, 1]
     cell.table["accounts"]["listed"][m[:, 1]] = 1
     m = rows["actors"]
-    _columns(cell, "actors", m[:, 0], m, ("account", "person", "role", "enabled", "highest"), 1)
+    _columns(cell, "actors", m[:, 0], m, ("account", "person", "role", "enabled", "highest", "killed"), 1)
+    _columns(cell, "actors", m[:, 0], m, ("roams",), 8)
+    _chain(cell, "actors", m[:, 0], m[:, 7], "trader_first", "trader_last", "sweep_next", "sweeping")
+    cell.state["traders_killed"] = m[:, 6].sum()
     m = rows["numbers"]
     place = m[:, 0] * NUMBER_WINDOW + m[:, 1] % NUMBER_WINDOW
-    _columns(cell, "numbers", place, m, ("number", "sequence"), 1)
+    _columns(cell, "numbers", place, m[:, 2:], ("sequence",), 0)
     m = rows["authority"]
     _columns(cell, "authority", m[:, 0] * KINDS + m[:, 1], m, ("scope", "second_person"), 2)
     m = rows["instruments"]
@@ -196,7 +267,24 @@ def _fill_configuration(cell: "Cell", rows: Mapping[str, np.ndarray]) -> None:
               "max_notional", "collar_ppm", "max_position", "min_sources", "max_age", "maker_ppm", "taker_ppm", "rfq_ppm", "halted")
     _columns(cell, "instruments", m[:, 0], m, fields, 1)
     _columns(cell, "instruments", m[:, 0], m, ("last", "emitted"), 22)
-    _chain(cell, "instruments", m[:, 0], m[:, 21], "book_sweep_first", "book_sweep_last")
+    _chain(cell, "instruments", m[:, 0], m[:, 21], "book_sweep_first", "book_sweep_last", mark="sweeping")
+    _columns(cell, "instrument_extras", m[:, 0], m, SESSION, 24)
+    _chain(cell, "instrument_extras", m[:, 0], m[:, 30], "over_first", "over_last", "over_next", "over")
+    _columns(cell, "instrument_extras", m[:, 0], m, BAND[:-1], 31)
+    cell.table["instruments"]["book_last"][m[:, 0]] = m[:, 37]
+    for source in range(3):
+        cell.table["instrument_extras"]["low"][m[:, 0], source] = m[:, 38 + 2 * source]
+        cell.table["instrument_extras"]["high"][m[:, 0], source] = m[:, 39 + 2 * source]
+    _columns(cell, "instrument_extras", m[:, 0], m, PEG, 44)
+    m = rows["tiers"]
+    _columns(cell, "tiers", m[:, 0] * TIERS + m[:, 1], m, COLUMNS["tiers"][2:], 2)
+    cell.table["tiers"]["given"][m[:, 0] * TIERS + m[:, 1]] = 1
+    m = rows["schedules"]
+    _columns(cell, "schedules", m[:, 0] * SLOTS + m[:, 1], m, COLUMNS["schedules"][2:], 2)
+    cell.table["schedules"]["given"][m[:, 0] * SLOTS + m[:, 1]] = 1
+    m = rows["exposures"]
+    _columns(cell, "exposures", m[:, 0], m, EXPOSURE, 1)
+    cell.table["exposures"]["given"][m[:, 0]] = 1
     m = rows["sources"]
     _columns(cell, "sources", m[:, 0] * (MAX_SOURCES + 1) + m[:, 1], m, ("enabled", "price", "posted_at"), 2)
     cell.table["sources"]["known"][m[:, 0] * (MAX_SOURCES + 1) + m[:, 1]] = 1
@@ -217,7 +305,7 @@ def _use(cell: "Cell", name: str, count: int) -> slice:
 
 def _fill_pools(cell: "Cell", rows: Mapping[str, np.ndarray]) -> None:
     m = rows["positions"]
-    _columns(cell, "positions", _use(cell, "positions", len(m)), m, ("account", "instrument", "net", "open_buy", "open_sell", "limit"), 0)
+    _columns(cell, "positions", _use(cell, "positions", len(m)), m, COLUMNS["positions"], 0)
     m = rows["credit"]
     _columns(cell, "credit", _use(cell, "credit", len(m)), m, ("giver", "taker", "asset", "limit", "quoting_limit", "reserved", "traded", "netted",
                                                                  "quoted"), 0)
@@ -241,13 +329,38 @@ def _fill_pools(cell: "Cell", rows: Mapping[str, np.ndarray]) -> None:
     cell.table["held"]["words"][part] = m[:, 5:]
 
 
-def _fill_orders(cell: "Cell", m: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows in book order; ticks and instruments by row number, and the row numbers in the order of ids."""
+def _fill_orders(cell: "Cell", m: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Rows in book order; ticks (-1: outside the book) and instruments by row number, and the row numbers in the order of ids and of arrival."""
     part = _use(cell, "orders", len(m))
+    column = {name: m[:, k] for k, name in enumerate(COLUMNS["orders"])}
     b = cell.table["instruments"][m[:, 0]]
     ticks, instruments = np.zeros(len(m) + 1, np.int64), np.zeros(len(m) + 1, np.int64)
-    ticks[1:] = (m[:, 2] - b["min_price"]) // np.maximum(b["book_tick"], 1)
+    ticks[1:] = np.where(column["state"] == OrderState.BOOK, (m[:, 2] - b["min_price"]) // np.maximum(b["book_tick"], 1), -1)
     instruments[1:] = m[:, 0]
-    cell.table["orders"]["side"][part] = m[:, 1]
-    _columns(cell, "orders", part, m, ("id", "account", "quantity", "leaves", "held", "fee_ppm", "self_trade", "post_only"), 4)
-    return ticks, instruments, 1 + np.argsort(m[:, 4], kind="stable")
+    for name in ("side", "id", "quantity", "leaves", "held", "fee_ppm", "self_trade"):
+        cell.table["orders"][name][part] = column[name]
+    for name in ("actor", "sequence"):
+        cell.table["origins"][name][part] = column[name]
+    plain = {**dict.fromkeys(SPECIAL, 0), "worst": m[:, 2], "shown": column["leaves"]}
+    cell.table["orders"]["special"][part] = np.any([column[name] != plain[name] for name in plain], axis=0) if len(m) else 0
+    row_of = {0: 0, **{int(i): row for row, i in enumerate(column["id"], 1)}}
+    for name in plain:
+        cell.table["order_extras"][name][part] = [row_of[i] for i in column[name].tolist()] if name in ("mate", "parent") else column[name]
+    cell.table["order_extras"]["instrument"][part] = m[:, 0]
+    _fill_queues(cell, m[:, 0], np.where(column["state"] == OrderState.TRIGGERED, column["place"], 0))
+    return ticks, instruments, 1 + np.argsort(column["id"], kind="stable"), 1 + np.lexsort((column["place"], column["id"], column["sequence"]))
+
+
+def _fill_queues(cell: "Cell", instruments: np.ndarray, places: np.ndarray) -> None:
+    """The queues of orders that are to enter, from their places (0: in none)."""
+    x, o = cell.table["instrument_extras"], cell.table["orders"]
+    for k in np.lexsort((places, instruments)).tolist():
+        instrument, row = int(instruments[k]), k + 1
+        if places[k]:
+            before = int(x["queue_last"][instrument])
+            o["prev"][row] = before
+            if before:
+                o["next"][before] = row
+            else:
+                x["queue_first"][instrument] = row
+            x["queue_last"][instrument] = row

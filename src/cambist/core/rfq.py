@@ -3,9 +3,10 @@
 Losers are told, and their reserves freed, together and after the winner's window. A quote uses the dealer's quoting line and holds no balance.
 """
 from cambist.core import layout as at
-from cambist.core.accounts import balance, credit_of, may_trade, next_id
-from cambist.core.arithmetic import fee
+from cambist.core.accounts import balance, credit_of, may_trade, next_id, position_of
+from cambist.core.trading_controls import check_exposure, is_barred, note_trade, stop_losses
 from cambist.core.emit import echo, put, refuse
+from cambist.core.fees import post_fee, quote_fee, tell_charged
 from cambist.core.layout import INSTRUMENT, REQUEST, STATE, L
 from cambist.core.memory import cold, hot
 from cambist.core.pools import (
@@ -32,6 +33,7 @@ from cambist.core.risk import (
     check_quantity,
     short_reason,
 )
+from cambist.core.market_sessions import takes_no_quotes
 from cambist.core.timers import QUOTE_ENDS, REQUEST_ENDS, start_timer, stop_timer
 from cambist.core.trades import move_position, post_trade
 from cambist.messages import MAX_AMOUNT, AccountKind, Event, Kind, Liquidity, Reason, RequestState, Settlement, Side
@@ -49,6 +51,10 @@ def _check_request(state: STATE, c: ASK):
     b = at.instrument(state, c.instrument)
     if b.halted:
         return Reason.HALTED
+    if takes_no_quotes(state, b, c.instrument):
+        return Reason.SESSION
+    if is_barred(state, b, c.account, c.actor, c.instrument):
+        return Reason.RESTRICTED
     if c.side > Side.TWO_WAY:
         return Reason.BAD_SIDE
     reason = check_quantity(b, c.quantity)
@@ -85,6 +91,8 @@ def request_quote(state: STATE, c: ASK):
     remember(state, REQUEST_TAG, r.id, i)
     owner = at.account(state, c.account)
     owner.open_requests = owner.open_requests + 1
+    x = at.instrument_extra(state, c.instrument)
+    x.requests = x.requests + 1
     # emit
     echo(state, _tell_request(state, Event.REQUEST_OPENED, r, c.account))
     for k in range(1, state.dealer_count + 1):
@@ -156,6 +164,8 @@ def end_request(state: STATE, i: int, reason: int, to_quotes: int, answered: int
         if at.account(state, dealer).dealer and dealer != r.account:
             n = put(state, Event.REQUEST_ENDED, dealer, r.instrument, r.id, 0)
             at.event(state, n).reason = reason
+    x = at.instrument_extra(state, r.instrument)
+    x.requests = x.requests - 1
     stop_timer(state, r.timer)
     forget(state, REQUEST_TAG, r.id, i)
     give_request(state, i)
@@ -225,6 +235,11 @@ def _check_quote_risk(state: STATE, c: QUOTE, r: REQUEST, b: INSTRUMENT):
         reason = check_position(state, b, c.account, r.instrument, Side.BUY, r.quantity, 0)
     if not reason and c.ask:
         reason = check_position(state, b, c.account, r.instrument, Side.SELL, r.quantity, 0)
+    reserve = amount_up(b, r.quantity, max(c.bid, c.ask)) if not reason else 0
+    if not reason and c.bid:
+        reason = check_exposure(state, b, c.account, Side.BUY, reserve, 0)
+    if not reason and c.ask:
+        reason = check_exposure(state, b, c.account, Side.SELL, reserve, 0)
     return reason
 
 
@@ -261,6 +276,10 @@ def _check_quote(state: STATE, c: QUOTE, i: int):
     b = at.instrument(state, r.instrument)
     if b.halted:
         return Reason.HALTED
+    if takes_no_quotes(state, b, r.instrument):
+        return Reason.SESSION
+    if is_barred(state, b, c.account, c.actor, r.instrument):
+        return Reason.RESTRICTED
     reason = _check_sides(b, r.side, c.bid, c.ask)
     if not reason:
         reason = _check_quote_risk(state, c, r, b)
@@ -415,6 +434,10 @@ def _check_accept(state: STATE, c: ACCEPT, i: int):
     b = at.instrument(state, r.instrument)
     if b.halted:
         return Reason.HALTED
+    if takes_no_quotes(state, b, r.instrument):
+        return Reason.SESSION
+    if is_barred(state, b, c.account, c.actor, r.instrument):
+        return Reason.RESTRICTED
     if c.side > Side.SELL or (r.side != Side.TWO_WAY and c.side != r.side):
         return Reason.BAD_SIDE
     if c.limit_price < 1 or c.limit_price > MAX_AMOUNT:
@@ -462,14 +485,19 @@ def accept_quote(state: STATE, c: ACCEPT):
         return
     price = price_for(state, winner, c.side)
     worth = amount(b, r.quantity, price)
-    charge = fee(worth, b.rfq_ppm)
+    charge = quote_fee(state, b, c.account, r.instrument, worth)
     reason = _check_party(state, b, c.account, c.side, r.quantity, worth, charge)
+    if not reason:
+        reason = check_exposure(state, b, c.account, c.side, worth, 0)
     if reason:
         refuse(state, c.account, reason, c.request)
         return
+    dealer = at.quote(state, winner).account + 0
     _pass_over(state, r)
     _execute(state, c, i, winner, price, worth, charge)
     _close_filled(state, i, winner)
+    stop_losses(state, c.account if c.side == Side.BUY else dealer)
+    stop_losses(state, dealer if c.side == Side.BUY else c.account)
 
 
 @cold
@@ -496,19 +524,29 @@ def _execute(state: STATE, c: ACCEPT, i: int, winner: int, price: int, worth: in
     dealer, size = q.account + 0, r.quantity + 0
     # book
     if c.side == Side.BUY:
-        post_trade(state, b, c.account, dealer, size, worth, charge, 0)
+        post_trade(state, b, c.account, dealer, size, worth, 0, 0)
     else:
-        post_trade(state, b, dealer, c.account, size, worth, 0, charge)
+        post_trade(state, b, dealer, c.account, size, worth, 0, 0)
+    instead = post_fee(state, b, c.account, charge, 0)
     bought = size if c.side == Side.BUY else -size
     move_position(state, c.account, r.instrument, bought, 0, 0)
     move_position(state, dealer, r.instrument, -bought, 0, 0)
     b.last = price
     state.matches = state.matches + 1
+    _note(state, b, c.account, r.instrument, c.side, worth, charge, price)
+    _note(state, b, dealer, r.instrument, 1 - c.side, worth, 0, price)
     # emit
     n = _tell_fill(state, c.account, r.instrument, q.id, c.side, price, size, worth)
-    at.event(state, n).fee = charge
+    at.event(state, n).fee = 0 if instead else charge
     echo(state, n)
     _tell_fill(state, dealer, r.instrument, q.id, 1 - c.side, price, size, worth)
+    tell_charged(state, c.account, r.instrument, q.id, instead)
+
+
+@cold
+def _note(state: STATE, b: INSTRUMENT, account: int, instrument: int, side: int, worth: int, charge: int, price: int):
+    """What the trade was to the exposure of an account that is watched."""
+    note_trade(state, b, at.position_row(state, position_of(state, account, instrument)), side, worth, charge, price)
 
 
 @cold

@@ -4,12 +4,15 @@ suspense, stops that instrument at that venue and calls a person. The state tabl
 import numpy as np
 
 from cambist.core import layout as at
+from cambist.core.agenda import touch
 from cambist.core.accounts import balance, next_id, post_flow
+from cambist.core.trading_controls import is_barred
 from cambist.core.emit import alert, echo, put, refuse
 from cambist.core.layout import CHILD, INSTRUMENT, MAX_SOURCES, PLACES, STATE, L
 from cambist.core.ledger import count_fact, counted_before
 from cambist.core.memory import cold, hot
 from cambist.core.pools import CHILD_TAG, find, forget, give_child, remember, room_child, take_child
+from cambist.core.precision import ripen, ripen_instrument, surprise
 from cambist.core.risk import (
     amount,
     amount_up,
@@ -60,6 +63,8 @@ def _check_new(state: STATE, c: NEW):
     b = at.instrument(state, c.instrument)
     if b.halted:
         return Reason.HALTED
+    if is_barred(state, b, c.account, c.actor, c.instrument):
+        return Reason.RESTRICTED
     if c.side > Side.SELL:
         return Reason.BAD_SIDE
     if c.time_in_force > TimeInForce.FOK:
@@ -125,6 +130,8 @@ def new_child(state: STATE, c: NEW):
     remember(state, CHILD_TAG, h.id, i)
     _set_hold(state, b, h, child_hold(b, c.side, c.quantity, c.price))
     _set_open(state, h, c.quantity)
+    x = at.instrument_extra(state, c.instrument)
+    x.children = x.children + 1
     # emit
     n = put(state, Event.CHILD_OPENED, c.account, c.instrument, h.id, c.venue)
     e = at.event(state, n)
@@ -167,6 +174,8 @@ def _end(state: STATE, i: int, reason: int):
     h = at.child(state, i)
     _set_hold(state, at.instrument(state, h.instrument), h, 0)
     _set_open(state, h, h.filled - h.quantity)
+    x = at.instrument_extra(state, h.instrument)
+    x.children = x.children - 1
     h.ends = state.time + state.fact_window
     h.timer = start_timer(state, h.ends, h.id, CHILD_FORGOTTEN, i)
     _change(state, i, ChildState.DONE, reason)
@@ -248,6 +257,7 @@ def _check_fill(state: STATE, c: FILLED):
         return Reason.BAD_QUANTITY
     if c.fee < 0 or c.fee > MAX_AMOUNT:
         return Reason.BAD_AMOUNT
+    ripen_instrument(state, c.instrument)
     b = at.instrument(state, c.instrument)
     if c.price > MAX_AMOUNT // b.amount_num:
         return Reason.OVERFLOW
@@ -329,6 +339,9 @@ def child_filled(state: STATE, c: FILLED, account: int):
         refuse(state, account, reason, c.child)
         return
     # book and emit
+    for account in (source, state.suspense + 0):
+        ripen(state, account, at.instrument(state, c.instrument).base)
+        ripen(state, account, at.instrument(state, c.instrument).quote)
     i = _child_at(state, c.child, c.venue)
     if i and (at.child(state, i).instrument != c.instrument or at.child(state, i).side != c.side):
         i = 0
@@ -341,6 +354,7 @@ def child_filled(state: STATE, c: FILLED, account: int):
         _suspend(state, c, x, Reason.OVERFILL if i else Reason.UNMATCHED)
     if x:
         _after_fill(state, i)
+    surprise(state, c.instrument)
     count_fact(state, source, c.id_hi, c.id_lo)
 
 
@@ -369,3 +383,4 @@ def source_price(state: STATE, c: PRICE, account: int):
         b.emitted = b.reference
         i = put(state, Event.REFERENCE, 0, c.instrument, 0, fresh)
         at.event(state, i).price = b.reference
+        touch(state, b, c.instrument)

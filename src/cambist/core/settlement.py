@@ -16,6 +16,7 @@ def begin_cut_off(state: STATE):
     """A new cycle; the accounts are netted one by one, or when a trade touches them first."""
     state.cycle = state.cycle + 1
     state.cut_off = 1
+    state.quiet_until = 0
     echo(state, put(state, Event.CUT_OFF, 0, 0, state.cycle, 0))
 
 
@@ -50,8 +51,9 @@ def settle(state: STATE, c: SETTLE, account: int):
     x.due = x.due - o.amount
     h.available = h.available - o.amount
     h.due = h.due + o.amount
-    owner = at.account(state, o.account)
+    owner, a = at.account(state, o.account), at.asset(state, o.asset)
     owner.obligations = owner.obligations - 1
+    a.obligations = a.obligations - 1
     if o.amount < 0:
         owner.owing = owner.owing - 1
     if owner.obligations == 0:

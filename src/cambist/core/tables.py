@@ -7,42 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cambist.core.accounts import ACCOUNT_MASK
+from cambist.core.columns import BAND, COLUMNS, EXPOSURE, EXTRA, PEG, SESSION, SOME, TRADING, VERSION
 from cambist.core.rebuild import fill
-from cambist.core.layout import CAUSES, KINDS, MAX_SOURCES, PLACES, REGISTERS_HASHED
-from cambist.messages import NUMBER_WINDOW
+from cambist.core.layout import CAUSES, KINDS, MAX_SOURCES, PLACES, REGISTERS_HASHED, SLOTS
+from cambist.messages import NUMBER_WINDOW, ORDINAL_BITS, TIERS
+from cambist.core.unripe import Growth
 
 if TYPE_CHECKING:
     from cambist.core.cell import Cell
 
-VERSION = 1
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "cell": (*REGISTERS_HASHED, "ordinal"),
-    "assets": ("asset", "digits", "approval_above", "enabled", "quote_approval_above"),
-    "accounts": ("account", "kind", "entity", "dealer", "rate_limit", "max_open", "answer_quota", "enabled", "killed", "ordinal", "dying_below", "sweep",
-                 "sweep_reason", "rate_second", "rate_count", "failed", "cycle"),
-    "dealers": ("place", "account"),
-    "actors": ("actor", "account", "person", "role", "enabled", "highest"),
-    "numbers": ("actor", "number", "sequence"),
-    "authority": ("role", "command", "scope", "second_person"),
-    "instruments": ("instrument", "base", "quote", "lot", "book_tick", "quote_tick", "min_price", "max_price", "amount_num", "amount_den", "settlement",
-                    "max_quantity", "max_notional", "collar_ppm", "max_position", "min_sources", "max_age", "maker_ppm", "taker_ppm", "rfq_ppm", "halted",
-                    "sweep", "last", "reference"),
-    "sources": ("instrument", "source", "enabled", "price", "posted_at"),
-    "venues": ("venue", "account", "enabled"),
-    "stops": ("venue", "instrument"),
-    "balances": ("account", "asset", "available", "held", "unsettled", "due", "short_limit"),
-    "positions": ("account", "instrument", "net", "open_buy", "open_sell", "limit"),
-    "credit": ("giver", "taker", "asset", "limit", "quoting_limit", "reserved", "traded", "netted", "quoted"),
-    "orders": ("instrument", "side", "price", "place", "id", "account", "quantity", "leaves", "held", "fee_ppm", "self_trade", "post_only"),
-    "requests": ("id", "account", "instrument", "side", "quantity", "state", "expires"),
-    "quotes": ("id", "request", "place", "account", "bid", "ask", "expires", "reserve"),
-    "children": ("id", "account", "instrument", "venue", "side", "time_in_force", "price", "quantity", "filled", "held", "state", "cum", "parent", "ends"),
-    "obligations": ("id", "account", "asset", "amount", "cycle"),
-    "held": ("id", "account", "sequence", "person", "lapse", *(f"w{i}" for i in range(16))),
-    "answers": ("account", "id_hi", "id_lo", "sequence", "accepted_at"),
-    "facts": ("source", "id_hi", "id_lo", "sequence", "accepted_at"),
-    "flows": ("asset", "cause", "amount"),
-}
 Matrix = np.ndarray
 
 
@@ -68,12 +42,12 @@ def _cell(cell: "Cell") -> list[Any]:
     return [*([_head(cell, n)] for n in REGISTERS_HASHED), [int(cell.table["accounts"]["ordinal"][0])]]
 
 
-def _queue(cell: "Cell", table: str, first: str) -> np.ndarray:
+def _queue(cell: "Cell", table: str, first: str, link: str = "sweep_next") -> np.ndarray:
     """Place in a queue of sweeps, from 1, by row."""
     places, i, place = np.zeros(len(cell.table[table]), np.int64), _head(cell, first), 1
     while i:
         places[i] = place
-        i, place = int(cell.table[table]["sweep_next"][i]), place + 1
+        i, place = int(cell.table[table][link][i]), place + 1
     return places
 
 
@@ -86,7 +60,9 @@ def _accounts(cell: "Cell") -> list[Any]:
     n = _head(cell, "account_count") + 1
     a = cell.table["accounts"][1:n]
     return [np.arange(1, n), *_fields(a, "kind", "entity", "dealer", "rate_limit", "max_open", "answer_quota", "enabled", "killed", "ordinal", "dying_below"),
-            _queue(cell, "accounts", "sweep_first")[1:n], *_fields(a, "sweep_reason", "rate_second", "rate_count", "failed", "cycle")]
+            _queue(cell, "accounts", "sweep_first")[1:n], *_fields(a, "sweep_reason", "rate_second", "rate_count", "failed", "cycle"),
+            *_fields(cell.table["account_extras"][1:n], *TRADING), _queue(cell, "account_extras", "some_first", "some_next")[1:n],
+            *_fields(cell.table["account_extras"][1:n], *SOME)]
 
 
 def _dealers(cell: "Cell") -> list[Any]:
@@ -96,14 +72,17 @@ def _dealers(cell: "Cell") -> list[Any]:
 
 def _actors(cell: "Cell") -> list[Any]:
     n = _head(cell, "actor_count") + 1
-    return [np.arange(1, n), *_fields(cell.table["actors"][1:n], "account", "person", "role", "enabled", "highest")]
+    return [np.arange(1, n), *_fields(cell.table["actors"][1:n], "account", "person", "role", "enabled", "highest", "killed"),
+            _queue(cell, "actors", "trader_first")[1:n], cell.table["actors"]["roams"][1:n]]
 
 
 def _numbers(cell: "Cell") -> list[Any]:
-    rings = cell.table["numbers"].reshape(-1, NUMBER_WINDOW)[:_head(cell, "actor_count") + 1]
-    highest = cell.table["actors"]["highest"][:len(rings), None]
-    actor, k = np.nonzero((rings["number"] > 0) & (rings["number"] > highest - NUMBER_WINDOW))
-    return [actor, rings["number"][actor, k], rings["sequence"][actor, k]]
+    highest = cell.table["actors"]["highest"][:_head(cell, "actor_count") + 1]
+    spoke = np.nonzero(highest)[0]
+    last = highest[spoke, None] - np.arange(NUMBER_WINDOW)              # a key's numbers have no gap
+    k, back = np.nonzero(last > 0)
+    actor, number = spoke[k], last[k, back]
+    return [actor, number, cell.table["numbers"]["sequence"][actor * NUMBER_WINDOW + number % NUMBER_WINDOW]]
 
 
 def _authority(cell: "Cell") -> list[Any]:
@@ -114,8 +93,12 @@ def _authority(cell: "Cell") -> list[Any]:
 
 def _instruments(cell: "Cell") -> list[Any]:
     n = _head(cell, "instrument_count") + 1
-    b = cell.table["instruments"][1:n]
-    return [np.arange(1, n), *_fields(b, *COLUMNS["instruments"][1:21]), _queue(cell, "instruments", "book_sweep_first")[1:n], b["last"], b["emitted"]]
+    b = Growth(cell).of_instruments(cell.table["instruments"][1:n])
+    x = cell.table["instrument_extras"][1:n]
+    ranges = [x[edge][:, source] for source in range(3) for edge in ("low", "high")]
+    return [np.arange(1, n), *_fields(b, *COLUMNS["instruments"][1:21]), _queue(cell, "instruments", "book_sweep_first")[1:n], b["last"], b["emitted"],
+            *_fields(x, *SESSION), _queue(cell, "instrument_extras", "over_first", "over_next")[1:n], *_fields(x, *BAND[:-1]), b["book_last"], *ranges,
+            *_fields(x, *PEG)]
 
 
 def _sources(cell: "Cell") -> list[Any]:
@@ -138,13 +121,15 @@ def _balances(cell: "Cell") -> list[Any]:
     x = cell.table["balances"].reshape(len(cell.table["accounts"]), -1)[:n]
     names = COLUMNS["balances"][2:]
     account, asset = np.nonzero(np.logical_or.reduce([x[f] != 0 for f in names]))
-    return [account, asset, *(x[f][account, asset] for f in names)]
+    more = Growth(cell).of_accounts(account, asset)
+    return [account, asset, *(x[f][account, asset] * more for f in names)]
 
 
 def _positions(cell: "Cell") -> list[Any]:
     p = cell.table["positions"][1:_used(cell, "positions")]
-    p = p[np.logical_or.reduce([p[f] != 0 for f in ("net", "open_buy", "open_sell", "limit")])]
-    return _fields(p, *COLUMNS["positions"])
+    p = p[np.logical_or.reduce([p[f] != 0 for f in COLUMNS["positions"][2:]])]
+    more = Growth(cell).of_positions(p["account"], p["instrument"])
+    return [*_fields(p, "account", "instrument"), p["net"] * more, *_fields(p, "open_buy", "open_sell"), p["limit"] * more, p["value"]]
 
 
 def _used(cell: "Cell", name: str) -> int:
@@ -163,23 +148,39 @@ def _living(cell: "Cell", name: str, link: str = "next") -> np.ndarray:
 
 
 def _credit(cell: "Cell") -> list[Any]:
-    return _fields(cell.table["credit"][1:_used(cell, "credit")], *COLUMNS["credit"])
+    c = cell.table["credit"][1:_used(cell, "credit")]
+    more = Growth(cell).of_accounts(c["taker"], c["asset"])
+    return [*_fields(c, "giver", "taker", "asset"), *(c[f] * more for f in COLUMNS["credit"][3:])]
+
+
+def _places(cell: "Cell") -> np.ndarray:
+    """Of every order's row: its place in its level, from 0, or in its instrument's queue to enter, from 1."""
+    place, following = np.zeros(len(cell.table["orders"]), np.int64), cell.table["orders"]["next"]
+    levels = np.unique(cell.table["orders"]["level"][1:_used(cell, "orders")])
+    for at_place, first in ((0, cell.table["levels"]["head"][levels]), (1, cell.table["instrument_extras"]["queue_first"])):
+        while len(first := first[first > 0]):           # the first of every level, then all the second ones, ...
+            place[first] = at_place
+            first, at_place = following[first], at_place + 1
+    return place
 
 
 def _orders(cell: "Cell") -> list[Any]:
     rows = _living(cell, "orders")
-    o = cell.table["orders"][rows]
+    o, special = cell.table["orders"][rows], cell.table["orders"]["special"][rows] != 0
+    x, origin = cell.table["order_extras"][rows], cell.table["origins"][rows]
+
+    def own(field: str, otherwise: Any = 0) -> np.ndarray:
+        return np.where(special, x[field], otherwise)
+
     level = cell.table["levels"][o["level"]]
-    instrument = level["instrument"].astype(np.int64)
+    instrument = cell.table["positions"]["instrument"][o["position"]].astype(np.int64)
     b = cell.table["instruments"]                       # by field: a row of it is large
     price = b["min_price"][instrument] + level["tick"].astype(np.int64) * b["book_tick"][instrument]
-    place = np.zeros(len(cell.table["orders"]) if len(rows) else 1, np.int64)
-    at_place, following = 0, cell.table["orders"]["next"]
-    standing = np.unique(level["head"])                 # the first of every level, then all the second ones, ...
-    while len(standing := standing[standing > 0]):
-        place[standing] = at_place
-        standing, at_place = following[standing], at_place + 1
-    return [instrument, o["side"], price, place[rows], *_fields(o, "id", "account", "quantity", "leaves", "held", "fee_ppm", "self_trade", "post_only")]
+    extra = [own(name, o["leaves"]) if name == "shown" else own(name) for name in EXTRA]
+    linked = [cell.table["orders"]["id"][own(name)] * (own(name) > 0) for name in ("mate", "parent")]
+    return [instrument, o["side"], np.where(o["level"] > 0, price, own("worst")), _places(cell)[rows], o["id"], (o["id"] >> ORDINAL_BITS) & ACCOUNT_MASK,
+            *_fields(o, "quantity", "leaves", "held", "fee_ppm", "self_trade"), own("post_only"), own("state"), own("order_type"), own("time_in_force"),
+            origin["actor"], origin["sequence"], own("worst", price), *extra, *linked, own("quoted"), own("value")]
 
 
 def _requests(cell: "Cell") -> list[Any]:
@@ -224,11 +225,41 @@ def _flows(cell: "Cell") -> list[Any]:
     return [asset, cause, f[asset, cause]]
 
 
+def _tiers(cell: "Cell") -> list[Any]:
+    t = cell.table["tiers"].reshape(-1, TIERS)
+    instrument, tier = np.nonzero(t["given"])
+    rates = (t[f][instrument, tier] for f in ("maker_ppm", "taker_ppm", "rfq_ppm"))
+    return [instrument, tier, *rates, t["minimum"][instrument, tier] * Growth(cell).of_minimums(instrument)]
+
+
+def _schedules(cell: "Cell") -> list[Any]:
+    t = cell.table["schedules"].reshape(-1, SLOTS)
+    instrument, slot = np.nonzero(t["given"])
+    return [instrument, slot, *(t[f][instrument, slot] for f in COLUMNS["schedules"][2:])]
+
+
+def _protections(cell: "Cell") -> list[Any]:
+    p = cell.table["protections"][1:_used(cell, "protections")]
+    more = Growth(cell).of_positions(p["account"], p["instrument"])
+    return [*_fields(p, "account", "instrument"), p["quantity"] * more, p["delta"] * more, *_fields(p, "window", "frozen", "bucket"),
+            *(p[f][:, i] * more for f in ("bought", "sold") for i in range(8))]
+
+
+def _exposures(cell: "Cell") -> list[Any]:
+    account = np.nonzero(cell.table["exposures"]["given"])[0]
+    return [account, *_fields(cell.table["exposures"][account], *EXPOSURE)]
+
+
+def _restrictions(cell: "Cell") -> list[Any]:
+    return _fields(cell.table["restrictions"][_living(cell, "restrictions")], *COLUMNS["restrictions"])
+
+
 _READ: dict[str, Callable[["Cell"], list[Any]]] = {
     "cell": _cell, "assets": _assets, "accounts": _accounts, "dealers": _dealers, "actors": _actors, "numbers": _numbers, "authority": _authority,
     "instruments": _instruments, "sources": _sources, "venues": _venues, "stops": _stops, "balances": _balances, "positions": _positions,
     "credit": _credit, "orders": _orders, "requests": _requests, "quotes": _quotes, "children": _children, "obligations": _obligations, "held": _held,
-    "answers": lambda cell: _ring(cell, "answers", "answer_window"), "facts": lambda cell: _ring(cell, "facts", "fact_window"), "flows": _flows}
+    "answers": lambda cell: _ring(cell, "answers", "answer_window"), "facts": lambda cell: _ring(cell, "facts", "fact_window"), "flows": _flows,
+    "tiers": _tiers, "schedules": _schedules, "protections": _protections, "exposures": _exposures, "restrictions": _restrictions}
 
 
 def restore(cell: "Cell", rows: Mapping[str, tuple[int, tuple[str, ...], Matrix]]) -> None:

@@ -1,16 +1,19 @@
-"""What is due when: a binary heap by (time, id) over everything that ends by itself. Knows which row, not what ending it means."""
+"""What is due when: a binary heap by (time, class, id) over everything that ends by itself. Knows which row, not what ending it means."""
 from cambist.core.layout import STATE, heap, timer
 from cambist.core.memory import cold, hot
 from cambist.core.pools import give_timer, take_timer
 
-REQUEST_ENDS, QUOTE_ENDS, HELD_LAPSES, CHILD_FORGOTTEN = 1, 2, 3, 4
+REQUEST_ENDS, QUOTE_ENDS, HELD_LAPSES, CHILD_FORGOTTEN, ORDER_ENDS, DEAD_MAN_ENDS, AUCTION_ENDS, INDICATIVE_DUE, SLOT_DUE = range(1, 10)
 
 
 @hot
 def _earlier(state: STATE, a: int, b: int):
     """Whether timer a is due before timer b."""
     x, y = timer(state, a), timer(state, b)
-    return x.time < y.time or (x.time == y.time and x.id < y.id)
+    if x.time != y.time:
+        return x.time < y.time
+    one, other = max(x.kind, ORDER_ENDS), max(y.kind, ORDER_ENDS)       # kinds up to this one are class 0, each of the others is a class of its own
+    return one < other or (one == other and x.id < y.id)
 
 
 @hot
@@ -47,6 +50,7 @@ def start_timer(state: STATE, time: int, id: int, kind: int, row: int):
     x.kind = kind
     x.row = row
     state.timer_count = state.timer_count + 1
+    state.quiet_until = min(state.quiet_until, time)
     _put(state, state.timer_count, t)
     _settle(state, state.timer_count)
     return t

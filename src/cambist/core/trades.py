@@ -55,6 +55,8 @@ def _oblige(state: STATE, account: int, asset: int, amount: int):
     remember(state, OBLIGATION_TAG, o.id, i)
     owner = at.account(state, account)
     owner.obligations = owner.obligations + 1
+    a = at.asset(state, asset)
+    a.obligations = a.obligations + 1
     if amount < 0:
         owner.owing = owner.owing + 1
     i = put(state, Event.OBLIGATION, account, 0, o.id, asset)
@@ -79,7 +81,7 @@ def reach(state: STATE, account: int):
         net_account(state, account)
 
 
-@hot
+@cold
 def move_position(state: STATE, account: int, instrument: int, bought: int, open_buy: int, open_sell: int):
     """Change net by `bought` (signed) and the open sides by what is given."""
     p = at.position_row(state, position_of(state, account, instrument))

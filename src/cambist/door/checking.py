@@ -9,7 +9,6 @@ INT = np.dtype(np.int64)
 GROUP_MORE = int(MORE)
 
 
-
 @loop(COMMAND, INT)
 def look(records, found):
     """`found`: the length of the longest group, 0 when the last one is left open; whether any record names an attachment."""

@@ -139,9 +139,10 @@ class ClientSession:
 
 
 class Asked:
-    """One command that waits for its answer: known by its client id among the events of a stream that tells its account."""
+    """One command that waits for its answer: known by its client id among the events of a stream that tells its account. Of a group the first is known so;
+    the others are answered with it."""
     def __init__(self, record: np.ndarray):
-        self.record = np.ascontiguousarray(record).reshape(-1)[:1].view(COMMAND).copy()
+        self.record = np.ascontiguousarray(record).reshape(-1).view(COMMAND).copy()
         row = self.record[0]
         self.account, self.actor, self.kind = int(row["account"]), int(row["actor"]), int(row["kind"])
         self.id_hi, self.id_lo = int(row["id_hi"]), int(row["id_lo"])

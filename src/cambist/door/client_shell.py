@@ -15,7 +15,7 @@ from cambist.door.client import (
     CREDIT, Asked, ClientSession, Code, DoorClosed, Events, Message, Outcome, ProtocolFault, Received, Refused, RefusedByDoor, Role, State, StreamKind,
     Subscription,
 )
-from cambist.door.protocol import Bye, View
+from cambist.door.protocol import SOCKET_BYTES, Bye, View
 
 MAX_BUFFERED = 1 << 10                                  # batches kept for subscriptions that nobody reads at the moment; their credit bounds them first
 RECEIVE_SECONDS = 10.0                                  # how long an answer of the door itself may take
@@ -34,6 +34,7 @@ class Client:
         self._waiting: dict[int, deque[Events]] = {}
         self._private: dict[tuple[StreamKind, int], Subscription] = {}
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
         self._socket.settimeout(self.timeout)
         try:
             self._socket.connect(self.path)

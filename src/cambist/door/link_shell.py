@@ -8,6 +8,7 @@ returned; what goes out by the socket, and while that is full all wait. It lives
 """
 import asyncio
 import contextlib
+import socket
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,9 @@ from cambist.door.client import (
     CREDIT, Asked, Bye, ClientSession, Code, DoorClosed, Events, Message, Outcome, ProtocolFault, Refused, RefusedByDoor, Role, StreamKind, Subscription,
     View, Welcome,
 )
+from cambist.door.protocol import SOCKET_BYTES
+from cambist.log.disk_shell import RealDisk
+from cambist.log.witness import Acknowledged
 
 MAX_ASKS = 1 << 14                                      # commands asked for and not yet answered
 MAX_READS = 64                                          # reads on their way at once; the others wait for them
@@ -29,6 +33,7 @@ AGAIN_SECONDS = 2.0                                     # on a connection that s
 REFUSED_SECONDS = 0.02                                  # before what was refused for the moment is sent again; doubled up to LONGEST_PAUSE
 ASK_SECONDS, RECEIVE_SECONDS = 5.0, 10.0                # how long an outcome, and an answer of the door itself, may take
 PING_SECONDS, SILENT_SECONDS = 2.0, 6.0                 # a PING after so long without a byte; a new connection after so long
+WRITE_DOWN_SECONDS = 1.0
 BYE_SECONDS = 1.0                                       # how long a last word may take
 FLUSH_BYTES = 1 << 16                                   # written at once, not at the end of the loop's turn
 OUTGOING_HIGH = 1 << 20                                 # bytes not yet taken by the socket: above, nobody sends
@@ -49,6 +54,7 @@ class Link:
         self.on_change: list[Callable[[bool], None]] = []       # called in the loop when a connection stands (True) and when it is lost (False)
         self.welcome: Welcome | None = None             # of the connection that stands, or stood last
         self.connected = False
+        self.told = 0                                   # the highest log sequence the node ever told of: its log never ends before that again
         self.why = "it was not started"                 # why there is no connection
         self.wire: Wire | None = None
         self._usable = asyncio.Event()                  # connected, and the socket takes bytes
@@ -126,8 +132,9 @@ class Link:
         return following
 
     async def ask(self, record: np.ndarray, timeout: float = ASK_SECONDS, attachments: bytes = b"") -> Outcome:
-        """Sends one command and waits for its answer; hearing none, or after a lost connection, sends the same bytes again. `events` is None when `timeout`
-        seconds have passed: unknown. Raises RefusedByDoor when the door did not take it, DoorClosed when the link is closed meanwhile."""
+        """Sends one command, or one group, and waits for its answer, of a group for that of the first; hearing none, or after a lost connection, sends the same
+        bytes again. `events` is None when `timeout` seconds have passed: unknown. Raises RefusedByDoor when the door did not take it, DoorClosed when the link
+        is closed meanwhile."""
         if self._asks >= MAX_ASKS:
             raise RefusedByDoor(Refused(0, Code.OVERLOAD, 1, f"{MAX_ASKS} commands wait for their answers already"))
         ask = _Ask(record)
@@ -231,6 +238,8 @@ class Link:
             self.wire.send(size)
 
     def hear(self, message: Message) -> None:
+        if isinstance(message, Events | View | Welcome):
+            self.told = max(self.told, message.sequence if isinstance(message, Welcome) else message.position)
         if isinstance(message, Events):
             if (following := self._followings.get(message.request)) is not None:
                 following.hear(message)
@@ -314,6 +323,19 @@ class Link:
         return self._usable.is_set() and not self._closing
 
 
+async def write_down(link: Link, directory: str, name: str) -> None:
+    """Keeps the highest sequence that `link` was told of under `name`, about once a second, until it is cancelled: at its next start the node knows by it
+    that nothing up to there may be missing."""
+    kept = Acknowledged(RealDisk(), directory, name)
+    try:
+        while True:
+            await asyncio.sleep(WRITE_DOWN_SECONDS)
+            kept.note(link.told)
+    finally:
+        kept.note(link.told)
+        kept.close()
+
+
 def _time() -> float:
     return asyncio.get_running_loop().time()
 
@@ -363,7 +385,7 @@ class Following:
     def hear(self, batch: Events) -> None:
         """Called by the link alone."""
         number, position = batch.first + len(batch.events), batch.position
-        if len(batch.events):
+        if len(batch.events) or self.stream is StreamKind.KEPT:
             try:
                 self._tell(batch)
             except Exception as fault:  # noqa: BLE001  the follower's bug: it must not cost all the others their connection
@@ -484,6 +506,7 @@ class Wire(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport, self.link.wire = transport, self  # type: ignore[assignment]
         self.transport.set_write_buffer_limits(high=OUTGOING_HIGH)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
         self._heard = _time()
         self._flush()
         self._look_later()

@@ -31,6 +31,7 @@ MAX_SUBSCRIPTIONS = 4096                                # of one connection
 MAX_STRANGER = 1 << 10                                  # bytes of a frame before a session is open
 MAX_KEY = 64                                            # bytes of the name of a key
 MAX_NAME, MAX_ARGUMENT, MAX_TEXT = 32, 1 << 12, 512     # bytes: a view's name, its argument, the words of a refusal or a BYE
+SOCKET_BYTES = 1 << 20                                  # what a Unix socket holds in each direction: a frame, so that one read brings as much as has come
 BUFFER_START = 1 << 16                                  # what a quiet connection costs
 
 
@@ -97,6 +98,7 @@ class StreamKind(IntEnum):
     ALL = 1                                             # every event with its log sequence: for the house, never for a client
     ACCOUNT = 2
     PUBLIC = 3
+    KEPT = 4                                            # no events, only positions: up to where results can be read from their files
 
 
 class End(IntEnum):
@@ -489,12 +491,13 @@ class Session:
 
     def room(self) -> memoryview:
         """Where the next bytes may be written; never empty. What is whole must have been taken from `messages()` before."""
+        full = self._stop == len(self._buffer)          # more came than there was room for: whoever sends so much gets more, and is read less often
         if self._start == self._stop or self.fault is not None or self.state is State.ENDED:
             self._start = self._stop = 0
         size = self._pending()
-        if self._start + size > len(self._buffer) or self._stop == len(self._buffer):       # the frame begun does not fit behind where it starts
+        if self._start + size > len(self._buffer) or full:              # the frame begun does not fit behind where it starts
             rest = bytes(memoryview(self._buffer)[self._start:self._stop])
-            if size > len(self._buffer):
+            if len(self._buffer) < MAX_FRAME and (full or size > len(self._buffer)) and self.state is State.OPEN:
                 self._buffer = bytearray(MAX_FRAME)
             self._buffer[:len(rest)] = rest
             self._start, self._stop = 0, len(rest)

@@ -8,6 +8,7 @@ and the credit lasts; a connection that does not read is not read from either, a
 """
 import asyncio
 import os
+import socket
 import stat
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol
@@ -15,9 +16,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from cambist.door.protocol import (
-    MAX_CREDIT, MAX_SUBSCRIPTIONS, Bye, Code, End, Events, Hello, Message, Ping, Pong, ProtocolFault, Pull, Read, Received, Refused, Role,
+    MAX_CREDIT, MAX_SUBSCRIPTIONS, SOCKET_BYTES, Bye, Code, End, Events, Hello, Message, Ping, Pong, ProtocolFault, Pull, Read, Received, Refused, Role,
     Session, StreamKind, Submit, Subscribe, Unsubscribe, View, Welcome, encode,
 )
+from cambist.messages import EVENT
 
 MAX_CONNECTIONS = 256
 MAX_QUESTIONS = 256                                     # reads asked of the house and not yet answered, all connections together
@@ -27,6 +29,7 @@ SLOW_SECONDS = 5.0                                      # above OUTGOING_HIGH fo
 PING_SECONDS, SILENT_SECONDS = 15.0, 45.0               # a PING after so long without a byte; the end after so long
 BYE_SECONDS = 1.0                                       # how long a last word may take
 BATCH_EVENTS = 4096                                     # one turn of one subscription
+NO_EVENTS, NO_TIMES = np.empty(0, EVENT), np.empty(0, np.int64)
 
 
 class House(Protocol):
@@ -35,6 +38,9 @@ class House(Protocol):
     def last_number(self, stream: StreamKind, account: int) -> int: ...
     def events(self, stream: StreamKind, account: int, number: int, limit: int) -> tuple[int, int, np.ndarray, np.ndarray, bool]:
         """(first number, position, events, log time of each, whether their entry goes on behind them)."""
+        ...
+    def kept(self) -> int:
+        """The log sequence up to which the results are in their files. `Door.kept` is called when it has grown."""
         ...
     def ask(self, question: Read, answer: Callable[[View | Refused], None]) -> None:
         """Calls `answer` once, in this loop: with the view, or why there is none."""
@@ -113,6 +119,15 @@ class Door:
             for listener in tuple(self.listeners.get(key, ())):
                 listener.connection.tell(listener)
 
+    def grown(self, row_of: Callable[[StreamKind, int], int], rows: np.ndarray) -> None:
+        """The streams of these rows have grown. Most of them have no listener, so it is the listeners that are looked through."""
+        grown = set(rows.tolist())
+        self.told([key for key in self.listeners if key[0] is not StreamKind.KEPT and row_of(*key) in grown])
+
+    def kept(self) -> None:
+        """The results files have grown: whoever reads them is told how far."""
+        self.told(((StreamKind.KEPT, 0),))
+
     def flush(self) -> None:
         """Sends the answers that were held back for the turn that is now over."""
         while self.held:
@@ -145,6 +160,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
         self.transport.set_write_buffer_limits(high=OUTGOING_HIGH)
+        if (made := transport.get_extra_info("socket")).family == socket.AF_UNIX:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
         self.heard = asyncio.get_running_loop().time()
         self.door.connections[self] = None
         if len(self.door.connections) > self.door.most:
@@ -234,6 +251,9 @@ class Connection(asyncio.BufferedProtocol):
         """One batch; the rest in later turns, so that no subscription keeps the loop."""
         if self.ended or self.full_since or listener.credit <= 0 or listener.queued:
             return
+        if listener.stream is StreamKind.KEPT:
+            self._tell_kept(listener)
+            return
         first, position, events, times, more = self.door.house.events(listener.stream, listener.account, listener.number, min(listener.credit, BATCH_EVENTS))
         if not len(events):
             return
@@ -242,6 +262,12 @@ class Connection(asyncio.BufferedProtocol):
         if listener.credit > 0:
             listener.queued = True
             asyncio.get_running_loop().call_soon(self._tell_on, listener)
+
+    def _tell_kept(self, listener: Listener) -> None:
+        """Where nothing is new nothing is said; who was slow hears the newest position alone."""
+        if (position := self.door.house.kept()) > listener.number:
+            listener.number = position
+            self.send(Events(listener.request, listener.stream, 0, 0, position, NO_EVENTS, NO_TIMES))
 
     def _tell_on(self, listener: Listener) -> None:
         listener.queued = False
@@ -274,17 +300,23 @@ class Connection(asyncio.BufferedProtocol):
             code = Code.BAD_CREDIT
         elif len(self.listeners) >= MAX_SUBSCRIPTIONS or asked.request in self.listeners:
             code = Code.TOO_MANY
+        elif asked.stream is StreamKind.KEPT:
+            self._listen(Listener(self, asked, -1))
+            return
         elif not 0 <= asked.cursor <= (last := house.last_number(asked.stream, asked.account)) + 1:
             code = Code.BAD_CURSOR
         if code:
             self.answer(Refused(asked.request, code))
             return
         listener = Listener(self, asked, asked.cursor or last + 1)
-        self.listeners[asked.request] = listener
-        self.door.listeners.setdefault((asked.stream, asked.account), {})[listener] = None
         if listener.number == last + 1:                 # it is up to date, and should know where it stands
             first, position, events, times, _ = house.events(asked.stream, asked.account, listener.number, 1)
             self.answer(Events(asked.request, asked.stream, asked.account, first, position, events[:0], times[:0]))
+        self._listen(listener)
+
+    def _listen(self, listener: Listener) -> None:
+        self.listeners[listener.request] = listener
+        self.door.listeners.setdefault((listener.stream, listener.account), {})[listener] = None
         self.tell(listener)
 
     def on_pull(self, pull: Pull) -> None:

@@ -1,15 +1,24 @@
 """Which streams an entry's events belong to, found in two passes over them.
 
-Decides nothing that `streams.py` does not say: public kinds are its table, an account's events are those that name it. It must not know who listens.
-`survey` counts, `deal` gives every account its run of places and every stream its new numbers.
+Decides what is public; an account's events are those that name it. It must not know who listens. `survey` counts, `deal` gives every account its run of
+places and every stream its new numbers.
 """
 import numpy as np
 
 from cambist.loops import loop
 from cambist.messages import EVENT, Event, Liquidity
 
-REFERENCE, LEVEL, TRADE = int(Event.REFERENCE), int(Event.LEVEL), int(Event.FILLED)
-TAKER, QUOTED = int(Liquidity.TAKER), int(Liquidity.QUOTE)
+# What of each public kind is shown: field by field, so that nothing is public because it was forgotten. A trade's account is taken out, the others have none.
+PUBLIC_KINDS: dict[int, tuple[str, ...]] = {
+    Event.REFERENCE: ("other", "price"), Event.LEVEL: ("side", "price", "quantity", "leaves"), Event.FILLED: ("side", "other", "price", "quantity"),
+    Event.SESSION_CHANGED: ("id", "other", "price", "amount", "reason"), Event.INDICATIVE: ("price", "quantity", "amount"),
+    Event.UNCROSSED: ("price", "quantity", "amount"), Event.TERMS_CHANGED: ("id", "price", "quantity", "other"), Event.DIGITS_CHANGED: ("id", "other"),
+}
+SHOWN = ("side", "other", "price", "quantity", "leaves", "id", "amount", "reason")
+SHOWS = np.array([[name in PUBLIC_KINDS.get(kind, ()) for name in SHOWN] for kind in range(max(Event) + 1)])
+OF_NOBODY = np.array([kind in PUBLIC_KINDS and kind != Event.FILLED for kind in range(max(Event) + 1)])     # by kind: public where no account is told
+TRADE = int(Event.FILLED)
+TAKER, QUOTED, CALLED = int(Liquidity.TAKER), int(Liquidity.QUOTE), int(Liquidity.AUCTION)
 DUPLICATE = int(Event.DUPLICATE)
 ALL, PUBLIC = 0, 1                              # rows of the index; account n is row n + 1
 INT = np.dtype(np.int64)
@@ -24,7 +33,7 @@ def survey(events, index, touched, public, found):
     rows, shown, beyond = 1, 0, 0
     touched[0] = ALL
     index[ALL]["tally"] = len(events)
-    quoted_before, match_before = False, 0
+    paired_before, match_before = False, 0
     for i in range(len(events)):
         e = events[i]
         account, kind = np.int64(e["account"]), np.int64(e["kind"])
@@ -37,17 +46,18 @@ def survey(events, index, touched, public, found):
                     touched[rows] = row
                     rows += 1
                 index[row]["tally"] += 1
-        quoted = False
+        paired = False
         if kind == TRADE:
-            # A quote's trade is told to the client first and to the dealer after: the first of each match is the client's side.
-            quoted = np.int64(e["liquidity"]) == QUOTED
-            if np.int64(e["liquidity"]) == TAKER or (quoted and not (quoted_before and match_before == np.int64(e["other"]))):
+            # A quote's trade is told to the client first and to the dealer after, an auction's to the buyer first: the first of each match is told.
+            how = np.int64(e["liquidity"])
+            paired = how in (QUOTED, CALLED)
+            if how == TAKER or (paired and not (paired_before and match_before == np.int64(e["other"]))):
                 public[shown] = i
                 shown += 1
-        elif account == 0 and kind in (REFERENCE, LEVEL):
+        elif account == 0 and kind < len(OF_NOBODY) and OF_NOBODY[kind]:
             public[shown] = i
             shown += 1
-        quoted_before, match_before = quoted, np.int64(e["other"])
+        paired_before, match_before = paired, np.int64(e["other"])
     if shown:
         touched[rows] = PUBLIC
         index[PUBLIC]["tally"] = shown
@@ -97,14 +107,27 @@ def give(events, order, told):
 
 @loop(EVENT, INT, EVENT)
 def show(events, places, told):
-    """Copies what is public of the events at these places into rows of zeros; which fields is `streams.PUBLIC_KINDS`, word for word."""
+    """Copies what is public of the events at these places into rows of zeros. A trade of an auction says so; it has no taker, and so no side."""
     for j in range(len(places)):
         e, t = events[places[j]], told[j]
-        kind = np.int64(e["kind"])
-        t["kind"], t["instrument"], t["price"] = e["kind"], e["instrument"], e["price"]
-        if kind != LEVEL:
+        shows = SHOWS[np.int64(e["kind"])]
+        t["kind"], t["instrument"] = e["kind"], e["instrument"]
+        called = np.int64(e["kind"]) == TRADE and np.int64(e["liquidity"]) == CALLED
+        if called:
+            t["liquidity"] = e["liquidity"]
+        if shows[0] and not called:
+            t["side"] = e["side"]
+        if shows[1]:
             t["other"] = e["other"]
-        if kind != REFERENCE:
-            t["side"], t["quantity"] = e["side"], e["quantity"]
-        if kind == LEVEL:
+        if shows[2]:
+            t["price"] = e["price"]
+        if shows[3]:
+            t["quantity"] = e["quantity"]
+        if shows[4]:
             t["leaves"] = e["leaves"]
+        if shows[5]:
+            t["id"] = e["id"]
+        if shows[6]:
+            t["amount"] = e["amount"]
+        if shows[7]:
+            t["reason"] = e["reason"]

@@ -5,7 +5,8 @@ not know who listens, how fast, or how results are kept; it is handed a function
 
     all           every event with its log sequence, for the house
     account n     the events of that account; the log sequence is taken out, because it would tell each how busy the others are
-    public        references and levels of the book (account 0), and trades: of each trade one event, with price, quantity, instrument, side and match only
+    public        references, levels, sessions, auctions and changed terms (account 0), and trades: of each trade one event, with price, quantity, instrument,
+                  side and match only, and AUCTION where it is of an auction, which has no taker and so no side
 
 Every event comes with the log time of its entry.
 
@@ -14,24 +15,22 @@ is the events of one entry.
 """
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from cambist.feeds.sorting import ALL, INDEX, PUBLIC, deal, give, show, survey
-from cambist.messages import EVENT, Event, Liquidity
+from cambist.messages import EVENT
 from cambist.rows import copied, joined
 
 MARK_EVENTS, MARK_BLOCKS = 1024, 256                    # a stream gets a mark at least this often, wherever it has events
 RING_EVENTS, RING_BLOCKS = 1 << 17, 4096                # recent results kept in memory: 12 MiB and their index
 MAX_BATCH = 1 << 13                                     # events in one read
+LAYOUT = 1                                              # of the tables that a snapshot of the numbering has
+KEPT = ("count", "mark_number", "mark_ordinal", "newest_number", "newest_ordinal")
 NOTHING = np.empty(0, EVENT)
 NO_TIMES = np.empty(0, np.int64)
-# What of each public kind is shown: field by field, so that nothing is public because it was forgotten. A trade's account is taken out, the others have none.
-PUBLIC_KINDS = {Event.REFERENCE: ("other", "price"), Event.LEVEL: ("side", "price", "quantity", "leaves"), Event.FILLED: ("side", "other", "price", "quantity")}
-OF_NOBODY = np.zeros(1 << 8 * EVENT["kind"].itemsize, bool)     # by kind: public where no account is told
-OF_NOBODY[[kind for kind in PUBLIC_KINDS if kind is not Event.FILLED]] = True
 
 Results = Callable[[int], Iterable[tuple[int, int, int, np.ndarray]]]    # sequence -> (first, last, time, events) of its entry and every later one
 
@@ -126,38 +125,6 @@ class Sorter:
         self.index["tally"][self._touched[:touched]] = 0
 
 
-def to_account(mine: np.ndarray) -> np.ndarray:
-    """An own copy of one account's events without the log's sequence, which DUPLICATE carries in `other` too: the view `answer` tells the rest."""
-    mine = mine.copy()
-    mine["sequence"] = 0
-    mine["other"][mine["kind"] == Event.DUPLICATE] = 0
-    return mine
-
-
-def to_public(events: np.ndarray) -> np.ndarray:
-    """References and levels as they are but for the sequence; of every trade the taker's or the asking client's side, without a trace of who it was."""
-    kind = events["kind"]
-    filled = kind == Event.FILLED
-    seen = OF_NOBODY[kind] & (events["account"] == 0)
-    if filled.any():
-        # A quote's trade is told to the client first and to the dealer after: the first of each match is the client's side.
-        quoted = filled & (events["liquidity"] == Liquidity.QUOTE)
-        again = np.zeros(len(events), bool)
-        again[1:] = quoted[1:] & quoted[:-1] & (events["other"][1:] == events["other"][:-1])
-        seen |= filled & (events["liquidity"] == Liquidity.TAKER) | quoted & ~again
-    if not seen.any():
-        return NOTHING
-    shown = events[seen]
-    told = np.zeros(len(shown), EVENT)
-    for field in ("kind", "instrument"):
-        told[field] = shown[field]
-    for public, fields in PUBLIC_KINDS.items():
-        its = shown["kind"] == public
-        for field in fields:
-            told[field][its] = shown[field][its]
-    return told
-
-
 class Streams:
     """Every stream of one cell. `add` each block once, in order; `read` any number of any stream."""
     def __init__(self, results: Results, ring_events: int = RING_EVENTS, ring_blocks: int = RING_BLOCKS):
@@ -182,6 +149,37 @@ class Streams:
             self._mark(int(block.rows[at]), int(due[at]), first)
         self._remember(block)
         return block.rows
+
+    def read_on(self, reach: int | None = None) -> None:
+        """Adds what the results have more, up to their end or to sequence `reach`: every stream gets the numbers it had."""
+        for first, last, time, events in self._results(self.position + 1):
+            if reach is not None and last > reach:
+                return
+            self.add(first, last, time, copied(events))         # a copy, for a view would keep the whole of what was read
+
+    def tables(self) -> dict[str, tuple[int, tuple[str, ...], np.ndarray]]:
+        """What must be known to go on numbering, as tables of a snapshot: the place, every stream, every mark. Not what is in the ring."""
+        index = self._sorter.index
+        rows = np.nonzero(index["count"])[0]
+        marks = [np.stack([np.full(len(numbers), row), np.array(numbers), np.array(sequences)], axis=1)
+                 for row, (numbers, sequences) in sorted(self._marks.items())]
+        return {"place": (LAYOUT, ("position", "ordinal"), np.array([[self.position, self._ordinal]], np.int64)),
+                "streams": (LAYOUT, ("row", *KEPT), np.stack([rows, *(index[name][rows] for name in KEPT)], axis=1)),
+                "marks": (LAYOUT, ("row", "number", "sequence"), np.concatenate([np.zeros((0, 3), np.int64), *marks]))}
+
+    def resume(self, tables: Mapping[str, tuple[int, tuple[str, ...], np.ndarray]]) -> None:
+        """Goes on where another stood when it gave these; only before anything was added. Raises ValueError for tables of another layout."""
+        for name, (version, columns, _) in self.tables().items():
+            if name not in tables or tables[name][:2] != (version, columns):
+                raise ValueError(f"streams table {name!r} is not of version {version} with columns {', '.join(columns)}")
+        (self.position, self._ordinal), = tables["place"][2].tolist()
+        rows = tables["streams"][2]
+        if len(rows):
+            self._sorter.grow(int(rows[-1, 0]))
+        for i, name in enumerate(KEPT, 1):
+            self._sorter.index[name][rows[:, 0]] = rows[:, i]
+        for row, number, sequence in tables["marks"][2].tolist():
+            self._mark(row, number, sequence)
 
     def last_number(self, row: int) -> int:
         index = self._sorter.index

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from cambist.messages import COMMAND, EVENT, AccountKind, Event, Kind, Side, named
+from cambist.messages import COMMAND, EVENT, AccountKind, Event, Kind, OrderState, Side, named
 
 MAX_ROWS = 10_000                                       # in one list of an answer; `more` says that there are more
 MAX_LEVELS = 2000                                       # of each side of a book
@@ -108,7 +108,7 @@ def every_row(asked: Question) -> dict:
 
 
 def account(asked: Question) -> dict:
-    """Everything of one account: its row, balances, positions, credit, open orders, requests, quotes, children, obligations."""
+    """Everything of one account: its row, balances, positions, credit, open orders, requests, quotes, children, obligations, and what limits it."""
     number, = _given(asked, "account")
     row = one(asked.tables, "accounts", account=number)
     if row is None:
@@ -121,7 +121,7 @@ def account(asked: Question) -> dict:
 
 
 def book(asked: Question) -> dict:
-    """The levels of one book, best first: price, open quantity, number of orders."""
+    """The levels of one book, best first: price, what is shown there, number of orders. What waits outside the book is not in it."""
     number, = _given(asked, "instrument")
     if one(asked.tables, "instruments", instrument=number) is None:
         raise BadArgument(f"no instrument {number}")
@@ -130,15 +130,20 @@ def book(asked: Question) -> dict:
 
 def _levels(tables: Tables, instrument: int, side: int) -> list[list[int]]:
     """Lowest price first."""
-    columns, rows = tables["orders"][1], rows_where(tables, "orders", instrument=instrument, side=side)
+    columns, rows = tables["orders"][1], rows_where(tables, "orders", instrument=instrument, side=side, state=OrderState.BOOK)
     prices, at, orders = np.unique(rows[:, columns.index("price")], return_inverse=True, return_counts=True)
     quantities = np.zeros(len(prices), np.int64)
-    np.add.at(quantities, at, rows[:, columns.index("leaves")])
+    np.add.at(quantities, at, rows[:, columns.index("shown")])
     return [list(level) for level in zip(prices.tolist(), quantities.tolist(), orders.tolist(), strict=True)]
 
 
 def instruments(asked: Question) -> dict:
     return {"assets": listed(asked.tables, "assets"), "instruments": listed(asked.tables, "instruments"), "sources": listed(asked.tables, "sources")}
+
+
+def controls(asked: Question) -> dict:
+    """Who is stopped, frozen, barred or near a limit: every key, and the rows of protections, exposures and restrictions."""
+    return {"actors": listed(asked.tables, "actors"), **{name: listed(asked.tables, name) for name in OF_CONTROL}}
 
 
 def held(asked: Question) -> dict:
@@ -237,7 +242,8 @@ class Shown(NamedTuple):
     tell: Callable[[Question], dict]
 
 
-OF_ACCOUNT = ("balances", "positions", "orders", "requests", "quotes", "children", "obligations")
+OF_CONTROL = ("protections", "exposures", "restrictions")
+OF_ACCOUNT = ("balances", "positions", "orders", "requests", "quotes", "children", "obligations", *OF_CONTROL)
 OF_DESIGN = ("assets", "accounts", "dealers", "actors", "instruments", "venues")
 VIEWS: dict[str, Shown] = {
     "status": Shown((), status),
@@ -245,6 +251,7 @@ VIEWS: dict[str, Shown] = {
     "account": Shown(("account",), account),
     "book": Shown(("instrument",), book),
     "instruments": Shown((), instruments),
+    "controls": Shown((), controls),
     "held": Shown((), held),
     "obligations": Shown(("account",), obligations),
     "children": Shown(("account",), children),

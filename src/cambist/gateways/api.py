@@ -42,7 +42,8 @@ QuoteId = Annotated[str, _id("quo", "a quote")]
 MatchId = Annotated[str, _id("mat", "a match")]
 ObligationId = Annotated[str, _id("obl", "an obligation to be settled")]
 HeldId = Annotated[str, _id("hld", "a command that waits for a second person")]
-OrderName = Annotated[str, _named("ord", "an open order of this account")]
+OrderName = Annotated[str, Meta(max_length=64, examples=[f"ord_{EXAMPLE_TAIL}"],
+                                description="The opaque id of an open order of this account, or the client id it was sent with, 32 hex digits.")]
 RequestName = Annotated[str, _named("req", "a request for quotes")]
 QuoteName = Annotated[str, _named("quo", "a quote")]
 Side = Annotated[Literal["buy", "sell"], Meta(examples=["buy"])]
@@ -77,37 +78,6 @@ class ErrorBody(Told, kw_only=True):
 # ------------------------------------------------------------------------------------------------------------------- requests: what is in a body
 class Nothing(Asked, kw_only=True):
     """No field at all."""
-
-
-class OrderNew(Asked, kw_only=True):
-    """A limit order, or a market order, which trades at once within the collar around the reference and never rests."""
-    instrument: Instrument
-    side: Side
-    quantity: Quantity
-    type: Annotated[Literal["limit", "market"], Meta(examples=["limit"])] = "limit"
-    price: Annotated[Price | None, Meta(examples=["64250.5"], description="The limit; left out of a market order.")] = None
-    time_in_force: Annotated[Literal["gtc", "ioc", "fok"], Meta(examples=["gtc"])] = "gtc"
-    post_only: Annotated[bool, Meta(examples=[False], description="Refused if it would trade at once.")] = False
-    self_trade: Annotated[Literal["cancel_newest", "cancel_oldest", "cancel_both", "decrement"],
-                          Meta(examples=["cancel_newest"], description="What happens when it meets an order of its own account.")] = "cancel_newest"
-
-
-class AmendTo(Asked, kw_only=True):
-    """Both are the order's new values; quantity counts what has been filled already."""
-    price: Price
-    quantity: Quantity
-
-
-class OrderAmend(AmendTo, kw_only=True):
-    order: OrderName
-
-
-class OrderNamed(Asked, kw_only=True):
-    order: OrderName
-
-
-class OrderList(Asked, kw_only=True):
-    instrument: Annotated[Instrument | None, Meta(examples=["BTC-USD"])] = None
 
 
 class RequestNew(Asked, kw_only=True):
@@ -214,6 +184,16 @@ class Obligation(Told, kw_only=True):
     cycle: int
 
 
+class Protection(Told, kw_only=True):
+    """Mass quotes of this account in this instrument are withdrawn when so much of them trades, or is bought less sold, within the window: then it is frozen
+    until it is reset."""
+    instrument: Instrument
+    quantity: Annotated[Quantity | None, Meta(examples=["5"])]
+    delta: Annotated[Quantity | None, Meta(examples=["2"])]
+    window_ms: Annotated[int, Meta(examples=[4_000])]
+    frozen: bool
+
+
 class Account(Told, kw_only=True):
     """Everything of the key's account but its orders and requests."""
     account: AccountName
@@ -226,53 +206,9 @@ class Account(Told, kw_only=True):
     obligations: list[Obligation]
     open_orders: int
     max_open: int
-
-
-class Order(Told, kw_only=True):
-    """An open order."""
-    order: OrderId
-    instrument: Instrument
-    side: Side
-    price: Price
-    quantity: Quantity
-    filled: Annotated[Quantity, Meta(examples=["0.25"])]
-    leaves: Annotated[Quantity, Meta(examples=["0.25"], description="Still open.")]
-    post_only: bool
-
-
-class Orders(Told, kw_only=True):
-    """Open orders, of one instrument or of all."""
-    orders: list[Order]
-    more: Annotated[bool, Meta(description="There are more than fit in one answer.")] = False
-
-
-class Fill(Told, kw_only=True):
-    """A part of an order that traded."""
-    match: MatchId
-    price: Price
-    quantity: Quantity
-    amount: Annotated[Amount, Meta(description="In the quote asset.")]
-    fee: Annotated[Amount, Meta(description="In the quote asset.")]
-    liquidity: Annotated[Literal["maker", "taker", "quote"], Meta(examples=["taker"])]
-
-
-class OrderAnswer(Told, kw_only=True):
-    """The order as it stood when the command ended. What happens to it later is told by events."""
-    order: OrderId
-    instrument: Instrument
-    status: Annotated[Literal["open", "filled", "cancelled"], Meta(examples=["open"])]
-    side: Side
-    price: Annotated[Price, Meta(description="Its limit; of a market order the edge of the collar.")]
-    quantity: Quantity
-    leaves: Annotated[Quantity, Meta(examples=["0.25"], description="Still open.")]
-    fills: Annotated[list[Fill], Meta(description="Of this command.")]
-    reason: Annotated[str | None, Meta(examples=[None], description="Why its rest was cancelled, such as IMMEDIATE or SELF_TRADE.")] = None
-
-
-class OrderCancelled(Told, kw_only=True):
-    """What was still open and is not any more."""
-    order: OrderId
-    cancelled: Quantity
+    protections: list[Protection]
+    restricted: Annotated[list[str], Meta(examples=[[]], description="Symbols of instruments that this account may not trade.")]
+    dead_man: Annotated[Time | None, Meta(examples=[None], description="When all orders are cancelled, unless the dead man is heard of before.")] = None
 
 
 class Done(Told, kw_only=True):
@@ -330,7 +266,8 @@ class Accepted(Told, kw_only=True):
     price: Price
     quantity: Quantity
     amount: Annotated[Amount, Meta(description="In the quote asset.")]
-    fee: Annotated[Amount, Meta(description="In the quote asset.")]
+    fee: Annotated[Signed, Meta(examples=["1.6062"])]
+    fee_asset: AssetName
 
 
 class OwnQuote(Told, kw_only=True):
@@ -401,6 +338,16 @@ class Status(Told, kw_only=True):
     halted: Annotated[list[str], Meta(examples=[[]], description="Symbols of halted instruments.")]
 
 
+SessionName = Literal["continuous", "pre_open", "auction", "volatility", "cancel_only", "closed"]
+
+
+class Indicative(Told, kw_only=True):
+    """The price at which an auction would end now, what would trade, and what of it would be left: above zero bought, below zero sold."""
+    price: Annotated[Price | None, Meta(examples=["64250.5"], description="null: nothing would trade.")]
+    quantity: Quantity
+    surplus: Signed
+
+
 class InstrumentTold(Told, kw_only=True):
     """An instrument and what an order of it may be."""
     symbol: Instrument
@@ -419,6 +366,12 @@ class InstrumentTold(Told, kw_only=True):
     taker_ppm: int
     rfq_ppm: int
     halted: bool
+    session: Annotated[SessionName, Meta(examples=["continuous"])]
+    next_session: Annotated[SessionName | None, Meta(examples=[None], description="What an auction is called for.")] = None
+    auction_ends: Annotated[Time | None, Meta(examples=[None], description="null: nobody said.")] = None
+    indicative: Annotated[Indicative | None, Meta(examples=[None], description="The auction as it stands, where its price is told.")] = None
+    band_ppm: Annotated[int, Meta(examples=[20_000], description="How far the book may move from the anchor of its window before an auction is called; 0: no "
+                                                                 "band.")]
     reference: Annotated[Price | None, Meta(examples=["64250.0"], description="The median of fresh sources; null when there are too few.")]
     last: Annotated[Price | None, Meta(examples=["64250.5"], description="The last price traded here.")]
 
@@ -443,10 +396,10 @@ class Book(Told, kw_only=True):
 
 
 class Trade(Told, kw_only=True):
-    """Side is the taker's, or that of the client who accepted a quote."""
+    """Side is the taker's, or that of the client who accepted a quote; null: a trade of an auction, which has none."""
     match: MatchId
     time: Time
-    side: Side
+    side: Annotated[Side | None, Meta(examples=["buy"])]
     price: Price
     quantity: Quantity
 

@@ -7,7 +7,7 @@ import contextlib
 
 from cambist import __version__
 from cambist.credentials_shell import Secrets
-from cambist.door.link_shell import Link, Role
+from cambist.door.link_shell import Link, Role, write_down
 from cambist.gateways.house_shell import House
 from cambist.gateways.market_shell import Market
 from cambist.gateways.rest_shell import serving_rest
@@ -20,6 +20,7 @@ async def serve(part: Part) -> None:
     secrets, link = Secrets(part.directory), Link(part.socket, role=Role.GATEWAY)
     house, market = House(link, secrets.ids_key, secrets.public_keys), Market(link)
     house.on_design.append(market.use)
+    market.on_terms.append(house.look_soon)
     link.on_change.append(lambda connected: part.say("serving" if connected else "serving; the node does not answer"))
     async with contextlib.AsyncExitStack() as serving:
         serving.push_async_callback(link.close)
@@ -28,7 +29,9 @@ async def serve(part: Part) -> None:
         await serving.enter_async_context(serving_rest(part, house, market, __version__))
         await serving.enter_async_context(serving_websocket(part, link, house, market))
         starting = asyncio.create_task(house.start(), name="house")
+        writing = asyncio.create_task(write_down(link, str(part.directory), "gateway"), name="write down")
         part.ready(part.url("rest"))
         await part.stop.wait()
-        starting.cancel()
-        await asyncio.wait([starting])
+        for task in (starting, writing):
+            task.cancel()
+        await asyncio.wait([starting, writing])

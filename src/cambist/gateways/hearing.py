@@ -1,4 +1,4 @@
-"""What one account has been told lately: its newest events, its requests with their quotes, its invitations, and what each id is of.
+"""What one account has been told lately: its newest events, its requests with their quotes, its invitations, what each id is of and was sent with.
 
 Decides what of an account's stream is remembered, and for how long: enough to answer a client without asking the house, never the truth about money or
 orders, which the view `account` tells. It must not know a socket or a clock; a stream is handed in batch by batch, and `now` with each question. Whoever
@@ -21,7 +21,7 @@ FIELDS = tuple(EVENT.names or ())
 E = Event
 _OPENS = (E.ORDER_ACCEPTED, E.REQUEST_OPENED, E.REQUEST_INVITED)
 _REMEMBERED = np.zeros(1 << 16, bool)
-_REMEMBERED[[*_OPENS, E.QUOTED, E.QUOTE_SHOWN, E.QUOTE_ENDED, E.REQUEST_ENDED]] = True
+_REMEMBERED[[*_OPENS, E.BOOK_QUOTED, E.QUOTED, E.QUOTE_SHOWN, E.QUOTE_ENDED, E.REQUEST_ENDED]] = True
 
 
 class Quote(msgspec.Struct):
@@ -61,6 +61,7 @@ class Hearing:
         self._ring: deque[Page] = deque()
         self._ring_events = 0
         self._instruments: OrderedDict[int, int] = OrderedDict()
+        self._sent: OrderedDict[tuple[int, int], int] = OrderedDict()       # client id -> its order
         self._ended: OrderedDict[int, None] = OrderedDict()
 
     def hear(self, first: int, events: np.ndarray, times: np.ndarray) -> None:
@@ -100,6 +101,10 @@ class Hearing:
             self._instruments.move_to_end(id)
         return found
 
+    def order_of(self, id_hi: int, id_lo: int) -> int:
+        """The order that was sent with a client id; 0 when it is not known here."""
+        return self._sent.get((id_hi, id_lo), 0)
+
     def learn(self, id: int, instrument: int) -> None:
         """What the house said otherwise of an id."""
         self._instruments[id] = instrument
@@ -117,11 +122,18 @@ class Hearing:
         kind, id, other = row["kind"], row["id"], row["other"]
         if kind in _OPENS:
             self.learn(id, row["instrument"])
-            if kind != E.ORDER_ACCEPTED:
+            if kind == E.ORDER_ACCEPTED:
+                self._sent[row["id_hi"], row["id_lo"]] = id
+                if len(self._sent) > MAX_IDS:
+                    self._sent.popitem(last=False)
+            else:
                 opened = Asked(id=id, instrument=row["instrument"], side=row["side"], quantity=row["quantity"], expires=other, quotes={})
                 (self.requests if kind == E.REQUEST_OPENED else self.invitations)[id] = opened
                 if len(self.invitations) > MAX_INVITATIONS:     # one whose end is not told: the account is no dealer any more
                     del self.invitations[next(iter(self.invitations))]
+        elif kind == E.BOOK_QUOTED:
+            for order in (id, other):
+                self.learn(order, row["instrument"])
         elif kind == E.REQUEST_ENDED:
             self._end(id, row["reason"])
         elif kind == E.QUOTE_ENDED:

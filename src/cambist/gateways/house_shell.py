@@ -6,7 +6,7 @@ Decides in which order things are asked of the house and how long to wait. What 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -18,11 +18,12 @@ from cambist.design import DesignError, read_design
 from cambist.dictionary import Dictionary, Wrong, read_client_id
 from cambist.door.client import Code, DoorClosed, Events, RefusedByDoor, StreamKind
 from cambist.door.link_shell import Following, Link
-from cambist.gateways import api, replies
+from cambist.gateways import api, order_api, order_replies, replies
 from cambist.gateways.api import Answer, failure
 from cambist.gateways.auth import NO_ID, AuthError, Keys, may, verify_logon
 from cambist.gateways.hearing import Hearing, Page, rows
-from cambist.gateways.operations import CANCELS, OPERATIONS, Fields, Known, Operation, Session, build, read_json, record, unknown
+from cambist.gateways.fields import Fields, Known, unknown
+from cambist.gateways.operations import CANCELS, OPERATIONS, Operation, Session, build, id_after, read_json, records
 from cambist.gateways.throttle import Throttle, retry_after
 from cambist.messages import MAX_AMOUNT, AccountKind, BadRecord, Event, Kind
 from cambist.opaque import Opaque
@@ -136,10 +137,10 @@ class Ear:
         log.warning("an account is heard no more", account=self._account, code=code.name)
 
 
-def _made(kind: Kind, fields: Fields, id_hi: int, id_lo: int, expires: int, received: int) -> np.ndarray:
+def _made(commands: list[tuple[Kind, Fields]], id_hi: int, id_lo: int, expires: int, received: int) -> np.ndarray:
     """Raises Wrong OVERFLOW where a number is too large for its field."""
     try:
-        return record(kind, fields, id_hi, id_lo, expires, received)
+        return records(commands, id_hi, id_lo, expires, received)
     except BadRecord:
         raise Wrong("OVERFLOW", "$", f"a number of this request is larger than the house can count, {MAX_AMOUNT:,} of its smallest units") from None
 
@@ -158,6 +159,7 @@ class House:
         self._polls = 0
         self._unread = ""                               # why the design could not be read the last time
         self._watching: asyncio.Task[None] | None = None
+        self._sooner = asyncio.Event()
 
     # ------------------------------------------------------------------------------------------------------------------------ the running design
     @property
@@ -189,9 +191,16 @@ class House:
                 opening.result().close()
             opening.cancel()
 
+    def look_soon(self) -> None:
+        """Digits, ticks or lots have changed: the words of the last design are not right any more."""
+        self._sooner.set()
+
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(DESIGN_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DESIGN_SECONDS):
+                    await self._sooner.wait()
+            self._sooner.clear()
             await self._look()
 
     async def _look(self) -> None:
@@ -257,22 +266,23 @@ class House:
         if not (id_hi or id_lo):
             raise Wrong("NO_ID", "$.id", "what changes something has a client id of its own: 32 hex digits (Cambist-Id over REST, id over WebSocket)")
         expires = self._expires(expires, received, running.window)
-        ear = await self._ear(session.account)
+        ear, ids = await self._ear(session.account), [id_after(id_hi, id_lo, place) for place in range(replies.size_of(asked))]
         try:
-            kind, fields = build(operation.name, asked, session, await self._known(operation, session, asked, ear, running.words))
-            made = _made(kind, fields, id_hi, id_lo, expires, received)
+            known = await self._known(operation, session, asked, ear, running.words)
+            made = _made(build(operation.name, asked, session, known), id_hi, id_lo, expires, received)
         except Wrong:
-            first = await self._first_answer(session, (id_hi, id_lo))
+            first = await self._first_answers(session, ids)
             if not first:
                 raise
-            return replies.answer(operation, asked, session, running.words, first, (id_hi, id_lo))._replace(duplicate=True)
-        with ear.expecting((id_hi, id_lo)) as tail:
+            return replies.answer(operation, asked, session, running.words, first, ids)._replace(duplicate=True)
+        with contextlib.ExitStack() as stack:
+            tails = [stack.enter_context(ear.expecting(each)) for each in ids]
             outcome = await self.link.ask(made, ASK_SECONDS)
             if outcome.events is None:
                 return failure(504, "UNKNOWN", replies.UNKNOWN_OUTCOME) if outcome.asked else replies.unreachable()
             duplicate = outcome.time < received         # the first answer was given before this was asked
-            events = await self._whole(session, tail, list(rows(outcome.events)), (id_hi, id_lo), duplicate)
-        return replies.answer(operation, asked, session, running.words, events, (id_hi, id_lo))._replace(duplicate=duplicate)
+            events = await self._whole(session, tails, list(rows(outcome.events)), ids, duplicate)
+        return replies.answer(operation, asked, session, running.words, events, ids)._replace(duplicate=duplicate)
 
     @staticmethod
     def _expires(expires: int | None, now: int, window: int) -> int:
@@ -295,21 +305,27 @@ class House:
                 if not ear.hearing.instrument_of(order):
                     for row in (await self._account(session))["orders"]:
                         ear.hearing.learn(row["id"], row["instrument"])
-        return Known(words, ear.hearing.instrument_of, lambda number: instruments.get(number, {}).get("reference", 0))
+        return Known(words, ear.hearing.instrument_of, lambda number: instruments.get(number, {}).get("reference", 0), ear.hearing.order_of)
 
-    async def _whole(self, session: Session, tail: "asyncio.Future[Rows | None]", events: Rows, client_id: tuple[int, int], duplicate: bool) -> Rows:
-        """All events of the command for this account. The door's answer has those that name the command; what an order did then is in the stream. To have
-        heard it ourselves also means that a client's next question is answered from after its command."""
-        heard = None
+    async def _whole(self, session: Session, tails: "Sequence[asyncio.Future[Rows | None]]", events: Rows, ids: list[tuple[int, int]],
+                     duplicate: bool) -> Rows:
+        """All events of the command, or of the group, for this account. The door's answer has those that name the command; what an order did then is in the
+        stream. To have heard it ourselves also means that a client's next question is answered from after its command."""
+        heard: list[Rows | None] = []
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HEAR_SECONDS):
-                heard = await tail
+                heard = [await tail for tail in tails]
         traded = events and events[0]["kind"] in (Event.ORDER_ACCEPTED, Event.ORDER_AMENDED)
-        if duplicate or not traded:
+        if len(ids) == 1 and (duplicate or not traded):
             return events
-        if heard and heard[0]["kind"] == events[0]["kind"]:
-            return heard
-        return await self._first_answer(session, client_id) or events
+        whole = [row for each in heard for row in each or ()]
+        if len(heard) == len(ids) and all(heard) and not duplicate and whole[0]["kind"] == events[0]["kind"]:
+            return whole
+        return await self._first_answers(session, ids) or events
+
+    async def _first_answers(self, session: Session, ids: list[tuple[int, int]]) -> Rows:
+        """Of each of a group in turn."""
+        return [row for each in ids for row in await self._first_answer(session, each)]
 
     async def _first_answer(self, session: Session, client_id: tuple[int, int]) -> Rows:
         """What this id was answered with, whatever was asked; empty if it was not, or too long ago. A retry may come when its order, its request or the
@@ -342,17 +358,17 @@ class House:
     async def _account_get(self, session: Session, asked: api.Nothing) -> api.Account:
         return replies.account(await self._account(session), self.dictionary, session)
 
-    async def _order_list(self, session: Session, asked: api.OrderList) -> api.Orders:
+    async def _order_list(self, session: Session, asked: order_api.OrderList) -> order_api.Orders:
         listed = self.dictionary.listed(asked.instrument) if asked.instrument is not None else None
-        return replies.orders(await self._account(session), self.dictionary, listed)
+        return order_replies.orders(await self._account(session), self.dictionary, listed)
 
-    async def _order_get(self, session: Session, asked: api.OrderNamed) -> api.Order:
-        words = self.dictionary
+    async def _order_get(self, session: Session, asked: order_api.OrderNamed) -> order_api.Order:
+        words, ear = self.dictionary, await self._ear(session.account)
         with contextlib.suppress(Wrong):
-            number = words.id_in("order", asked.order)
+            number = Known(words, ear.hearing.instrument_of, lambda number: 0, ear.hearing.order_of).order(asked.order)
             for row in (await self._account(session))["orders"]:
                 if row["id"] == number and (listed := words.listed_by_number(row["instrument"])) is not None:
-                    return replies.order(row, words, listed)
+                    return order_replies.order(row, words, listed)
         raise unknown("order")
 
     async def _request_list(self, session: Session, asked: api.Nothing) -> api.Requests:

@@ -1,4 +1,4 @@
-"""The books and trades of every instrument as the public is told them: snapshots, updates, and the bytes of each, made once for whoever listens.
+"""The books, trades and sessions of every instrument as the public is told them: snapshots, updates, and the bytes of each, made once for whoever listens.
 
 Decides what a book message says and when a book may be shown. A book is read once from the house and kept by LEVEL events, each of which is the whole
 truth about one level, so an event heard twice does no harm and of those heard while a book is being read only the last of each level is kept. Of a deep
@@ -7,19 +7,21 @@ or a clock; the log's sequence stays inside, and each book counts its own update
 """
 import zlib
 from bisect import bisect_left, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from cambist.dictionary import Dictionary, Listed
-from cambist.messages import Event, Side
+from cambist.messages import CALLS, Event, Liquidity, Reason, Session, Side
 
 CHECKED = 10                                            # levels of a side in the checksum
 SHOWN = 500                                             # levels of a side that are read; half as many or twice as many: read again
 MAX_RECENT = 1000                                       # trades of an instrument that are kept
 MAX_TRADES = 500                                        # in one message
+FLOOR_EVENTS = (Event.SESSION_CHANGED, Event.INDICATIVE, Event.UNCROSSED)
+FLOOR_FIELDS = ("kind", "id", "other", "price", "quantity", "amount", "reason")
 
 Pair = tuple[str, str]                                  # price and quantity as sent
 
@@ -175,8 +177,9 @@ class Tape:
         self.recent: list[dict[str, Any]] = []          # oldest first
         self._fresh: list[dict[str, Any]] = []
 
-    def hear(self, time: int, match: int, side: int, price: int, quantity: int, tell: bool) -> None:
-        trade = {"match": self._dictionary.opaque.text("match", match), "time": time, "side": Side(side).name.lower(),
+    def hear(self, time: int, match: int, side: int | None, price: int, quantity: int, tell: bool) -> None:
+        """`side` None: a trade of an auction, which has no taker."""
+        trade = {"match": self._dictionary.opaque.text("match", match), "time": time, "side": Side(side).name.lower() if side is not None else None,
                  "price": self._dictionary.price_out(price, self.listed), "quantity": self._dictionary.quantity_out(quantity, self.listed)}
         self.recent.append(trade)
         del self.recent[:-MAX_RECENT]
@@ -195,12 +198,71 @@ class Tape:
         return msgspec.json.encode({"op": "trades", "instrument": self.listed.symbol, "trades": told})
 
 
+class Floor:
+    """What is traded now in one instrument, and how: its session, and while an auction is called the price it would end at. Told as a whole, so that the newest
+    message is all there is to know. Not live: not read since the house was out of sight."""
+    def __init__(self, listed: Listed, dictionary: Dictionary):
+        self.listed, self.live, self.changed, self.time = listed, False, False, 0
+        self.session, self.next, self.ends, self.reason = Session.CONTINUOUS, None, 0, 0
+        self.indicative: tuple[int, int, int] | None = None     # price, quantity, surplus
+        self.uncrossed: tuple[int, int, int] | None = None      # of the last auction heard
+        self._dictionary, self._heard = dictionary, 0           # log time of what was heard last
+
+    def load(self, row: Mapping[str, int], time: int) -> None:
+        """As the table of instruments has it at a log time, unless something later was heard."""
+        self.live = True
+        if time >= self._heard:
+            session = Session(row.get("session", Session.CONTINUOUS))
+            self._set(session, row.get("next_session", 0), row.get("auction_ends", 0), 0, time)
+        self.changed = True
+
+    def hear(self, event: Mapping[str, int], time: int) -> None:
+        """SESSION_CHANGED, INDICATIVE or UNCROSSED."""
+        told = event["price"], event["quantity"], event["amount"]
+        match event["kind"]:
+            case Event.SESSION_CHANGED: self._set(Session(event["id"]), event["other"], event["amount"], event["reason"], time)
+            case Event.INDICATIVE: self.indicative = told
+            case Event.UNCROSSED: self.uncrossed = told
+        self.time, self._heard, self.changed = max(self.time, time), max(self._heard, time), True
+
+    def _set(self, session: Session, next_session: int, ends: int, reason: int, time: int) -> None:
+        if session not in CALLS:
+            self.indicative = None
+        elif session is not self.session:
+            self.indicative = self.uncrossed = None
+        self.session, self.ends, self.reason, self.time = session, ends, reason, max(self.time, time)
+        self.next = Session(next_session) if session in (Session.AUCTION, Session.VOLATILITY) else None
+
+    def lose(self) -> None:
+        self.live = False
+
+    def told(self) -> dict[str, Any]:
+        """Its words, as they are also told by REST."""
+        return {"session": self.session.name.lower(), "next_session": self.next.name.lower() if self.next is not None else None,
+                "auction_ends": self.ends or None, "indicative": self._auction(self.indicative)}
+
+    def _auction(self, of: tuple[int, int, int] | None) -> dict[str, Any] | None:
+        if of is None:
+            return None
+        price, quantity, surplus = of
+        words, listed = self._dictionary, self.listed
+        return {"price": words.price_out(price, listed) if price else None, "quantity": words.quantity_out(quantity, listed),
+                "surplus": words.quantity_out(surplus, listed)}
+
+    def message(self) -> bytes:
+        """All of it, for who listens."""
+        return msgspec.json.encode({"op": "session", "instrument": self.listed.symbol, **self.told(), "uncrossed": self._auction(self.uncrossed),
+                                    "reason": Reason(self.reason).name if self.reason else None, "time": self.time})
+
+
 class MarketData:
-    """Books and tapes of every instrument of one dictionary. `started` makes the epochs of this gateway its own."""
+    """Books, tapes and floors of every instrument of one dictionary. `started` makes the epochs of this gateway its own."""
     def __init__(self, dictionary: Dictionary, started: str):
         self.dictionary, self.newest = dictionary, 0    # the log sequence heard last
         self.books = {one.number: Book(one, dictionary) for one in dictionary.instruments}
         self.tapes = {one.number: Tape(one, dictionary) for one in dictionary.instruments}
+        self.floors = {one.number: Floor(one, dictionary) for one in dictionary.instruments}
+        self.terms_changed = False                      # digits, ticks or lots are not those of the dictionary any more
         self._started, self._times = started, 0
 
     @property
@@ -213,6 +275,8 @@ class MarketData:
         lost = [number for number, book in self.books.items() if book.live]
         for book in self.books.values():
             book.lose()
+        for floor in self.floors.values():
+            floor.lose()
         return lost
 
     def due(self) -> list[int]:
@@ -244,11 +308,27 @@ class MarketData:
         mine = events["kind"] == Event.FILLED
         if mine.any():
             rows = events[mine]
-            columns = [rows[name].tolist() for name in ("instrument", "other", "side", "price", "quantity")]
-            for number, match, side, price, quantity, time in zip(*columns, times[mine].tolist(), strict=True):
+            columns = [rows[name].tolist() for name in ("instrument", "other", "side", "price", "quantity", "liquidity")]
+            for number, match, side, price, quantity, how, time in zip(*columns, times[mine].tolist(), strict=True):
                 if (tape := self.tapes.get(number)) is not None:
-                    tape.hear(time, match, side, price, quantity, tell)
+                    tape.hear(time, match, side if how != Liquidity.AUCTION else None, price, quantity, tell)
+
+    def load_floors(self, rows: Iterable[Mapping[str, int]], time: int) -> None:
+        """The table of instruments at a log time."""
+        for row in rows:
+            if (floor := self.floors.get(row["instrument"])) is not None:
+                floor.load(row, time)
+
+    def hear_floors(self, events: np.ndarray, times: np.ndarray) -> None:
+        """Events of the public stream: sessions and auctions, and that a unit or a tick has changed."""
+        kind = events["kind"]
+        if (kind == Event.TERMS_CHANGED).any() or (kind == Event.DIGITS_CHANGED).any():
+            self.terms_changed = True
+        for row, time in zip(events[np.isin(kind, FLOOR_EVENTS)], times[np.isin(kind, FLOOR_EVENTS)].tolist(), strict=True):
+            if (floor := self.floors.get(int(row["instrument"]))) is not None:
+                floor.hear({name: int(row[name]) for name in FLOOR_FIELDS}, time)
 
     def changed(self) -> list[int]:
         """Instruments with something to be told."""
-        return [number for number, book in self.books.items() if book.changed or self.tapes[number].changed]
+        return [number for number, book in self.books.items()
+                if book.changed or self.tapes[number].changed or (self.floors[number].changed and self.floors[number].live)]

@@ -1,4 +1,4 @@
-"""Keeps the books and tapes of a gateway: follows the node's streams, reads each book once, and again whenever the house was out of sight.
+"""Keeps the books, tapes and floors of a gateway: follows the node's streams, reads each book once, and again whenever the house was out of sight.
 
 Decides when a book is read and when listeners hear of a change. What a message says is `market_data.py`'s; who it goes to is the WebSocket's.
 """
@@ -24,6 +24,7 @@ class Market:
     def __init__(self, link: Link):
         self.data: MarketData | None = None
         self.listeners: list[Callable[[], None]] = []
+        self.on_terms: list[Callable[[], None]] = []    # called when digits, ticks or lots have changed: the design is to be read again
         self._link, self._times = link, 0
         self._keeping: asyncio.Task[None] | None = None
         self._followings: list[Following] = []
@@ -87,7 +88,12 @@ class Market:
         await self._followings[0].started()             # before a book is read, so that nothing after it goes unheard
 
     async def _read_books(self, data: MarketData) -> None:
-        """Those that are not live, or too deep or too shallow."""
+        """Those that are not live, or too deep or too shallow; and the sessions, after the house was out of sight."""
+        if self._link.connected and not all(floor.live for floor in data.floors.values()):
+            _, status = await self._link.read("status")
+            _, view = await self._link.read("instruments")
+            data.load_floors(view["instruments"], status["cell"]["time"])
+            self._tell()
         for number in data.due():
             if self._link.connected:
                 position, view = await self._link.read("book", at_least=data.newest, instrument=number)
@@ -103,6 +109,11 @@ class Market:
         past = max(0, min(len(batch.events), end - batch.first))
         data.hear_trades(batch.events[:past], batch.times[:past], tell=False)
         data.hear_trades(batch.events[past:], batch.times[past:])
+        data.hear_floors(batch.events, batch.times)
+        if data.terms_changed and past < len(batch.events):
+            data.terms_changed = False
+            for each in self.on_terms:
+                each()
         self._tell()
 
     def _lost(self, code: Code) -> None:

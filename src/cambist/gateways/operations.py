@@ -1,21 +1,21 @@
 """The operations of the gateway: their names, where REST has them, who may call them, and the command each becomes.
 
-Decides which fields of which request become which command, and what is wrong with a request before it costs a place in the log. It must not know a socket,
-a clock or the state of the house: what an operation needs of it (a reference) is handed in. What the house answers is put into words by `replies.py`.
+Decides how a request is read and which commands it becomes; their fields are made by `fields.py`. It must not know a socket, a clock or the state of the house:
+what an operation needs of it (a reference) is handed in. What the house answers is put into words by `replies.py`.
 """
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from cambist.dictionary import Dictionary, Listed, Wrong
-from cambist.gateways import api
-from cambist.messages import AccountKind, Kind, OrderType, SelfTrade, Side, TimeInForce, command
-from cambist.opaque import IdKind
+from cambist.dictionary import Wrong, client_id, read_client_id
+from cambist.gateways import api, order_api
+from cambist.gateways.fields import FIELDS, LISTS, Fields, Known
+from cambist.messages import GROUP_MORE, MAX_GROUP, AccountKind, Kind, command
 
 MAX_BODY = 64 << 10                                     # bytes
-MILLISECOND = 1_000_000
 SCOPES = ("read", "trade", "cancel", "quote", "transfer", "kill")
 K = Kind
 
@@ -45,22 +45,38 @@ class Operation(NamedTuple):
     body: type[api.Asked] | None = None
     status: int = 200
     may_wait: bool = False
+    or_kind: Kind | None = None                         # what it becomes instead, by what is asked
 
     @property
     def changes(self) -> bool:
         return self.kind is not None
 
+    @property
+    def kinds(self) -> tuple[Kind | None, ...]:
+        return self.kind, self.or_kind
+
 
 _READ, _TRADE, _CANCEL = ("read",), ("trade",), ("trade", "cancel")
 ROWS = (
     Operation("account.get", "GET", "/v1/account", _READ, api.Nothing, api.Account, "Balances, positions, credit and obligations of the key's account"),
-    Operation("order.list", "GET", "/v1/orders", _READ, api.OrderList, api.Orders, "Open orders"),
-    Operation("order.get", "GET", "/v1/orders/{order}", _READ, api.OrderNamed, api.Order, "One open order", named="order"),
-    Operation("order.new", "POST", "/v1/orders", _TRADE, api.OrderNew, api.OrderAnswer, "Send an order", K.NEW_ORDER, body=api.OrderNew, status=201),
-    Operation("order.amend", "PATCH", "/v1/orders/{order}", _TRADE, api.OrderAmend, api.OrderAnswer, "Change the price and quantity of an open order",
-              K.AMEND_ORDER, "order", api.AmendTo),
-    Operation("order.cancel", "DELETE", "/v1/orders/{order}", _CANCEL, api.OrderNamed, api.OrderCancelled, "Cancel an open order", K.CANCEL_ORDER, "order"),
-    Operation("order.cancel_all", "DELETE", "/v1/orders", _CANCEL, api.Nothing, api.Done, "Cancel all open orders of the account", K.CANCEL_ALL),
+    Operation("order.list", "GET", "/v1/orders", _READ, order_api.OrderList, order_api.Orders, "Orders that stand, in the book or waiting"),
+    Operation("order.get", "GET", "/v1/orders/{order}", _READ, order_api.OrderNamed, order_api.Order, "One order that stands", named="order"),
+    Operation("order.new", "POST", "/v1/orders", _TRADE, order_api.OrderNew, order_api.OrderAnswer, "Send an order", K.NEW_ORDER, body=order_api.OrderNew,
+              status=201),
+    Operation("order.amend", "PATCH", "/v1/orders/{order}", _TRADE, order_api.OrderAmend, order_api.OrderAnswer,
+              "Change the price and quantity of an order in the book", K.AMEND_ORDER, "order", order_api.AmendTo),
+    Operation("order.cancel", "DELETE", "/v1/orders/{order}", _CANCEL, order_api.OrderNamed, order_api.OrderCancelled, "Cancel an order", K.CANCEL_ORDER,
+              "order"),
+    Operation("order.cancel_all", "DELETE", "/v1/orders", _CANCEL, order_api.CancelMany, api.Done,
+              "Cancel all orders of the account, or those of an instrument or side", K.CANCEL_ALL, or_kind=K.CANCEL_SOME),
+    Operation("list.new", "POST", "/v1/order-lists", _TRADE, order_api.ListNew, order_api.ListAnswer, "Send orders that belong together: oco, oto, bracket",
+              K.NEW_ORDER, body=order_api.ListNew, status=201),
+    Operation("dead_man.set", "POST", "/v1/dead-man", _CANCEL, order_api.DeadMan, order_api.DeadManSet, "Have everything cancelled unless this comes again",
+              K.DEAD_MAN, body=order_api.DeadMan),
+    Operation("quote.mass", "POST", "/v1/book-quotes", ("quote",), order_api.MassQuote, order_api.MassQuoted, "Quote in the books of instruments",
+              K.MASS_QUOTE, body=order_api.MassQuote, status=201),
+    Operation("protection.reset", "POST", "/v1/protection/reset", ("quote",), order_api.ProtectionReset, api.Done,
+              "Quote again after protection withdrew the quotes", K.RESET_PROTECTION, body=order_api.ProtectionReset),
     Operation("request.new", "POST", "/v1/requests", _TRADE, api.RequestNew, api.RequestOpened, "Ask all dealers for quotes", K.REQUEST_QUOTE,
               body=api.RequestNew, status=201),
     Operation("request.list", "GET", "/v1/requests", _READ, api.Nothing, api.Requests, "Open requests for quotes, with the quotes that live"),
@@ -98,7 +114,7 @@ PUBLIC = (
     PublicRead("trades", "/v1/instruments/{instrument}/trades", api.TradesRead, api.Trades, "Recent trades", "instrument"),
 )
 OPERATIONS: Mapping[str, Operation] = {row.name: row for row in ROWS}
-CANCELS = frozenset({K.CANCEL_ORDER, K.CANCEL_ALL, K.CANCEL_REQUEST, K.WITHDRAW_QUOTE, K.KILL})      # these have a budget of their own
+CANCELS = frozenset({K.CANCEL_ORDER, K.CANCEL_ALL, K.CANCEL_REQUEST, K.WITHDRAW_QUOTE, K.KILL, K.DEAD_MAN})      # these have a budget of their own
 _DECODERS = {type_: msgspec.json.Decoder(type_) for row in ROWS for type_ in (row.request, row.body) if type_ is not None}
 
 
@@ -152,127 +168,29 @@ def misfit(fault: msgspec.ValidationError) -> Wrong:
 
 
 # --------------------------------------------------------------------------------------------------------------------------- what it becomes
-class Known(NamedTuple):
-    """What building a command needs to know of the house: the instrument of an order or request by its id, and an instrument's price now; 0: none."""
-    dictionary: Dictionary
-    instrument_of: Callable[[int], int]
-    reference: Callable[[int], int]
-
-    def listed(self, id: int, kind: str) -> Listed:
-        """What an order or request is of, so that its prices can be read. Raises Wrong UNKNOWN_ORDER or UNKNOWN_REQUEST."""
-        found = self.dictionary.listed_by_number(self.instrument_of(id))
-        if found is None:
-            raise unknown(kind)
-        return found
-
-    def id(self, kind: IdKind, text: str) -> int:
-        try:
-            return self.dictionary.id_in(kind, text)
-        except Wrong:
-            raise unknown(kind) from None
-
-
-def unknown(kind: str) -> Wrong:
-    """Said alike of an id that never was, of another's, and of one that is over."""
-    return Wrong(f"UNKNOWN_{kind.upper()}", f"$.{kind}", UNKNOWN[kind])
-
-
-UNKNOWN = {"order": "this account has no open order of that id; what became of it, if it was yours, is told by its events",
-           "request": "this account knows no request of that id that is open; what became of it, if it was yours, is told by its events",
-           "quote": "there is no live quote of that id for this account"}
-Fields = dict[str, int]
-
-
-def build(name: str, asked: Any, session: Session, known: Known) -> tuple[Kind, Fields]:
-    """The command an operation becomes, without its ids and times. Raises Wrong."""
-    kind = OPERATIONS[name].kind
-    if kind is None:
+def build(name: str, asked: Any, session: Session, known: Known) -> list[tuple[Kind, Fields]]:
+    """The commands an operation becomes, without their ids and times: one, or a group that is done whole or not at all. Raises Wrong."""
+    operation, who = OPERATIONS[name], {"account": session.account, "actor": session.actor}
+    if operation.kind is None:
         raise ValueError(f"{name} changes nothing")
-    return kind, {"account": session.account, "actor": session.actor, **_FIELDS[name](asked, known)}
+    if name in LISTS:
+        return [(operation.kind, who | fields) for fields in LISTS[name](asked, known)]
+    fields = FIELDS[name](asked, known)
+    kind = operation.or_kind if operation.or_kind is not None and fields else operation.kind
+    return [(kind, who | fields)]
 
 
-def record(kind: Kind, fields: Fields, id_hi: int, id_lo: int, expires: int, received: int) -> np.ndarray:
-    """The command as its 128 bytes; times in ns since 1970."""
-    return command(kind, id_hi=id_hi, id_lo=id_lo, expires=expires, received=received, **fields)
+def records(commands: list[tuple[Kind, Fields]], id_hi: int, id_lo: int, expires: int, received: int) -> np.ndarray:
+    """The commands as their 128 bytes each; times in ns since 1970. The first has the client id, the others ids made of it."""
+    assert 1 <= len(commands) <= MAX_GROUP
+    made = []
+    for place, (kind, fields) in enumerate(commands):
+        hi, lo = id_after(id_hi, id_lo, place)
+        more = GROUP_MORE if place < len(commands) - 1 else 0
+        made.append(command(kind, flags=more, id_hi=hi, id_lo=lo, expires=expires, received=received, **fields))
+    return np.concatenate(made)
 
 
-def _order_new(asked: api.OrderNew, known: Known) -> Fields:
-    words = known.dictionary
-    listed = words.listed(asked.instrument)
-    if (asked.price is None) == (asked.type == "limit"):
-        right = "a limit order names its limit" if asked.price is None else "a market order has no price: leave it out, or send a limit order"
-        raise Wrong("BAD_PRICE", "$.price", right)
-    return {"instrument": listed.number, "side": Side[asked.side.upper()], "order_type": OrderType[asked.type.upper()],
-            "time_in_force": TimeInForce[asked.time_in_force.upper()], "self_trade": SelfTrade[asked.self_trade.upper()], "post_only": int(asked.post_only),
-            "price": words.price_in(asked.price, listed) if asked.price is not None else 0, "quantity": words.quantity_in(asked.quantity, listed)}
-
-
-def _order_amend(asked: api.OrderAmend, known: Known) -> Fields:
-    order = known.id("order", asked.order)
-    listed = known.listed(order, "order")
-    return {"order": order, "price": known.dictionary.price_in(asked.price, listed), "quantity": known.dictionary.quantity_in(asked.quantity, listed)}
-
-
-def _request_new(asked: api.RequestNew, known: Known) -> Fields:
-    words = known.dictionary
-    listed = words.listed(asked.instrument)
-    if (asked.quantity is None) == (asked.quote_quantity is None):
-        raise Wrong("BAD_QUANTITY", "$.quantity", "exactly one of quantity (base asset) and quote_quantity (quote asset) is given")
-    if asked.quantity is not None:
-        quantity = words.quantity_in(asked.quantity, listed)
-    else:
-        quantity = _quantity_for(asked.quote_quantity or "", listed, known)
-    return {"instrument": listed.number, "side": Side[asked.side.upper()], "quantity": quantity, "ttl": asked.ttl_ms * MILLISECOND}
-
-
-def _quantity_for(text: str, listed: Listed, known: Known) -> int:
-    """Whole lots that so much of the quote asset buys at the reference of now."""
-    amount = known.dictionary.amount_in(text, listed.quote, "$.quote_quantity")
-    reference = known.reference(listed.number)
-    if reference < 1:
-        raise Wrong("NO_REFERENCE", "$.quote_quantity", f"{listed.symbol} has no reference price now, so a size in {known.dictionary.asset_name(listed.quote)} "
-                                                        "cannot be turned into one in base; send quantity instead")
-    quantity = known.dictionary.quantity_for(amount, reference, listed)
-    if quantity < 1:
-        raise Wrong("BAD_QUANTITY", "$.quote_quantity", f"{text} buys less than one lot, {known.dictionary.quantity_out(listed.terms.lot, listed)}, at "
-                                                        f"{known.dictionary.price_out(reference, listed)}")
-    return quantity
-
-
-def _accept(asked: api.RequestAccept, known: Known) -> Fields:
-    request = known.id("request", asked.request)
-    listed = known.listed(request, "request")
-    return {"request": request, "side": Side[asked.side.upper()], "quote": known.id("quote", asked.quote) if asked.quote is not None else 0,
-            "limit_price": known.dictionary.price_in(asked.limit_price, listed, "$.limit_price")}
-
-
-def _quote_new(asked: api.QuoteNew, known: Known) -> Fields:
-    request = known.id("request", asked.request)
-    listed = known.listed(request, "request")
-    if asked.bid is None and asked.ask is None:
-        raise Wrong("WRONG_SIDES", "$", "a quote has a bid, an ask or both: the sides that the request asks for")
-    price = {side: known.dictionary.price_in(text, listed, f"$.{side}") if text is not None else 0 for side, text in (("bid", asked.bid), ("ask", asked.ask))}
-    for side, text in (("bid", asked.bid), ("ask", asked.ask)):
-        if text is not None and price[side] == 0:
-            raise Wrong("BAD_PRICE", f"$.{side}", "a price is above zero; leave out the side that was not asked for")
-    return {"request": request, **price, "ttl": asked.ttl_ms * MILLISECOND}
-
-
-def _transfer(asked: api.TransferNew, known: Known) -> Fields:
-    asset = known.dictionary.number("assets", asked.asset, "$.asset")
-    return {"to": known.dictionary.number("accounts", asked.to, "$.to"), "asset": asset, "amount": known.dictionary.amount_in(asked.amount, asset)}
-
-
-_FIELDS: dict[str, Callable[[Any, Known], Fields]] = {
-    "order.new": _order_new,
-    "order.amend": _order_amend,
-    "order.cancel": lambda asked, known: {"order": known.id("order", asked.order)},
-    "order.cancel_all": lambda asked, known: {},
-    "request.new": _request_new,
-    "request.cancel": lambda asked, known: {"request": known.id("request", asked.request)},
-    "request.accept": _accept,
-    "quote.new": _quote_new,
-    "quote.withdraw": lambda asked, known: {"quote": known.id("quote", asked.quote)},
-    "transfer.new": _transfer,
-    "kill.new": lambda asked, known: {},
-}
+def id_after(id_hi: int, id_lo: int, place: int) -> tuple[int, int]:
+    """The client id of a later command of a group: the first 32 digits of the SHA-256 of "{id}-{place}", so that it meets no other id of the account."""
+    return read_client_id(hashlib.sha256(f"{client_id(id_hi, id_lo)}-{place}".encode()).hexdigest()[:32]) if place else (id_hi, id_lo)

@@ -3,40 +3,73 @@
 Decides which status and which words an outcome gets. It must not know a socket or a clock; `now` is handed in. Every id it tells is opaque, every number
 of money a decimal as text, and nothing is told of an account that is not the asker's own.
 """
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cambist.dictionary import Dictionary, Listed, Wrong
 from cambist.door.client import Code, DoorClosed, RefusedByDoor
-from cambist.gateways import api
+from cambist.gateways import api, order_replies
 from cambist.gateways.api import Answer, failure
 from cambist.gateways.auth import AuthError
+from cambist.gateways.fields import unknown
 from cambist.gateways.hearing import Asked, Quote
-from cambist.gateways.operations import Operation, Session, unknown
+from cambist.gateways.operations import Operation, Session
+from cambist.gateways.order_replies import Told, priced, said_side
 from cambist.gateways.reasons import Case, refusal
-from cambist.messages import AccountKind, Event, Liquidity, Reason, Side
+from cambist.messages import AccountKind, Event, Reason
 
 Row = Mapping[str, int]
+Ids = Sequence[tuple[int, int]]
 E = Event
-OWN_DOING = (Reason.IMMEDIATE, Reason.SELF_TRADE)       # why a taker's rest is cancelled by its own command
 
 
-def answer(operation: Operation, asked: Any, session: Session, words: Dictionary, events: Sequence[Row], client_id: tuple[int, int]) -> Answer:
-    """The answer that the events of one command are; they begin anywhere before its first echo and may go on after its last."""
-    at = next((i for i, row in enumerate(events) if (row["id_hi"], row["id_lo"]) == client_id), None)
-    if at is None:
+def size_of(asked: Any) -> int:
+    """How many commands a request becomes."""
+    return len(_parts(asked)) or 1
+
+
+def _parts(asked: Any) -> Sequence[Any]:
+    """What of a request becomes a command each; nothing where the whole is one."""
+    return getattr(asked, "orders", None) or getattr(asked, "quotes", None) or ()
+
+
+def answer(operation: Operation, asked: Any, session: Session, words: Dictionary, events: Sequence[Row], ids: Ids) -> Answer:
+    """The answer that the events of one command, or of one group, are; they begin anywhere before its first echo and may go on after its last."""
+    places = [next((i for i, row in enumerate(events) if (row["id_hi"], row["id_lo"]) == each), None) for each in ids]
+    if None in places:
         return failure(504, "UNKNOWN", UNKNOWN_OUTCOME)
-    head, after = events[at], events[at + 1:]
-    if head["command"] != operation.kind:
+    heads = [events[place] for place in places if place is not None]
+    if any(head["command"] not in operation.kinds for head in heads):
         return failure(409, "ID_USED", "this client id was used for another operation; every new operation has a new id", "$.id")
-    listed = words.listed_by_number(head["instrument"])
-    if head["kind"] == E.REFUSED:
-        listed = listed or _asked_for(asked, words)
-        status, code, message, path = refusal(head["reason"], Case(operation, asked, session, words, listed))
-        return failure(status, code, message, path, retry_after=1 if status in (429, 503) else 0)
+    refused = _refused(heads)
+    if refused and any(head["kind"] != E.REFUSED for head in heads):
+        return failure(409, "ID_USED", "this client id was used for another operation; every new operation has a new id", "$.id")
+    if refused:
+        return _no(refused, heads.index(refused), operation, asked, session, words)
+    head, after = heads[0], events[(places[0] or 0) + 1:]
     if head["kind"] == E.HELD:
         return Answer(202, api.Held(held=words.opaque.text("held", head["id"]), lapses=head["other"]))
-    return Answer(operation.status, _TOLD[operation.name](head, after, asked, session, words, listed))
+    listed = words.listed_by_number(head["instrument"])
+    return Answer(operation.status, _TOLD[operation.name](Told(head, after, heads, asked, session, words, listed)))
+
+
+def _refused(heads: Sequence[Row]) -> Row | None:
+    """Of a group the one that was the reason for all."""
+    refused = [head for head in heads if head["kind"] == E.REFUSED]
+    return next((head for head in refused if head["reason"] != Reason.BAD_GROUP), refused[0] if refused else None)
+
+
+def _no(head: Row, place: int, operation: Operation, asked: Any, session: Session, words: Dictionary) -> Answer:
+    """A refusal in words, with the path of what it is about: within the part of the group that was refused, if it is there."""
+    parts = order_replies.in_order(asked, words) if _parts(asked) else ()
+    listed = words.listed_by_number(head["instrument"]) or _asked_for(asked, words)
+    case = Case(operation, asked, session, words, listed)
+    status, code, message, path = refusal(head["reason"], case)
+    if parts and path is None:
+        where, part = parts[place]
+        status, code, message, path = refusal(head["reason"], case._replace(asked=part))
+        path = f"{where}{path.removeprefix('$')}" if path else where
+    return failure(status, code, message, path, retry_after=1 if status in (429, 503) else 0)
 
 
 UNKNOWN_OUTCOME = ("no answer came in time, so it is unknown whether this was done; send the same request again with the same id, and it counts once: "
@@ -77,76 +110,40 @@ def _asked_for(asked: Any, words: Dictionary) -> Listed | None:
 
 
 # -------------------------------------------------------------------------------------------------------------------------- from events
-def _order(head: Row, after: Sequence[Row], asked: Any, session: Session, words: Dictionary, listed: Listed | None) -> api.OrderAnswer:
-    """What its own command did to it: fills as the taker, and why its rest went. What others did comes later, without an echo and as the maker."""
-    assert listed is not None
-    fills, leaves, reason = [], head["leaves"], None
-    for row in after:
-        if row["command"]:
-            break
-        if row["id"] != head["id"]:
-            continue
-        if row["kind"] == E.FILLED and row["liquidity"] == Liquidity.TAKER:
-            fills.append(_fill(row, words, listed))
-        elif not (row["kind"] == E.ORDER_REDUCED or (row["kind"] == E.ORDER_CANCELLED and row["reason"] in OWN_DOING)):
-            break
-        else:
-            reason = Reason(row["reason"]).name
-        leaves = row["leaves"]
-    status = "open" if leaves else "cancelled" if reason else "filled"
-    return api.OrderAnswer(order=words.opaque.text("order", head["id"]), instrument=listed.symbol, status=status, side=_side(head["side"]),
-                           price=words.price_out(head["price"], listed), quantity=words.quantity_out(head["quantity"], listed),
-                           leaves=words.quantity_out(leaves, listed), fills=fills, reason=reason)
+def _request_opened(told: Told) -> api.RequestOpened:
+    listed, words, head = told.instrument, told.words, told.head
+    return api.RequestOpened(request=words.opaque.text("request", head["id"]), instrument=listed.symbol, side=said_side(head["side"]),
+                             quantity=words.quantity_out(head["quantity"], listed), expires=head["other"], quote_quantity=told.asked.quote_quantity)
 
 
-def _fill(row: Row, words: Dictionary, listed: Listed) -> api.Fill:
-    liquidity: Any = Liquidity(row["liquidity"]).name.lower()
-    return api.Fill(match=words.opaque.text("match", row["other"]), price=words.price_out(row["price"], listed),
-                    quantity=words.quantity_out(row["quantity"], listed), amount=words.amount_out(row["amount"], listed.quote),
-                    fee=words.amount_out(row["fee"], listed.quote), liquidity=liquidity)
+def _accepted(told: Told) -> api.Accepted:
+    listed, words, head = told.instrument, told.words, told.head
+    fee, fee_asset = order_replies.fee_of(head, told.after, words, listed)
+    return api.Accepted(request=told.asked.request, quote=words.opaque.text("quote", head["id"]), match=words.opaque.text("match", head["other"]),
+                        instrument=listed.symbol, side=said_side(head["side"]), price=words.price_out(head["price"], listed),
+                        quantity=words.quantity_out(head["quantity"], listed), amount=words.amount_out(head["amount"], listed.quote), fee=fee,
+                        fee_asset=fee_asset)
 
 
-def _order_cancelled(head: Row, after: Sequence[Row], asked: Any, session: Session, words: Dictionary, listed: Listed | None) -> api.OrderCancelled:
-    assert listed is not None
-    return api.OrderCancelled(order=words.opaque.text("order", head["id"]), cancelled=words.quantity_out(head["quantity"], listed))
+def _quoted(told: Told) -> api.OwnQuote:
+    head = told.head
+    return own_quote(Quote(head["id"], head["price"], head["amount"], head["quantity"], head["leaves"]), head["other"], told.instrument, told.words)
 
 
-def _request_opened(head: Row, after: Sequence[Row], asked: Any, session: Session, words: Dictionary, listed: Listed | None) -> api.RequestOpened:
-    assert listed is not None
-    return api.RequestOpened(request=words.opaque.text("request", head["id"]), instrument=listed.symbol, side=_side(head["side"]),
-                             quantity=words.quantity_out(head["quantity"], listed), expires=head["other"], quote_quantity=asked.quote_quantity)
+def _transferred(told: Told) -> api.Transferred:
+    asset, words = told.head["other"], told.words
+    return api.Transferred(to=words.account_name(told.head["id"]), asset=words.asset_name(asset), amount=words.amount_out(abs(told.head["amount"]), asset))
 
 
-def _accepted(head: Row, after: Sequence[Row], asked: Any, session: Session, words: Dictionary, listed: Listed | None) -> api.Accepted:
-    assert listed is not None
-    return api.Accepted(request=asked.request, quote=words.opaque.text("quote", head["id"]), match=words.opaque.text("match", head["other"]),
-                        instrument=listed.symbol, side=_side(head["side"]), price=words.price_out(head["price"], listed),
-                        quantity=words.quantity_out(head["quantity"], listed), amount=words.amount_out(head["amount"], listed.quote),
-                        fee=words.amount_out(head["fee"], listed.quote))
-
-
-def _quoted(head: Row, after: Sequence[Row], asked: Any, session: Session, words: Dictionary, listed: Listed | None) -> api.OwnQuote:
-    assert listed is not None
-    return own_quote(Quote(head["id"], head["price"], head["amount"], head["quantity"], head["leaves"]), head["other"], listed, words)
-
-
-def _transferred(head: Row, after: Sequence[Row], asked: Any, session: Session, words: Dictionary, listed: Listed | None) -> api.Transferred:
-    asset = head["other"]
-    return api.Transferred(to=words.account_name(head["id"]), asset=words.asset_name(asset), amount=words.amount_out(abs(head["amount"]), asset))
-
-
-_TOLD = {
-    "order.new": _order,
-    "order.amend": _order,
-    "order.cancel": _order_cancelled,
-    "order.cancel_all": lambda head, after, asked, session, words, listed: api.Done(),
+_TOLD: dict[str, Callable[[Told], api.Told]] = {
+    **order_replies.TOLD,
     "request.new": _request_opened,
-    "request.cancel": lambda head, after, asked, session, words, listed: api.RequestCancelled(request=words.opaque.text("request", head["id"])),
+    "request.cancel": lambda told: api.RequestCancelled(request=told.words.opaque.text("request", told.head["id"])),
     "request.accept": _accepted,
     "quote.new": _quoted,
-    "quote.withdraw": lambda head, after, asked, session, words, listed: api.QuoteWithdrawn(quote=words.opaque.text("quote", head["id"])),
+    "quote.withdraw": lambda told: api.QuoteWithdrawn(quote=told.words.opaque.text("quote", told.head["id"])),
     "transfer.new": _transferred,
-    "kill.new": lambda head, after, asked, session, words, listed: api.Killed(account=session.account_name),
+    "kill.new": lambda told: api.Killed(account=told.session.account_name),
 }
 
 
@@ -165,30 +162,24 @@ def account(view: Mapping[str, Any], words: Dictionary, session: Session) -> api
                 for c in view["credit"]],
         obligations=[api.Obligation(obligation=words.opaque.text("obligation", o["id"]), asset=words.asset_name(o["asset"]),
                                     amount=words.amount_out(o["amount"], o["asset"]), cycle=o["cycle"]) for o in view["obligations"]],
-        open_orders=len(view["orders"]), max_open=row["max_open"])
+        open_orders=len(view["orders"]), max_open=row["max_open"],
+        protections=[_protection(p, words, one) for p in view["protections"] if (one := words.listed_by_number(p["instrument"])) is not None],
+        restricted=[one.symbol for r in view["restrictions"] if (one := words.listed_by_number(r["instrument"])) is not None],
+        dead_man=row.get("dead_man") or None)
 
 
-def orders(view: Mapping[str, Any], words: Dictionary, instrument: Listed | None) -> api.Orders:
-    """Of one instrument, or of all."""
-    told = [order(row, words, one) for row in view["orders"] if (one := words.listed_by_number(row["instrument"])) is not None
-            and (instrument is None or instrument.number == one.number)]
-    return api.Orders(orders=told, more=bool(view["more"]))
-
-
-def order(row: Row, words: Dictionary, listed: Listed) -> api.Order:
-    return api.Order(order=words.opaque.text("order", row["id"]), instrument=listed.symbol, side=_side(row["side"]),
-                     price=words.price_out(row["price"], listed), quantity=words.quantity_out(row["quantity"], listed),
-                     filled=words.quantity_out(row["quantity"] - row["leaves"], listed), leaves=words.quantity_out(row["leaves"], listed),
-                     post_only=bool(row["post_only"]))
+def _protection(row: Row, words: Dictionary, listed: Listed) -> api.Protection:
+    limits = {name: words.quantity_out(row[name], listed) if row[name] else None for name in ("quantity", "delta")}
+    return api.Protection(instrument=listed.symbol, **limits, window_ms=row["window"] // 1_000_000, frozen=bool(row["frozen"]))
 
 
 # -------------------------------------------------------------------------------------------------------------------------- from what was heard
 def request(asked: Asked, words: Dictionary, now: int) -> api.Request:
     """With the quotes that live at `now` (log time, ns). Raises Wrong where its instrument is listed no more."""
     listed = _listed(asked, words)
-    quotes = [api.ShownQuote(quote=words.opaque.text("quote", q.id), bid=_price(q.bid, listed, words), ask=_price(q.ask, listed, words),
+    quotes = [api.ShownQuote(quote=words.opaque.text("quote", q.id), bid=priced(q.bid, listed, words), ask=priced(q.ask, listed, words),
                              quantity=words.quantity_out(q.quantity, listed), expires=q.expires) for q in asked.quotes.values() if q.expires > now]
-    return api.Request(request=words.opaque.text("request", asked.id), instrument=listed.symbol, side=_side(asked.side), status=_status(asked, now),
+    return api.Request(request=words.opaque.text("request", asked.id), instrument=listed.symbol, side=said_side(asked.side), status=_status(asked, now),
                        quantity=words.quantity_out(asked.quantity, listed), expires=asked.expires, quotes=quotes)
 
 
@@ -196,13 +187,13 @@ def invitation(asked: Asked, words: Dictionary, now: int) -> api.Invitation:
     """With the dealer's own quote, while that lives."""
     listed = _listed(asked, words)
     own = next((own_quote(q, asked.id, listed, words) for q in asked.quotes.values() if q.expires > now), None)
-    return api.Invitation(request=words.opaque.text("request", asked.id), instrument=listed.symbol, side=_side(asked.side),
+    return api.Invitation(request=words.opaque.text("request", asked.id), instrument=listed.symbol, side=said_side(asked.side),
                           quantity=words.quantity_out(asked.quantity, listed), expires=asked.expires, quote=own)
 
 
 def own_quote(quote: Quote, request: int, listed: Listed, words: Dictionary) -> api.OwnQuote:
     return api.OwnQuote(quote=words.opaque.text("quote", quote.id), request=words.opaque.text("request", request), instrument=listed.symbol,
-                        bid=_price(quote.bid, listed, words), ask=_price(quote.ask, listed, words), quantity=words.quantity_out(quote.quantity, listed),
+                        bid=priced(quote.bid, listed, words), ask=priced(quote.ask, listed, words), quantity=words.quantity_out(quote.quantity, listed),
                         expires=quote.expires)
 
 
@@ -217,11 +208,3 @@ def _listed(asked: Asked, words: Dictionary) -> Listed:
     if listed is None:
         raise unknown("request")
     return listed
-
-
-def _price(price: int, listed: Listed, words: Dictionary) -> str | None:
-    return words.price_out(price, listed) if price else None
-
-
-def _side(side: int) -> Any:
-    return Side(side).name.lower()

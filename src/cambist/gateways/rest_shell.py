@@ -32,6 +32,7 @@ from cambist.gateways.market_shell import Market
 from cambist.gateways.openapi import DUPLICATE, RETRY_AFTER, document
 from cambist.gateways.operations import PUBLIC, ROWS, Operation, PublicRead, convert, read_json
 from cambist.gateways.throttle import retry_after
+from cambist.messages import Session
 from cambist.part_shell import Part
 
 MAX_PARAMETERS = 16
@@ -102,8 +103,17 @@ class Rest:
         return api.InstrumentTold(
             symbol=one.symbol, name=one.name, base=declared.base, quote=declared.quote, lot=words.quantity_out(terms.lot, one), **fixed, **moving,
             max_quantity=declared.limits.max_quantity if declared.limits else None, max_notional=declared.limits.max_notional if declared.limits else None,
+            **self._floor(one.number, row), band_ppm=row.get("band_ppm", 0),
             settlement=declared.settlement, maker_ppm=declared.fees.maker_ppm, taker_ppm=declared.fees.taker_ppm, rfq_ppm=declared.fees.rfq_ppm,
             halted=bool(row.get("halted")))
+
+    def _floor(self, number: int, row: dict[str, int]) -> dict[str, Any]:
+        """What is traded now, and how: the session as the house has it, the price of an auction as it was last told."""
+        session = Session(row.get("session", Session.CONTINUOUS))
+        auction = session in (Session.AUCTION, Session.VOLATILITY)
+        told = self.market.data.floors[number].told()["indicative"] if auction and self.market.data is not None else None
+        return {"session": session.name.lower(), "next_session": Session(row["next_session"]).name.lower() if auction else None,
+                "auction_ends": row.get("auction_ends") or None, "indicative": api.Indicative(**told) if told else None}
 
     async def _book(self, asked: api.BookRead) -> api.Book:
         one = self.house.dictionary.listed(asked.instrument)

@@ -3,7 +3,7 @@
 Decides what is answered to every message and when a connection is paused or ended. It must not know a socket, a clock, a key's bytes or what an operation
 does: a shell hands in what came, the monotonic time and how much waits to be read by the other side, and does what the effects say, in their order.
 """
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, Literal, NamedTuple
 
@@ -49,13 +49,13 @@ class Logon(_Said):
 
 
 class Subscribe(_Said):
-    channel: Literal["private", "book", "trades"]
+    channel: Literal["private", "book", "trades", "session"]
     instrument: str | None = None
     cursor: int | None = None
 
 
 class Unsubscribe(_Said):
-    channel: Literal["private", "book", "trades"]
+    channel: Literal["private", "book", "trades", "session"]
     instrument: str | None = None
 
 
@@ -101,7 +101,7 @@ class Unfollow(NamedTuple):
 
 
 class Join(NamedTuple):
-    """Of the channels book and trades; `joined` when it is done."""
+    """Of the channels book, trades and session."""
     channel: str
     number: int
 
@@ -166,6 +166,7 @@ class Connection:
         self.in_flight = 0
         self.books: dict[int, tuple[str, int]] = {}     # number -> epoch and sequence of what was sent last; ("", 0): a snapshot is due
         self.trades: set[int] = set()
+        self.sessions: set[int] = set()
         self.cursor: int | None = None                  # next number of the private stream; None: not subscribed
         self._following = self._announced = False       # it is being followed; the client was told from where
         self._challenge, self._check, self._find, self._names, self._seats = challenge, check, find, frozenset(names), seats
@@ -256,13 +257,12 @@ class Connection:
         if said.cursor is not None:
             raise Wrong("BAD_CURSOR", "$.cursor", "only the private channel goes on from a cursor")
         number = self._instrument(said.instrument)
-        joined = self.books if said.channel == "book" else self.trades
-        if number in joined:
+        if number in self._joined(said.channel):
             raise Wrong("SUBSCRIBED", "$.instrument", f"{said.channel} of {said.instrument} is subscribed already")
         if said.channel == "book":
             self.books[number] = ("", 0)
         else:
-            self.trades.add(number)
+            (self.trades if said.channel == "trades" else self.sessions).add(number)
         yield _send({"op": "subscribed", "channel": said.channel, "instrument": said.instrument})
         yield Join(said.channel, number)
 
@@ -317,14 +317,17 @@ class Connection:
                 yield Unfollow()
             return
         number = self._instrument(said.instrument)
-        if number not in (self.books if said.channel == "book" else self.trades):
+        if number not in self._joined(said.channel):
             raise Wrong("NOT_SUBSCRIBED", "$.instrument", f"{said.channel} of {said.instrument} is not subscribed")
         if said.channel == "book":
             del self.books[number]
         else:
-            self.trades.discard(number)
+            (self.trades if said.channel == "trades" else self.sessions).discard(number)
         yield Leave(said.channel, number)
         yield _send({"op": "unsubscribed", "channel": said.channel, "instrument": said.instrument})
+
+    def _joined(self, channel: str) -> Collection[int]:
+        return self.books if channel == "book" else self.trades if channel == "trades" else self.sessions
 
     def _instrument(self, word: str | None) -> int:
         if word is None:
@@ -372,9 +375,9 @@ class Connection:
         elif not waiting:
             self._moved = now
         self._gone = gone
-        if waiting > MAX_WAITING or (now - self._moved > STUCK_FOR and (self.cursor is not None or self.trades or self.in_flight)):
+        if waiting > MAX_WAITING or (now - self._moved > STUCK_FOR and (self.cursor is not None or self.trades or self.sessions or self.in_flight)):
             yield from self.slow()
-        elif self.phase is Phase.STRANGER and not self.books and not self.trades and now - self._opened > LOGON_WITHIN:
+        elif self.phase is Phase.STRANGER and not (self.books or self.trades or self.sessions) and now - self._opened > LOGON_WITHIN:
             yield from self.end(Ended.LOGON_TIMEOUT, "LOGON_TIMEOUT", f"no logon and no subscription within {LOGON_WITHIN // SECOND} s")
         elif now - self._alive > SILENT_FOR:
             yield from self.end(Ended.SILENT, "SILENT", f"not a sign of life in {SILENT_FOR // SECOND} s")

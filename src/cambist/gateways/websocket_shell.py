@@ -38,7 +38,7 @@ SOCKET_BYTES = 1 << 16                                  # of the kernel's buffer
 LAST_WORDS_SECONDS = 2.0                                # for what still waits when a connection is ended
 WELCOME_SECONDS = 2.0                                   # for the place of the account's stream
 STREAM_CREDIT = 1024                                    # private events pulled ahead for one connection
-LOOKS_FIRST = frozenset({"order.amend", "request.new"})  # may ask the house something before the command is sent, and so must not be overtaken
+LOOKS_FIRST = frozenset({"order.amend", "request.new"}) # may ask the house something before the command is sent, and so must not be overtaken
 
 log = structlog.get_logger("websocket")
 _QUIET = logging.getLogger("cambist.websocket")         # picows tells every connection at INFO, and every broken peer as an error
@@ -232,9 +232,11 @@ class WebSocketServer:
         self.lines: list[dict[Line, None]] = [{} for _ in range(TICKS)]
         self._books: dict[int, dict[Line, None]] = {}   # instrument -> who gets every update of its book
         self._tapes: dict[int, dict[Line, None]] = {}
+        self._floors: dict[int, dict[Line, None]] = {}
+        self._behind: dict[Line, bool] = {}             # readers of books who are to be shown them first, and whether they missed something
         self._live: dict[int, str] = {}                 # books that are shown as live, and their epochs
         self._round: Iterator[None] | None = None       # what is being sent, a turn of the loop at a time
-        self._entered, self._again, self._busy, self._spent, self._rests_until = 0, False, False, 0.0, 0.0
+        self._entered, self._again, self._busy, self._rests_until = 0, False, False, 0.0
         market.listeners.append(self._news)
 
     def find(self, word: str) -> int:
@@ -255,17 +257,22 @@ class WebSocketServer:
         for slot in self.lines:
             if slot.pop(line, self) is not self:
                 self.seats.leave(line.connection.member.key if line.connection.member is not None else None)
-        for readers in (*self._books.values(), *self._tapes.values()):
+        for readers in (*self._books.values(), *self._tapes.values(), *self._floors.values(), self._behind):
             readers.pop(line, None)
 
     def join(self, line: Line, channel: str, number: int) -> None:
         if channel == "trades":
             self._tapes.setdefault(number, {})[line] = None
+        elif channel == "session":
+            self._floors.setdefault(number, {})[line] = None
+            data = self.market.data
+            if data is not None and data.floors[number].live:       # else it is told when it is read
+                line.send(data.floors[number].message())
         elif not line.connection.paused:                # else it joins when it is resumed
-            self._catch_up(line, conflated=False)
+            self._show(line, conflated=False)
 
     def unjoin(self, line: Line, channel: str, number: int) -> None:
-        (self._books if channel == "book" else self._tapes).get(number, {}).pop(line, None)
+        {"book": self._books, "trades": self._tapes}.get(channel, self._floors).get(number, {}).pop(line, None)
 
     def paused(self, line: Line) -> None:
         """It gets no increments and costs nothing until it is resumed."""
@@ -273,7 +280,12 @@ class WebSocketServer:
             self._books.get(number, {}).pop(line, None)
 
     def resumed(self, line: Line) -> None:
-        self._catch_up(line, conflated=True)
+        self._show(line, conflated=True)
+
+    def _show(self, line: Line, conflated: bool) -> None:
+        """In its turn: a thousand who come at once are shown the books one after the other, like everything else."""
+        self._behind[line] = conflated
+        self._news()
 
     def _catch_up(self, line: Line, conflated: bool) -> None:
         """Snapshots of the books of which it missed something, and from now on every update."""
@@ -300,20 +312,26 @@ class WebSocketServer:
             loop.call_at(max(loop.time(), self._rests_until), self._begin)
 
     def _begin(self) -> None:
-        self._again, self._round, self._spent = False, self._tell_all(), 0.0
+        self._again, self._round = False, self._tell_all()
         self._turn()
 
     def _turn(self) -> None:
-        """So many readers, then everyone else's turn; after the last of them a rest in proportion, so that market data takes its share and no more."""
+        """So many readers, then everyone else."""
         loop, began, going = asyncio.get_running_loop(), time.perf_counter(), self._round
         self._round, self._busy = None, False           # as it is after the last, and if this fails
         unfinished = going is not None and all(next(going, self) is not self for _ in range(TURN))
-        self._spent += time.perf_counter() - began
-        if unfinished:
-            self._round, self._busy = going, True
-            loop.call_soon(self._turn)
+        self._round, self._busy = going if unfinished else None, True
+        loop.call_soon(self._rest, began)               # by then what was said is written
+
+    def _rest(self, began: float) -> None:
+        """A rest in proportion after each turn, so that market data takes its share of the loop and no more, and never much at once."""
+        loop = asyncio.get_running_loop()
+        rest = (time.perf_counter() - began) * (1 / SHARE - 1)
+        self._rests_until = loop.time() + rest
+        if self._round is not None:
+            loop.call_later(rest, self._turn)
             return
-        self._rests_until = loop.time() + self._spent * (1 / SHARE - 1)
+        self._busy = False
         if self._again:
             self._news()
 
@@ -322,6 +340,10 @@ class WebSocketServer:
         data = self.market.data
         if data is None:
             return
+        while self._behind:
+            line = next(iter(self._behind))
+            self._catch_up(line, self._behind.pop(line))
+            yield
         yield from self._tell_lost(data)
         yield from self._tell_found(data)
         for number in data.changed():
@@ -341,7 +363,10 @@ class WebSocketServer:
             yield from self._each(self._books, number, lambda line: self._catch_up(line, conflated=False))
 
     def _tell_changes(self, data: MarketData, number: int) -> Iterator[None]:
-        book, tape = data.books[number], data.tapes[number]
+        book, tape, floor = data.books[number], data.tapes[number], data.floors[number]
+        if floor.changed and floor.live:
+            floor.changed, now = False, floor.message()
+            yield from self._each(self._floors, number, lambda line: line.send(now))
         update = book.update()
         if update is not None:
             yield from self._each(self._books, number, lambda line: self._tell_update(line, number, update))

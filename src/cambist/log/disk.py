@@ -41,13 +41,19 @@ class DiskMissing(DiskError):
         self.path = path
 
 
-class File(Protocol):
+class Readable(Protocol):
     def size(self) -> int: ...
     def pread(self, length: int, offset: int) -> bytes:
         """Fewer bytes than asked only at the end of the file."""
         ...
+
+
+class File(Readable, Protocol):
+    def pread_into(self, room: memoryview, offset: int) -> bool:
+        """Fills the bytes of `room`; False where the file ends before."""
+        ...
     def pwrite(self, data, offset: int) -> None:
-        """All of `data` (any contiguous buffer) or an error; extends the file where it must."""
+        """All of `data` (any contiguous buffer, or a list of them, one after the other) or an error; extends the file where it must."""
         ...
     def truncate(self, size: int) -> None: ...
     def sync(self) -> None:

@@ -106,9 +106,23 @@ class RealFile:
                 got += len(data)
             return b"".join(parts)
 
+    def pread_into(self, room: memoryview, offset: int) -> bool:
+        with _named("preadv", self._path):
+            while len(room):
+                if not (got := os.preadv(self._fd, [room], offset)):
+                    return False
+                room, offset = room[got:], offset + got
+        return True
+
     def pwrite(self, data, offset: int) -> None:
         try:
-            written = os.pwrite(self._fd, data, offset)
+            if isinstance(data, list):
+                written = os.pwritev(self._fd, data, offset)
+                if written == sum(memoryview(part).nbytes for part in data):
+                    return
+                data = b"".join(data)                     # rare: a signal, or the end of what the file system takes
+            else:
+                written = os.pwrite(self._fd, data, offset)
             if written == memoryview(data).nbytes:
                 return
             rest = memoryview(data).cast("B")[written:]
@@ -117,7 +131,8 @@ class RealFile:
                 written = os.pwrite(self._fd, rest, offset)
                 rest = rest[written:]
         except OSError as error:
-            raise _port_error(error, "pwrite", self._path, memoryview(data).nbytes) from error
+            nbytes = sum(memoryview(part).nbytes for part in (data if isinstance(data, list) else [data]))
+            raise _port_error(error, "pwrite", self._path, nbytes) from error
 
     def truncate(self, size: int) -> None:
         with _named("ftruncate", self._path):

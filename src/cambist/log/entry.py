@@ -17,6 +17,7 @@ from cambist.messages import RECORD_BYTES
 MAGIC, VERSION = b"CBE1", 1
 #               magic  version cell  epoch count side flags  first time committed  previous fingerprint results
 HEADER = Struct("<4s    H       H     I     I     I    I      q     q    q          32s      32s         32s")
+DECIDES = 1                                                      # the only flag: side item 1 says what the house decided about the log itself
 HASH_BYTES = 32
 FRAME_BYTES = HEADER.size + HASH_BYTES                           # what an entry costs beside its records and side section
 MAX_ENTRY_BYTES = 512 * 1024
@@ -32,7 +33,7 @@ class Fault(Enum):
     SHORT = f"the bytes end before the entry does; an entry has at least {FRAME_BYTES + RECORD_BYTES} bytes and all its header promises"
     MAGIC = "the first four bytes are not 'CBE1'"
     VERSION = f"the version is not {VERSION}, the only one this release reads"
-    FLAGS = "undefined flags are set; all must be zero"
+    FLAGS = "undefined flags are set; all but DECIDES must be zero"
     LENGTH = f"count must be 1 to {MAX_RECORDS}, side_length a multiple of 8, and the whole at most {MAX_ENTRY_BYTES} bytes"
     HASH = "the last 32 bytes are not the sha256 of those before"
     RANGE = "first_sequence must be 1 or more, last sequence within int64, time 0 or more, committed from 0 to first_sequence - 1"
@@ -60,6 +61,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     side: memoryview
     own_hash: bytes
     data: memoryview
+    flags: int = 0
 
     @property
     def last_sequence(self) -> int:
@@ -67,7 +69,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 def seal(*, cell: int, epoch: int, first_sequence: int, time: int, committed: int, previous_hash: bytes, fingerprint: bytes, results_hash: bytes,
-         records, side=b"") -> Entry:
+         records, side=b"", flags: int = 0) -> Entry:
     """Seals a batch: `records` any contiguous buffer of 128-byte records, `side` the bytes of a SideSection. Each is copied once."""
     records, side = memoryview(records), memoryview(side)       # once: NumPy describes its layout again for every reader
     record_bytes, side_length = records.nbytes, side.nbytes
@@ -78,11 +80,13 @@ def seal(*, cell: int, epoch: int, first_sequence: int, time: int, committed: in
         raise EntryError(f"side: {side_length} bytes; right would be a multiple of 8, as SideSection makes it")
     if FRAME_BYTES + record_bytes + side_length > MAX_ENTRY_BYTES:
         raise EntryError(f"entry: {FRAME_BYTES + record_bytes + side_length} bytes with {count} records; the most is {MAX_ENTRY_BYTES}")
+    if flags & ~DECIDES:
+        raise EntryError(f"flags: {flags:#x}; right would be 0 or {DECIDES}")
     _check_fields(cell, epoch, first_sequence, count, time, committed)
     for name, value in (("previous_hash", previous_hash), ("fingerprint", fingerprint), ("results_hash", results_hash)):
         if len(value) != HASH_BYTES:
             raise EntryError(f"{name}: {len(value)} bytes; right would be {HASH_BYTES}")
-    header = HEADER.pack(MAGIC, VERSION, cell, epoch, count, side_length, 0, first_sequence, time, committed, previous_hash, fingerprint, results_hash)
+    header = HEADER.pack(MAGIC, VERSION, cell, epoch, count, side_length, flags, first_sequence, time, committed, previous_hash, fingerprint, results_hash)
     digest = sha256(header)
     digest.update(records)
     if side_length:
@@ -91,7 +95,7 @@ def seal(*, cell: int, epoch: int, first_sequence: int, time: int, committed: in
     data = memoryview(bytearray().join((header, records, side, own_hash)))
     records_end = HEADER.size + record_bytes
     return Entry(cell, epoch, count, first_sequence, time, committed, previous_hash, fingerprint, results_hash,
-                 data[HEADER.size:records_end], data[records_end:records_end + side_length], own_hash, data)
+                 data[HEADER.size:records_end], data[records_end:records_end + side_length], own_hash, data, flags)
 
 
 def _check_fields(cell: int, epoch: int, first_sequence: int, count: int, time: int, committed: int) -> None:
@@ -125,7 +129,7 @@ def scan(buffer, offset: int = 0) -> Entry | Fault:
         return Fault.MAGIC
     if version != VERSION:
         return Fault.VERSION
-    if flags:
+    if flags & ~DECIDES:
         return Fault.FLAGS
     length = FRAME_BYTES + count * RECORD_BYTES + side_length
     if not count or side_length % 8 or length > MAX_ENTRY_BYTES:
@@ -140,7 +144,7 @@ def scan(buffer, offset: int = 0) -> Entry | Fault:
         return Fault.RANGE
     records_end = HEADER.size + count * RECORD_BYTES
     return Entry(cell, epoch, count, first_sequence, time, committed, previous_hash, fingerprint, results_hash,
-                 data[HEADER.size:records_end], data[records_end:-HASH_BYTES], own_hash, data)
+                 data[HEADER.size:records_end], data[records_end:-HASH_BYTES], own_hash, data, flags)
 
 
 class SideSection:

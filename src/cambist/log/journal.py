@@ -6,7 +6,7 @@ Architecture invariant: what `propose` returned from is on the disk; what was ne
 raises Damaged. Architecture invariant: a segment that has its close mark is never written again.
 """
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -39,7 +39,8 @@ SPARE_SLICE_BYTES = 64 << 10               # zeros written at once into the next
 SPARE_SYNC_BYTES = 1 << 20                 # and synced so often, so that no sync has much to do
 _ZEROS = bytes(SPARE_SLICE_BYTES)
 _SEGMENT_NAME = re.compile(r"journal-\d{20}\.cbj")
-_SPARE_NAME, _LOCK_NAME = "journal-spare.cbj", "journal.lock"
+SPARE_NAME, RESERVE_NAME, LOCK_NAME = "journal-spare.cbj", "journal-reserve.cbj", "journal.lock"
+RESERVE_BYTES = 4 << 20                    # of a node: room for some 13,000 cancels, each in an entry of its own, when there is none for orders
 
 
 class LogPort(Protocol):
@@ -50,6 +51,15 @@ class LogPort(Protocol):
 
 class JournalError(Exception):
     """The caller's mistake: an entry that does not follow, is too large, or a journal that is closed. Nothing was written."""
+
+
+class Witness(msgspec.Struct, frozen=True):
+    """Up to which sequence entries are known to have been committed, and who knows it. What is missing or bad below is rot and never a torn tail."""
+    sequence: int = 0
+    who: str = "nobody"
+
+
+NOBODY = Witness()
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -64,8 +74,9 @@ class Opening(msgspec.Struct, frozen=True):
 class Journal:
     """One cell's log on one disk; `Journal.open` makes one. Not for two threads at once."""
 
-    def __init__(self, disk: Disk, directory: str, cell: int, segment_bytes: int, lock: Lock):
+    def __init__(self, disk: Disk, directory: str, cell: int, segment_bytes: int, reserve_bytes: int, lock: Lock):
         self._disk, self._directory, self._cell, self._segment_bytes, self._lock = disk, directory, cell, segment_bytes, lock
+        self._reserve_bytes = reserve_bytes
         self.position = Position()
         self.opening: Opening
         self.full: DiskFull | None = None               # why new business is refused
@@ -77,19 +88,23 @@ class Journal:
         self._next_number = 0
         self._spare: File | None = None
         self._spare_bytes = self._spare_synced = 0      # how far the spare is zeroed, and durably so
+        self._reserve: File | None = None               # a small segment that takes the spare's place when the disk is full
 
     @classmethod
-    def open(cls, disk: Disk, directory: str, *, cell: int, segment_bytes: int = SEGMENT_BYTES, start: Position | None = None) -> "Journal":
+    def open(cls, disk: Disk, directory: str, *, cell: int, segment_bytes: int = SEGMENT_BYTES, reserve_bytes: int = 0,
+             start: Position | None = None, first: Callable[[], Witness] = Witness) -> "Journal":
         """Locks the directory, checks the chain (all of it, or from `start`, a snapshot's position), cuts a torn tail. DiskLocked, Damaged, DiskError.
 
-        In an empty directory the first entry must follow `start`.
+        In an empty directory the first entry must follow `start`. `first` is called when the lock is held and nothing has been looked at or cut: it makes
+        two copies equal, and says what is known to be committed. `reserve_bytes`: of a last segment for what is essential; 0 for none.
         """
-        if segment_bytes < MIN_SEGMENT_BYTES or segment_bytes % SECTOR_BYTES:
-            raise JournalError(f"segment_bytes: {segment_bytes}; right would be a multiple of {SECTOR_BYTES}, {MIN_SEGMENT_BYTES} at least")
+        for name, size in (("segment_bytes", segment_bytes), ("reserve_bytes", reserve_bytes or segment_bytes)):
+            if size < MIN_SEGMENT_BYTES or size % SECTOR_BYTES:
+                raise JournalError(f"{name}: {size}; right would be a multiple of {SECTOR_BYTES}, {MIN_SEGMENT_BYTES} at least")
         disk.make_directory(directory)
-        journal = cls(disk, directory, cell, segment_bytes, disk.lock(f"{directory}/{_LOCK_NAME}"))
+        journal = cls(disk, directory, cell, segment_bytes, reserve_bytes, disk.lock(f"{directory}/{LOCK_NAME}"))
         try:
-            journal._recover(start)
+            journal._recover(start, first())
         except BaseException:
             journal._release()
             raise
@@ -135,8 +150,8 @@ class Journal:
         """How many bytes of entries are sure to be accepted, in any sizes, without more disk space."""
         self._check_usable()
         here = self._limit - self._end
-        spare = self._segment_bytes - OVERHEAD_BYTES if self._spare else 0
-        return max(here, spare, here + spare - MAX_ENTRY_BYTES + 8)
+        following = max(self._following_bytes() - OVERHEAD_BYTES, 0)
+        return max(here, following, here + following - MAX_ENTRY_BYTES + 8)
 
     def prepare(self, budget: int = SPARE_SLICE_BYTES) -> int:
         """Zeroes up to `budget` bytes of the next segment and returns how many it did, 0 when nothing is left to do. Call it when nothing waits.
@@ -195,24 +210,25 @@ class Journal:
         """One batch may go into the open segment and the spare, no further; that both are there is seen before anything is written."""
         if self.full and not essential:
             raise self.full
-        rolled, end, limit = False, self._end, self._limit
+        rolled, end, limit, following = False, self._end, self._limit, self._following_bytes()
         for entry in entries:
             end += len(entry.data)
             if end > limit:
+                if rolled and self.full:
+                    raise self.full
                 if rolled:
                     raise JournalError(f"{len(entries)} entries of together {sum(len(e.data) for e in entries)} bytes at once need more than one new segment "
                                        f"of {self._segment_bytes}; hand over fewer at once")
-                rolled, end, limit = True, SECTOR_BYTES + len(entry.data), self._segment_bytes - MARK_BYTES
-        if rolled and self.full:
-            raise self.full
+                rolled, end, limit = True, SECTOR_BYTES + len(entry.data), following - MARK_BYTES
+                if self.full and end > limit:
+                    raise self.full
 
     def _write(self, run: list[Entry], position: Position) -> None:
         """One pwrite and one sync; the only place where entries become durable. `position` is after the last of the run."""
-        data = run[0].data if len(run) == 1 else b"".join([entry.data for entry in run])
         assert self._file
-        self._file.pwrite(data, self._end)
+        self._file.pwrite(run[0].data if len(run) == 1 else [entry.data for entry in run], self._end)
         self._file.sync()
-        self._end += len(data)
+        self._end += sum(len(entry.data) for entry in run)
         self.position = position
 
     def _fatal(self, error: DiskError) -> None:
@@ -230,15 +246,24 @@ class Journal:
         """Closes the open segment and starts the spare as the next. The spare gets its header before its name, so no segment is ever without one."""
         if self._file:
             self._close_segment()
-        assert self._spare
-        header = Header(self._cell, self._next_number, self._segment_bytes, self.position)
-        self._spare.pwrite(header_sector(header), 0)
-        self._spare.sync()
-        self._disk.rename(self._path(_SPARE_NAME), self._path(segment_name(self.position.sequence + 1)))
+        size, file, name = self._following_bytes(), self._spare or self._reserve, SPARE_NAME if self._spare else RESERVE_NAME
+        assert file
+        header = Header(self._cell, self._next_number, size, self.position)
+        file.pwrite(header_sector(header), 0)
+        file.sync()
+        self._disk.rename(self._path(name), self._path(segment_name(self.position.sequence + 1)))
         self._disk.sync_directory(self._directory)
-        self._file, self._spare, self._header = self._spare, None, header
-        self._end, self._limit = SECTOR_BYTES, self._segment_bytes - MARK_BYTES
+        if self._spare:
+            self._spare = None
+        else:
+            self._reserve = None
+        self._file, self._header = file, header
+        self._end, self._limit = SECTOR_BYTES, size - MARK_BYTES
         self._next_number += 1
+
+    def _following_bytes(self) -> int:
+        """How large the segment after this one can be now: the spare, or else the reserve, or none."""
+        return self._segment_bytes if self._spare else self._reserve_bytes if self._reserve else 0
 
     def _close_segment(self) -> None:
         assert self._file
@@ -247,15 +272,33 @@ class Journal:
         self._file, self._end, self._limit = None, 0, 0
 
     def _make_spare(self) -> None:
-        """Reserves the space of the next segment, whole; what fails is remembered in `full` and tried again at the next call."""
-        if self._spare:
+        """Takes the space of the next segment, whole, and of the reserve; what fails is remembered in `full` and tried again at the next call."""
+        if self._spare and (self._reserve or not self._reserve_bytes):
             return
         try:
-            self._spare = self._disk.create(self._path(_SPARE_NAME), self._segment_bytes)
-            self._spare_bytes = self._spare_synced = 0
+            if not self._reserve and self._reserve_bytes:
+                self._reserve = self._disk.create(self._path(RESERVE_NAME), self._reserve_bytes)
+            if not self._spare:
+                self._spare = self._disk.create(self._path(SPARE_NAME), self._segment_bytes)
+                self._spare_bytes = self._spare_synced = 0
             self.full = None
         except DiskFull as error:
             self.full = error
+
+    def _take_reserve(self) -> None:
+        """The reserve of an earlier life, if it is what it should be: on a full disk there would be no other."""
+        path = self._path(RESERVE_NAME)
+        if RESERVE_NAME not in self._disk.list_directory(self._directory):
+            return
+        try:
+            file = self._disk.open(path, write=True)
+            if file.size() == self._reserve_bytes:
+                self._reserve = file
+                return
+            file.close()
+        except DiskMissing:                                     # one of two copies has none
+            pass
+        self._disk.remove(path)
 
     def _zero_spare(self, budget: int) -> int:
         if self._spare is None:
@@ -280,11 +323,11 @@ class Journal:
         if self._spare:
             self._spare.close()
             self._spare = None
-            self._disk.remove(self._path(_SPARE_NAME))
+            self._disk.remove(self._path(SPARE_NAME))
 
     def _release(self) -> None:
         self._closed = True
-        for file in (self._file, self._spare):
+        for file in (self._file, self._spare, self._reserve):
             if file:
                 file.close()
         self._lock.release()
@@ -294,7 +337,7 @@ class Journal:
 
     # --- opening ---------------------------------------------------------------------------------------------------------------------------------
 
-    def _recover(self, start: Position | None) -> None:
+    def _recover(self, start: Position | None, witness: Witness) -> None:
         names = segment_names(self._disk, self._directory)
         entries = 0
 
@@ -304,13 +347,15 @@ class Journal:
 
         last = examine_all(self._disk, self._directory, names, self._cell, start, count)
         torn = last.torn if last else None
+        check_witness(self._directory, last, start, witness)
         if last:
             self.position, self._next_number = last.after, last.header.number + 1
             self._resume(last)
         elif start:
             self.position = start
-        if _SPARE_NAME in self._disk.list_directory(self._directory):
-            self._disk.remove(self._path(_SPARE_NAME))          # of whatever a crash left in it, nothing was acknowledged
+        if SPARE_NAME in self._disk.list_directory(self._directory):
+            self._disk.remove(self._path(SPARE_NAME))          # of whatever a crash left in it, nothing was acknowledged
+        self._take_reserve()
         self._make_spare()
         if self._file is None:
             self._zero_spare(self._segment_bytes)               # it is needed at once
@@ -328,6 +373,14 @@ class Journal:
             file.close()
             return
         self._file, self._header, self._end, self._limit = file, last.header, last.end, last.header.segment_bytes - MARK_BYTES
+
+
+def check_witness(directory: str, last: Segment | None, start: Position | None, witness: Witness) -> None:
+    """Damaged where the log ends, torn or not, before what is known to be committed."""
+    reached = last.after.sequence if last else start.sequence if start else 0
+    if reached < witness.sequence:
+        raise Damaged(last.path if last else directory, last.end if last else 0, reached + 1,
+                      f"the log ends here, and {witness.who} knows sequence {witness.sequence} to be committed: this is rot and no torn tail")
 
 
 def finish_closing(file: File, header: Header, end: int, after: Position) -> None:
@@ -402,12 +455,16 @@ def _at_start(visit, path: str, start: Position | None):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing wrong: `torn` for a tail that opening would cut, otherwise damage."""
+    """One thing wrong: `torn` for a tail that opening would cut, otherwise damage; `healed` when it was made right from another copy."""
     file: str
     offset: int
     sequence: int
     what: str
     torn: bool = False
+    healed: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.file}: byte {self.offset}, sequence {self.sequence}: {self.what}{' (healed)' if self.healed else ''}"
 
 
 class Verification(msgspec.Struct, frozen=True):

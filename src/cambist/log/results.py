@@ -30,8 +30,10 @@ MAX_EVENTS = 1 << 18                       # of one results entry: 24 MiB
 MAX_RESULTS_BYTES = FRAME_BYTES + MAX_EVENTS * EVENT_BYTES
 FILE_BYTES = 256 << 20                     # a file that has reached this is followed by the next
 READ_BYTES = 1 << 20
+RESERVE_BYTES = 16 << 20                   # of a node: room for what cancels say when there is none for orders
 _FILE_MAGIC = b"CBRESULT"
 _NAME = re.compile(r"results-\d{20}\.cbr")
+_RESERVE_NAME = "results.reserve"
 
 
 class ResultsError(ValueError):
@@ -51,8 +53,8 @@ class ResultsEntry(msgspec.Struct, frozen=True, gc=False):
     nbytes: int
 
 
-def seal_results(cell: int, first_sequence: int, last_sequence: int, time: int, previous_hash: bytes, events) -> tuple[bytes, bytes]:
-    """(bytes, own hash) of one results entry; `events` any contiguous buffer."""
+def seal_results(cell: int, first_sequence: int, last_sequence: int, time: int, previous_hash: bytes, events) -> tuple[list, bytes]:
+    """(its bytes in three parts, own hash) of one results entry; `events` any contiguous buffer, which is not copied."""
     events = memoryview(events)
     count, rest = divmod(events.nbytes, EVENT_BYTES)
     if rest or count > MAX_EVENTS:
@@ -63,7 +65,7 @@ def seal_results(cell: int, first_sequence: int, last_sequence: int, time: int, 
     digest = sha256(header)
     digest.update(events)
     own_hash = digest.digest()
-    return b"".join((header, events, own_hash)), own_hash
+    return [header, events, own_hash], own_hash
 
 
 def scan_results(view: memoryview, offset: int = 0) -> ResultsEntry | Fault:
@@ -95,8 +97,9 @@ def scan_results(view: memoryview, offset: int = 0) -> ResultsEntry | Fault:
 class Results:
     """The writer; `Results.open` makes one. The journal's lock guards it too. `position` is the last results entry's sequence and hash."""
 
-    def __init__(self, disk: Disk, directory: str, cell: int, file_bytes: int):
-        self._disk, self._directory, self._cell, self._file_bytes = disk, directory, cell, file_bytes
+    def __init__(self, disk: Disk, directory: str, cell: int, file_bytes: int, reserve_bytes: int = 0):
+        self._disk, self._directory, self._cell, self._file_bytes, self._reserve_bytes = disk, directory, cell, file_bytes, reserve_bytes
+        self.full: DiskFull | None = None              # why new business is refused: what was set aside is being used, or could not be
         self.position: Position = Position()
         self.cut: TornTail | None = None               # what opening cut
         self._file: File | None = None
@@ -105,13 +108,16 @@ class Results:
         self.reader = ResultsReader(disk, directory, cell=cell)
 
     @classmethod
-    def open(cls, disk: Disk, directory: str, *, cell: int, file_bytes: int = FILE_BYTES, start: Position | None = None) -> "Results":
-        """Checks the last file whole and cuts its torn or damaged tail (see `cut`). In an empty directory results begin after `start`."""
+    def open(cls, disk: Disk, directory: str, *, cell: int, file_bytes: int = FILE_BYTES, reserve_bytes: int = 0,
+             start: Position | None = None) -> "Results":
+        """Checks the last file whole and cuts its torn or damaged tail (see `cut`). In an empty directory results begin after `start`. `reserve_bytes`: set
+        aside for when the disk is full; 0 for none."""
         if file_bytes < 2 * SECTOR_BYTES:
             raise ResultsError(f"file_bytes: {file_bytes}; right would be {2 * SECTOR_BYTES} at least")
         disk.make_directory(directory)
-        results = cls(disk, directory, cell, file_bytes)
+        results = cls(disk, directory, cell, file_bytes, reserve_bytes)
         results._recover(Position(start.sequence, start.hash, 0, start.time) if start else Position())
+        results.prepare()
         return results
 
     def append(self, first_sequence: int, last_sequence: int, time: int, events) -> bytes:
@@ -121,19 +127,53 @@ class Results:
         if first_sequence != self.position.sequence + 1 or time < self.position.time:
             raise ResultsError(f"results of sequence {first_sequence} at time {time}; "
                                f"right would be {self.position.sequence + 1} at {self.position.time} or later")
-        data, own_hash = seal_results(self._cell, first_sequence, last_sequence, time, self.position.hash, events)
+        parts, own_hash = seal_results(self._cell, first_sequence, last_sequence, time, self.position.hash, events)
+        try:
+            self._write(parts)
+        except DiskFull as error:
+            if not self._use_reserve(error):
+                raise
+            self._write(parts)
+        self._end += sum(memoryview(part).nbytes for part in parts)
+        self.position = Position(last_sequence, own_hash, 0, time)
+        return own_hash
+
+    def _write(self, parts: list) -> None:
+        """Wholly or not at all, as far as a full disk goes."""
         if self._file is None or self._end >= self._file_bytes:
             self.roll()
         assert self._file
         with self._fatal():
             try:
-                self._file.pwrite(data, self._end)
+                self._file.pwrite(parts, self._end)
             except DiskFull:
                 self._file.truncate(self._end)         # whatever part was written
                 raise
-        self._end += len(data)
-        self.position = Position(last_sequence, own_hash, 0, time)
-        return own_hash
+
+    def prepare(self) -> None:
+        """Sets aside what is to be set aside, if there is room; else `full` says why there is not."""
+        if not self._reserve_bytes or self._failed:
+            return
+        path = f"{self._directory}/{_RESERVE_NAME}"
+        with self._fatal():
+            if _RESERVE_NAME in self._disk.list_directory(self._directory):
+                if _size(self._disk, path) == self._reserve_bytes:
+                    return
+                self._disk.remove(path)
+            try:
+                self._disk.create(path, self._reserve_bytes).close()
+                self.full = None
+            except DiskFull as error:
+                self.full = error
+
+    def _use_reserve(self, error: DiskFull) -> bool:
+        """Gives the disk what was set aside; False when that is gone already."""
+        self.full = error
+        if not self._reserve_bytes or _RESERVE_NAME not in self._disk.list_directory(self._directory):
+            return False
+        with self._fatal():
+            self._disk.remove(f"{self._directory}/{_RESERVE_NAME}")
+        return True
 
     def sync(self) -> None:
         """Makes durable all that was appended. Never tried again once it failed."""
@@ -314,6 +354,65 @@ class ResultsWalk:
         return FRAME_BYTES + min(HEADER.unpack_from(header)[3], MAX_EVENTS) * EVENT_BYTES if len(header) == HEADER.size else 0
 
 
+class ResultsTail:
+    """Takes what a writer in another process appends, up to where that writer has said that it is whole: so nothing is hashed again. Whoever checks what was
+    kept reads with `ResultsReader`."""
+    def __init__(self, disk: Disk, directory: str, after: int):
+        self.position = after                          # the sequence up to which everything was given
+        self._disk, self._directory = disk, directory
+        self._file: File | None = None
+        self._path, self._at = "", 0
+
+    def read(self, until: int) -> Iterator[tuple[int, int, int, np.ndarray]]:
+        """(first, last, time, events) of each entry behind `position` to the one that ends at `until`; the events are a copy. Damaged where they are not."""
+        while self.position < until:
+            if self._file is None:
+                self._open()
+            count, first, last, time = self._header() or self._next_file()
+            events = np.empty(count, EVENT)
+            if count and not self._read_into(memoryview(events.view(np.uint8)), self._at + HEADER.size):
+                raise self._damaged()
+            self._at += FRAME_BYTES + count * EVENT_BYTES
+            self.position = last
+            yield first, last, time, events
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> None:
+        """The file that holds the next sequence, and where."""
+        name = max((name for name in results_names(self._disk, self._directory) if int(name[8:28]) <= self.position + 1), default=None)
+        if name is None:
+            raise self._damaged()
+        self._path = f"{self._directory}/{name}"
+        self._file = self._disk.open(self._path)
+        self._at, _ = hop(self._file, HEADER.size, _framed, self.position + 1, ([int(name[8:28])], [SECTOR_BYTES]))
+
+    def _header(self) -> tuple[int, int, int, int] | None:
+        """(events, first, last, time) of the next entry; None where this file has no more."""
+        room = bytearray(HEADER.size)
+        if not self._read_into(memoryview(room), self._at):
+            return None
+        magic, _, _, count, _, first, last, time, _ = HEADER.unpack(room)
+        return (count, first, last, time) if magic == MAGIC and first == self.position + 1 <= last and count <= MAX_EVENTS else None
+
+    def _next_file(self) -> tuple[int, int, int, int]:
+        self.close()
+        self._open()
+        if (found := self._header()) is None:
+            raise self._damaged()
+        return found
+
+    def _read_into(self, room: memoryview, offset: int) -> bool:
+        assert self._file
+        return self._file.pread_into(room, offset)
+
+    def _damaged(self) -> Damaged:
+        return Damaged(self._path or self._directory, self._at, self.position + 1, "there is no results entry where its writer said that there is one")
+
+
 def verify_results(disk: Disk, directory: str, *, cell: int | None = None) -> tuple[int, Position, list[Damaged | TornTail]]:
     """(entries, last position, findings): every file read, the first thing wrong in each told."""
     entries, before, findings = 0, None, []
@@ -338,6 +437,25 @@ def verify_results(disk: Disk, directory: str, *, cell: int | None = None) -> tu
         elif rest:
             findings.append(TornTail(path, walk.offset, walk.after.sequence + 1, rest))
     return entries, before or Position(), findings
+
+
+def check_results_file(disk: Disk, path: str, *, cell: int | None = None) -> int:
+    """Reads a file that another follows, and gives its size. Raises Damaged, DiskError."""
+    directory, _, name = path.rpartition("/")
+    header = _header_of(disk, directory, name)
+    if header is None:
+        raise Damaged(path, 0, int(name[8:28]), "the file header is not what was sealed")
+    check_header(header, path, cell, None, None)
+    file = disk.open(path)
+    try:
+        walk, size = ResultsWalk(file, header, SECTOR_BYTES, header.before), file.size()
+        for _ in walk:
+            pass
+    finally:
+        file.close()
+    if walk.offset < size:
+        raise Damaged(path, walk.offset, walk.after.sequence + 1, walk.why())
+    return size
 
 
 def results_names(disk: Disk, directory: str) -> list[str]:

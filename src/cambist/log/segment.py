@@ -14,7 +14,7 @@ from struct import Struct
 
 import msgspec
 
-from cambist.log.disk import SECTOR_BYTES, File
+from cambist.log.disk import SECTOR_BYTES, Readable
 from cambist.log.entry import GENESIS, HASH_BYTES, MAGIC, MAX_ENTRY_BYTES, Entry, Fault, scan
 
 SEGMENT_VERSION = 1
@@ -102,7 +102,7 @@ def chain_fault(before: Position, entry: Entry, cell: int) -> str | None:
     return None
 
 
-def read_header(file: File, path: str) -> Header:
+def read_header(file: Readable, path: str) -> Header:
     """The header, or Damaged."""
     sector = file.pread(SECTOR_BYTES, 0)
     fields = open_sector(sector, HEADER_MAGIC)
@@ -115,7 +115,7 @@ def read_header(file: File, path: str) -> Header:
 class Walk:
     """Iterates over (offset, entry) of one segment while entries are whole and chain; then `offset`, `after`, `fault` say where and why it stopped."""
 
-    def __init__(self, file: File, header: Header, offset: int = SECTOR_BYTES, after: Position | None = None, window_bytes: int = WINDOW_BYTES):
+    def __init__(self, file: Readable, header: Header, offset: int = SECTOR_BYTES, after: Position | None = None, window_bytes: int = WINDOW_BYTES):
         self._file, self._cell, self._window_bytes = file, header.cell, window_bytes
         self.offset, self.after = offset, after or header.before
         self.fault: Fault | None = None
@@ -141,7 +141,7 @@ class Walk:
         return self.chain_fault or (f"no entry ({self.fault.name}): {self.fault.value}" if self.fault else "no fault")
 
 
-def examine(file: File, path: str, *, cell: int | None, number: int | None, before: Position | None, last: bool, visit=None) -> Segment:
+def examine(file: Readable, path: str, *, cell: int | None, number: int | None, before: Position | None, last: bool, visit=None) -> Segment:
     """Reads a whole segment and says what it is, or raises Damaged. None for what is not known yet; `last`: no segment follows; `visit(offset, entry)`."""
     header = read_header(file, path)
     check_header(header, path, cell, number, before)
@@ -158,11 +158,11 @@ def examine(file: File, path: str, *, cell: int | None, number: int | None, befo
     if size != header.segment_bytes:
         raise Damaged(path, min(end, size), after.sequence + 1,
                       f"the file has {size} bytes and no valid close mark; an open segment has {header.segment_bytes}: {walk.why()}")
-    if _is_zero(tail):
+    if is_zero(tail):
         return Segment(path, header, after, end, closed=False)
     if walk.chain_fault or walk.fault is Fault.VERSION:         # whole, or of another release: a lost write leaves neither
         raise Damaged(path, end, after.sequence + 1, walk.why())
-    _refuse_damage_before_valid_bytes(header, path, end, after, tail, walk.why())
+    refuse_damage_before_valid_bytes(header, path, end, after, tail, walk.why())
     nbytes = len(tail.rstrip(b"\0"))
     return Segment(path, header, after, end, closed=False, torn=TornTail(path, end, after.sequence + 1, nbytes))
 
@@ -180,7 +180,7 @@ def check_header(header: Header, path: str, cell: int | None, number: int | None
         raise Damaged(path, 0, before.sequence + 1, f"the segment continues from {header.before}; right would be {before}; a segment is missing or foreign")
 
 
-def read_link(file: File, path: str) -> tuple[Header, Position]:
+def read_link(file: Readable, path: str) -> tuple[Header, Position]:
     """Header and end of a closed segment without reading its entries, or Damaged."""
     header, size = read_header(file, path), file.size()
     marks = file.pread(MARK_BYTES, max(size - MARK_BYTES, 0))
@@ -190,7 +190,7 @@ def read_link(file: File, path: str) -> tuple[Header, Position]:
     return header, fields[3]
 
 
-def is_marked(file: File, header: Header, end: int, after: Position) -> bool:
+def is_marked(file: Readable, header: Header, end: int, after: Position) -> bool:
     """Whether the close mark of this segment stands behind `end`, once or twice."""
     mark = mark_sector(header, end, after)
     marks = file.pread(MARK_BYTES, sector_up(end))
@@ -205,20 +205,20 @@ def _closing(header: Header, path: str, end: int, after: Position, tail: bytes, 
     if mark not in (first, copy):
         return None
     sequence = after.sequence + 1
-    if not _is_zero(tail[:pad]):
+    if not is_zero(tail[:pad]):
         raise Damaged(path, end, sequence, "the padding before the close mark is not zero")
     if first != mark:
         raise Damaged(path, end + pad, sequence, "the close mark differs from its copy")
-    if not _is_zero(rest) or (rest and not last):
+    if not is_zero(rest) or (rest and not last):
         raise Damaged(path, end + pad + MARK_BYTES, sequence, "something follows the close mark; nothing may")
     if copy == mark:
         return False
-    if last and len(copy) == SECTOR_BYTES and _is_zero(copy):
+    if last and len(copy) == SECTOR_BYTES and is_zero(copy):
         return True
     raise Damaged(path, end + pad + SECTOR_BYTES, sequence, "the copy of the close mark differs from it")
 
 
-def _refuse_damage_before_valid_bytes(header: Header, path: str, end: int, after: Position, tail: bytes, why: str) -> None:
+def refuse_damage_before_valid_bytes(header: Header, path: str, end: int, after: Position, tail: bytes, why: str) -> None:
     """A torn tail holds nothing valid, except later entries of the same lost write. Those say so: no later entry calls the torn one committed, and
     where a write is missing the sectors still hold the zeros they were made of. Anything else valid after a bad entry means the bad one was good once."""
     sequence = after.sequence + 1
@@ -231,15 +231,15 @@ def _refuse_damage_before_valid_bytes(header: Header, path: str, end: int, after
     view = memoryview(tail)
     at = tail.find(MAGIC)
     while at >= 0:
-        if at % 8 == 0 and isinstance(later := scan(view, at), Entry) and (later.committed >= sequence or not _misses_a_sector(tail[:at], end)):
+        if at % 8 == 0 and isinstance(later := scan(view, at), Entry) and (later.committed >= sequence or not misses_a_sector(tail[:at], end)):
             raise Damaged(path, end, sequence, f"a valid entry of sequence {later.first_sequence} follows at offset {end + at}, and before it: {why}")
         at = tail.find(MAGIC, at + 1)
 
 
-def _misses_a_sector(region: bytes, offset: int) -> bool:
+def misses_a_sector(region: bytes, offset: int) -> bool:
     """Whether some sector (or the part of one) within these bytes of the file was never written."""
     cuts = sorted({0, *range(-offset % SECTOR_BYTES, len(region), SECTOR_BYTES), len(region)})
-    return any(_is_zero(region[low:high]) for low, high in pairwise(cuts))
+    return any(is_zero(region[low:high]) for low, high in pairwise(cuts))
 
 
 def seal_sector(magic: bytes, cell: int, number: int, size: int, position: Position) -> bytes:
@@ -256,7 +256,7 @@ def open_sector(sector: bytes, magic: bytes) -> tuple[int, int, int, Position] |
     return (cell, number, size, Position(sequence, own_hash, epoch, time)) if version == SEGMENT_VERSION else None
 
 
-def _is_zero(data: bytes) -> bool:
+def is_zero(data: bytes) -> bool:
     return data == bytes(len(data))
 
 

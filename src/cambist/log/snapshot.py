@@ -6,7 +6,7 @@ Decides the layout, and whether a snapshot on disk is what was saved. Must not k
 in key order, so `state_hash` is equal for two states that mean the same, whatever their history.
 """
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from struct import Struct
 from typing import NamedTuple
@@ -144,8 +144,9 @@ def newest(disk: Disk, directory: str) -> tuple[Snapshot | None, list[SnapshotDa
     return None, problems
 
 
-def keep(disk: Disk, directory: str, n: int) -> list[str]:
-    """Removes the snapshots older than the newest `n` that verify, and parts of unfinished ones; returns the names removed."""
+def keep(disk: Disk, directory: str, n: int, verified: Collection[str] = ()) -> list[str]:
+    """Removes the snapshots older than the newest `n` that verify, and parts of unfinished ones; returns the names removed. Those named in `verified` are not
+    read again."""
     if n < 1:
         raise SnapshotError(f"keep {n} snapshots; right would be 1 or more")
     good, removed = 0, []
@@ -155,16 +156,22 @@ def keep(disk: Disk, directory: str, n: int) -> list[str]:
             removed.append(name)
             continue
         try:
-            load(disk, f"{directory}/{name}")
+            if name not in verified:
+                load(disk, f"{directory}/{name}")
             good += 1
         except SnapshotDamaged:
             continue
     if removed:
         disk.sync_directory(directory)
+    drop_unfinished(disk, directory)
+    return removed
+
+
+def drop_unfinished(disk: Disk, directory: str) -> None:
+    """Removes what a crash, a full disk or `keep` left of snapshots that are none."""
     for name in _names(disk, directory):
         if name.endswith(_PARTIAL) and _SNAPSHOT_NAME.fullmatch(name.removesuffix(_PARTIAL)):
             _remove_tree(disk, f"{directory}/{name}")
-    return removed
 
 
 def snapshot_names(disk: Disk, directory: str) -> list[str]:

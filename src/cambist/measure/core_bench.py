@@ -1,4 +1,7 @@
-"""`cambist bench core`: the shipped kernel in process, beside the floor of the same loop over commands that ask for nothing."""
+"""`cambist bench core`: how many commands a second `apply` gets through, in process and with every check on, beside a floor of commands that ask for nothing.
+
+The demo desk's own flow, the public five scenarios, and a mixed flow over houses from one instrument to ten thousand. No log, no socket, no Python a command.
+"""
 import time
 from pathlib import Path
 from typing import Any
@@ -6,19 +9,27 @@ from typing import Any
 import numpy as np
 
 from cambist.core.cell import Cell
+from cambist.core.layout import TABLES
+from cambist.measure.five_scenarios import SCENARIOS, five_flow
 from cambist.measure.flow import Desk, bench_desk, fresh_cell, order_flow, request_flow
+from cambist.measure.bench_house import BenchHouse, Size
+from cambist.measure.mixed_flow import Mix
 from cambist.measure.spread import percentiles, spread
 from cambist.messages import COMMAND, Event, Kind
 from cambist.warm import warm
 
 NOW = 1_700_000_000_000_000_000
 BATCH = 4096                                    # commands of one entry
+SHAPED_SEED, FIVE_ACCOUNTS = 59, 1_000            # a path whose fills and standing orders are near the published ones in all five
+SIZES = (Size(1, 1_000, 1_000), Size(1, 1_000, 100_000), Size(100, 1_000, 1_000_000), Size(100, 1_000_000, 1_000_000), Size(10_000, 1_000_000, 1_000_000),
+         Size(10_000, 1_000_000, 10_000_000))
+QUICK_SIZES = (Size(1, 1_000, 1_000), Size(100, 1_000, 100_000))
 
 
-def _timed(cell: Cell, flow: np.ndarray) -> tuple[float, dict[str, int]]:
-    """Seconds in `apply` over the flow in entries of BATCH, and what came out."""
+def _timed(cell: Cell, flow: np.ndarray, now: int = NOW, step: int = 400_000_000) -> tuple[float, dict[str, int]]:
+    """Seconds in `apply` over the flow in entries of BATCH, and what came out. Log time moves on, so that windows end as on a busy day."""
     counts = np.zeros(128, np.int64)
-    spent, now = 0, NOW
+    spent = 0
     for start in range(0, len(flow), BATCH):
         part = flow[start:start + BATCH]
         began = time.perf_counter_ns()
@@ -27,7 +38,7 @@ def _timed(cell: Cell, flow: np.ndarray) -> tuple[float, dict[str, int]]:
             counts += np.bincount(events["kind"], minlength=128)
             began = time.perf_counter_ns()
         spent += time.perf_counter_ns() - began
-        now += 400_000_000                      # log time moves on, so that windows end as on a busy day
+        now += step
     return spent / 1e9, {e.name.lower(): int(counts[e]) for e in Event if counts[e]}
 
 
@@ -42,17 +53,58 @@ def _alone(cell: Cell, flow: np.ndarray) -> dict[str, float]:
     return percentiles(times)
 
 
+def _figures(name: str, commands: int, rates: list[float], outcome: dict[str, int]) -> dict[str, Any]:
+    per = spread(rates)
+    return {"flow": name, "commands": commands, "million_per_s": per, "ns_per_command": round(1e3 / per["median"], 1), "events": outcome}
+
+
 def _scenario(name: str, desk: Desk, flow: np.ndarray, runs: int) -> dict[str, Any]:
     rates, outcome = [], {}
     for _ in range(runs):
         seconds, outcome = _timed(fresh_cell(desk, NOW), flow)
         rates.append(len(flow) / seconds / 1e6)
-    per = spread(rates)
-    return {"flow": name, "commands": len(flow), "million_per_s": per, "ns_per_command": round(1e3 / per["median"], 1), "events": outcome}
+    return _figures(name, len(flow), rates, outcome)
+
+
+def _five(name: str, count: int, runs: int) -> dict[str, Any]:
+    """One scenario of the public workload's shape, over one instrument; a fresh house a run."""
+    rates, outcome, flow = [], {}, np.zeros(0, COMMAND)
+    for _ in range(runs):
+        house = BenchHouse(Size(1, FIVE_ACCOUNTS, count), NOW)
+        house.cell.touch()
+        flow = five_flow(house, name, count, SHAPED_SEED)
+        seconds, outcome = _timed(house.cell, flow, house.now, 4_096_000)
+        rates.append(len(flow) / seconds / 1e6)
+    return _figures(name, len(flow), rates, outcome)
+
+
+def _resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def _mixed(size: Size, count: int, runs: int) -> dict[str, Any]:
+    """The mixed flow over a house of a size; as many orders rest after each run as before."""
+    house = BenchHouse(size, NOW)
+    before = _resident()
+    mix = Mix(house, 11)
+    grown = _resident() - before - mix.ids.nbytes - mix.prices.nbytes
+    rates, outcome, done = [], {}, 0
+    for _ in range(runs):
+        flow = mix.flow(count)
+        seconds, outcome = _timed(house.cell, flow, house.now, 1_000_000)
+        house.now += 1_000_000 * (len(flow) // BATCH + 1)
+        rates.append(len(flow) / seconds / 1e6)
+        done = len(flow)
+    row = TABLES["orders"].itemsize
+    if outcome.get("refused"):
+        raise RuntimeError(f"the mixed flow is not what it says: {outcome['refused']} of {done} commands were refused")
+    return {"instruments": size.instruments, "accounts": size.accounts, "resting": size.resting, "bytes_of_an_order_row": row,
+            "bytes_per_resting_order": round(grown / size.resting), **_figures("mixed", done, rates, outcome)}
 
 
 def bench_core(design_file: Path, quick: bool) -> dict[str, Any]:
-    """Orders, requests and the floor; medians of `runs`."""
+    """The desk's flows, the five scenarios, the curve over sizes, and the floor; medians of `runs`."""
     began = time.monotonic()
     was_ready = warm()
     start_up = time.monotonic() - began
@@ -67,5 +119,11 @@ def bench_core(design_file: Path, quick: bool) -> dict[str, Any]:
         row["times_the_floor"] = round(floor["million_per_s"]["median"] / row["million_per_s"]["median"], 2)
     alone = _alone(fresh_cell(desk, NOW), orders[:5_000])
     empty = _alone(fresh_cell(desk, NOW), ticks[:5_000])
+    five = [_five(name, count // 2 if quick else count, runs) for name in SCENARIOS]
+    curve = [_mixed(size, count // 4 if quick else count // 2, runs) for size in (QUICK_SIZES if quick else SIZES)]
+    first = curve[0]["ns_per_command"]
+    for row in curve:
+        row["times_the_smallest"] = round(row["ns_per_command"] / first, 2)
     return {"bench": "core", "kernel_was_ready": was_ready, "ready_after_s": round(start_up, 2), "floor": floor, "flows": rows,
+            "five_scenarios": five, "worst_of_five": min(row["million_per_s"]["median"] for row in five), "sizes": curve,
             "one_command_alone": {"order": alone, "tick": empty}}

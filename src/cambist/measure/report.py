@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-BENCHES = ("core", "log", "door", "rfq", "gateway")
+BENCHES = ("core", "log", "door", "rfq", "gateway", "restart")
 
 
 def _bench(what: str) -> Callable[[Path, bool], dict[str, Any]]:
@@ -17,6 +17,8 @@ def _bench(what: str) -> Callable[[Path, bool], dict[str, Any]]:
         from cambist.measure.door_bench import bench_door as run
     elif what == "gateway":
         from cambist.measure.gateway_bench import bench_gateway as run
+    elif what == "restart":
+        from cambist.measure.restart_bench import bench_restart as run
     else:
         from cambist.measure.rfq_bench import bench_rfq as run
     return run

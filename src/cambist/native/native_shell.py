@@ -1,7 +1,8 @@
 """The native protocol over TCP, as a part of the house: logon, sessions, one connection to the node for all of them.
 
 Decides when a connection is ended, when it is not read from, and what of a stream or view a session is given. It must not know what a command means, nor
-which key may do what: that is `admission.py`. The node sees one client that sends large frames, and reads every event once, however many are outside.
+which key may do what: that is `admission.py`. The node sees one client that sends large frames, and tells it positions: every event is read from the results
+files, where the node keeps it, once for all who are outside.
 
 A session that the node may have heard and whose answer is lost is ended: it comes again, is told the highest number applied, and goes on behind it.
 """
@@ -21,16 +22,17 @@ from cambist.design import read_design
 from cambist.door.client import RefusedByDoor
 from cambist.door.link_shell import Link
 from cambist.door.protocol import (
-    MAX_CREDIT, Admitted, Challenge, Code, End, Events, Hello, Limits, Logon, ProtocolFault, Read, Received, Refused, Role, StreamKind, Submit, Subscribe, View,
+    Admitted, Challenge, Code, End, Events, Hello, Limits, Logon, ProtocolFault, Read, Received, Refused, Role, StreamKind, Submit, Subscribe, View,
     fit_to_seal,
 )
 from cambist.door.server_shell import Connection, Door
-from cambist.feeds.sorting import ALL, PUBLIC
+from cambist.feeds.sorting import PUBLIC
 from cambist.feeds.streams import Batch, Streams, account_row
 from cambist.log.disk_shell import RealDisk
-from cambist.log.results import ResultsReader
+from cambist.log.results import ResultsReader, ResultsTail
+from cambist.loops import settle
 from cambist.native.admission import VIEWS, Admission, Keys, Rate, Throttle, admitted
-from cambist.native.relay import Blocks, Gathering
+from cambist.native.relay import Gathering
 from cambist.messages import EVENT
 from cambist.part_shell import Part
 from cambist.rows import copied
@@ -182,7 +184,7 @@ class Outside(Connection):
     def on_subscribe(self, asked: Subscribe) -> None:
         assert self.admission
         mine = self.admission.account
-        if asked.stream is StreamKind.ALL or (asked.stream is StreamKind.ACCOUNT and asked.account not in (0, mine)):
+        if asked.stream in (StreamKind.ALL, StreamKind.KEPT) or (asked.stream is StreamKind.ACCOUNT and asked.account not in (0, mine)):
             self.answer(Refused(asked.request, Code.NOT_ALLOWED, 0, f"this session hears account {mine} and the public stream"))
         elif len(self.listeners) >= MAX_SUBSCRIPTIONS:
             self.answer(Refused(asked.request, Code.TOO_MANY))
@@ -250,9 +252,10 @@ class Native(Door):
         self.streams: Streams
         self.open_for_business = False
         self._pushing = self._on_way = self._telling = False
-        self._grown: set[tuple[StreamKind, int]] = set()
+        self._grown: list[np.ndarray] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._design = -1
+        self.deaf: asyncio.Future[None] = asyncio.get_running_loop().create_future()        # fails when nothing more can be heard
         self.link.on_change.append(self._changed)
 
     async def start(self) -> None:
@@ -260,9 +263,8 @@ class Native(Door):
         await self.link.start(None)
         await self.look_at_design()
         self.streams = await asyncio.to_thread(self._numbered)
-        self._blocks = Blocks(self.streams.position)
-        following = self.link.follow(StreamKind.ALL, 0, self.streams.last_number(ALL) + 1, self._heard, credit=MAX_CREDIT)
-        await following.started()
+        self._tail = ResultsTail(RealDisk(), f"{self.part.directory}/results", self.streams.position)
+        await self.link.follow(StreamKind.KEPT, 0, 0, self._heard, self._deaf).started()
         self.open_for_business = self.link.connected
 
     def _numbered(self) -> Streams:
@@ -318,7 +320,7 @@ class Native(Door):
 
     def _push(self) -> None:
         self._pushing = False
-        if not self._on_way and self.open_for_business and (frame := self.gathering.frame()) is not None:
+        if not self._on_way and self.open_for_business and self.link.connected and (frame := self.gathering.frame()) is not None:
             self._on_way = True
             self.link.post(frame, b"", self._answered)
             self._stir()
@@ -334,7 +336,7 @@ class Native(Door):
             if not sender.ended:
                 sender.answer(Refused(request, answer.code, count, answer.text) if isinstance(answer, Refused) else Received(request, count))
                 self.held[sender] = None
-        self.flush()
+        self._tell_soon()
         self._push()
 
     def _stir(self) -> None:
@@ -354,28 +356,39 @@ class Native(Door):
         self.part.say("" if connected else "the node does not answer")
 
     def _heard(self, batch: Events) -> None:
-        for first, last, moment, events in self._blocks.take(batch):
-            self._grown.update(key for row in self.streams.add(first, last, moment, events).tolist() if (key := _stream(row)) in self.listeners)
-        if self._grown and not self._telling:
+        """The house has kept so much: it is read where it was kept, so that the node sends nothing of it."""
+        for first, last, moment, events in self._tail.read(batch.position):
+            self._grown.append(self.streams.add(first, last, moment, events))
+        self._tell_soon()
+
+    def _deaf(self, code: Code) -> None:
+        """The house cannot be followed any more: whoever is outside would wait for events that never come, so the part ends and is started anew."""
+        self.deaf.set_exception(RefusedByDoor(Refused(0, code, 0, "the stream of the house")))
+
+    def _tell_soon(self) -> None:
+        """Once this turn has heard what there is: RECEIVED goes together with what came of it."""
+        if not self._telling:
             self._telling = True
             asyncio.get_running_loop().call_soon(self._tell)
 
     def _tell(self) -> None:
         self._telling, grown = False, self._grown
-        self._grown = set()
-        self.told(grown)
+        self._grown = []
+        if grown:
+            self.grown(_row, np.concatenate(grown))
+        self.flush()
 
     # ------------------------------------------------------------------------------------------------------------------ the house, for itself
     def last_number(self, stream: StreamKind, account: int) -> int:
-        return self.streams.last_number(PUBLIC if stream is StreamKind.PUBLIC else account_row(account))
+        return self.streams.last_number(_row(stream, account))
 
     def events(self, stream: StreamKind, account: int, number: int, limit: int) -> Batch:
         """As the node tells them, but for the position, which is the log's."""
-        return self.streams.read(PUBLIC if stream is StreamKind.PUBLIC else account_row(account), number, limit)._replace(position=0)
+        return self.streams.read(_row(stream, account), number, limit)._replace(position=0)
 
 
-def _stream(row: int) -> tuple[StreamKind, int]:
-    return (StreamKind.PUBLIC, 0) if row == PUBLIC else (StreamKind.ACCOUNT, row - 1)
+def _row(stream: StreamKind, account: int) -> int:
+    return PUBLIC if stream is StreamKind.PUBLIC else account_row(account)
 
 
 async def serve(part: Part) -> None:
@@ -394,17 +407,29 @@ async def serve_native(native: Native) -> None:
         if part.stop.is_set():
             return
         starting.result()
+        settle()
         server = await native.listen()
         part.ready(part.url("native", "tcp"))
-        while not part.stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(stopping), LOOK_SECONDS)
-                break
-            with contextlib.suppress(OSError):          # asked again later
-                await native.look_at_design()
+        await until_stopped(native)
         server.close()
         await native.leave()
     finally:
         for task in (starting, stopping):
             task.cancel()
         await native.link.close()
+
+
+async def until_stopped(native: Native) -> None:
+    """Looks at the running design now and then. Raises RefusedByDoor when the house cannot be heard any more, after every session was told."""
+    stopping = asyncio.create_task(native.part.stop.wait())
+    try:
+        while not native.part.stop.is_set():
+            await asyncio.wait((stopping, native.deaf), timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if native.deaf.done():
+                await native.leave(Code.STOPPED, "log on again and go on behind the highest number")
+                native.deaf.result()
+            if not native.part.stop.is_set():
+                with contextlib.suppress(OSError):      # asked again later
+                    await native.look_at_design()
+    finally:
+        stopping.cancel()

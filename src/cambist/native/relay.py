@@ -1,18 +1,16 @@
-"""What goes between the sessions outside and the node: their records as frames, the house's stream as blocks.
+"""What goes from the sessions outside to the node: their records as frames.
 
-Decides which session's records go into which frame to the node, and in which order; and where one entry of the house's stream ends. It must not know a
-socket: who sent something is an object that is handed back with the answer.
+Decides which session's records go into which frame, and in which order. It must not know a socket: who sent something is an object that is handed back with
+the answer.
 """
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cambist.door.checking import take
-from cambist.door.protocol import MAX_RECORDS, Code, Events
-from cambist.messages import COMMAND, EVENT
+from cambist.door.protocol import MAX_RECORDS, Code
+from cambist.messages import COMMAND
 from cambist.native.admission import Admission
-from cambist.rows import joined
 
 GATHERED = 4 * MAX_RECORDS                              # records that wait to be sent: 4 MiB, and as much again on its way
 
@@ -84,26 +82,3 @@ class Gathering:
         """The frame was answered: whose it was."""
         self._start = self._end
         return self._on_way[self._first:self._next]
-
-
-class Blocks:
-    """The stream ALL as (first, last, time, events): whole entries, those of one time together."""
-    def __init__(self, position: int):
-        self.position = position                        # the log sequence up to which everything was given
-        self._events, self._times = list[np.ndarray](), list[np.ndarray]()
-
-    def take(self, batch: Events) -> Iterator[tuple[int, int, int, np.ndarray]]:
-        if len(batch.events):
-            self._events.append(batch.events)
-            self._times.append(batch.times)
-        if batch.more or not self._events:
-            return
-        events, times = joined(self._events, EVENT), np.concatenate(self._times)
-        self._events, self._times = [], []
-        ends = [*(np.flatnonzero(np.diff(times)) + 1).tolist(), len(times)]
-        start = 0
-        for end in ends:
-            last = int(events["sequence"][end - 1]) if end < len(times) else max(batch.position, int(events["sequence"][end - 1]))
-            first, self.position = self.position + 1, last
-            yield first, last, int(times[start]), events[start:end]
-            start = end

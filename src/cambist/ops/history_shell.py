@@ -14,7 +14,7 @@ from cambist.messages import EVENT, Event
 VERSION = 1
 COLUMNS = ("number", "time", *(EVENT.names or ()))
 SPAN_MOST = 1_000                                       # rows of one answer
-QUIET = frozenset({Event.REFERENCE, Event.DUPLICATE, Event.LEVEL})     # too many, and nobody's history
+QUIET = frozenset({Event.REFERENCE, Event.DUPLICATE, Event.LEVEL, Event.INDICATIVE})     # too many, and nobody's history
 _SCHEMA = f"""
 create table if not exists about (name text primary key, value) without rowid;
 create table if not exists events ({', '.join(f'{name} integer' + (' primary key' if name == 'number' else ' not null') for name in COLUMNS)});

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cambist.dictionary import Dictionary, Listed
-from cambist.messages import ChildState, Kind, Reason
+from cambist.messages import ChildState, Kind, Reason, Session
 from cambist.ops.price_parts import PriceParts, read_parts
-from cambist.ops.wording import Field, at_price, child_state_words, command_says, fields_in_words, kind_words, money, size, span, who
+from cambist.ops.wording import Field, at_price, child_state_words, clock, command_says, fields_in_words, kind_words, money, size, span, who
 
 Row = Mapping[str, Any]
 PENDING_NS = 5 * 10**9                          # a child order whose venue has said nothing for so long is doubtful
@@ -18,14 +18,15 @@ ALERTS_MOST = 100
 
 # ----------------------------------------------------------------------------------------------------------------- latches
 class Latch(NamedTuple):
-    """Something is stopped. `what`: all, account or instrument; `name`: whose."""
+    """Something does not trade as it always does. `what`: all, account, key, instrument, session or protection; `name`: whose."""
     what: str
     name: str
     words: str
 
 
-def latches(cell: Row | None, instruments: Iterable[Row], accounts: Iterable[Row], words: Dictionary) -> list[Latch]:
-    """Everything stopped now, the widest first."""
+def latches(cell: Row | None, instruments: Sequence[Row], accounts: Iterable[Row], words: Dictionary, controls: Mapping[str, Any] | None = None) -> list[Latch]:
+    """Everything stopped now, the widest first; then what is called to an auction or closed, and quotes that were withdrawn by protection. `controls`: the view
+    of that name."""
     found = []
     if cell and cell["killed_all"]:
         found.append(Latch("all", "", "Kill switch: all trading is stopped"))
@@ -33,12 +34,40 @@ def latches(cell: Row | None, instruments: Iterable[Row], accounts: Iterable[Row
         if row["killed"]:
             name = words.account_name(row["account"])
             found.append(Latch("account", name, f"Account {name} is stopped by the kill switch"))
+    for row in (controls or {}).get("actors", ()):
+        if row.get("killed"):
+            name = words.actor_name(row["actor"])
+            found.append(Latch("key", name, f"Key {name} is stopped by the kill switch"))
     for row in instruments:
         if row["halted"]:
             listed = words.listed_by_number(row["instrument"])
             name = listed.name if listed else f"#{row['instrument']}"
             found.append(Latch("instrument", name, f"{name} is halted"))
+    for row in instruments:
+        if row.get("session", Session.CONTINUOUS) != Session.CONTINUOUS:
+            listed = words.listed_by_number(row["instrument"])
+            name = listed.name if listed else f"#{row['instrument']}"
+            found.append(Latch("session", name, f"{name}: {session_words(row)}"))
+    for row in (controls or {}).get("protections", ()):
+        if row["frozen"]:
+            name = protection_name(row, words)
+            found.append(Latch("protection", name, f"Quotes of {name} are withdrawn by protection"))
     return found
+
+
+def session_words(row: Row) -> str:
+    """The session of a row of instruments, for people: "volatility auction until 14:03:07"."""
+    session, ends = Session(row.get("session", Session.CONTINUOUS)), row.get("auction_ends", 0)
+    until = f" until {clock(ends)[:8]}" if ends else ", until somebody ends it" if session in (Session.AUCTION, Session.VOLATILITY) else ""
+    said = {Session.VOLATILITY: "volatility auction", Session.AUCTION: f"auction for {'the close' if row.get('next_session') == Session.CLOSED else 'trading'}",
+            Session.PRE_OPEN: "pre-open", Session.CANCEL_ONLY: "only cancels are taken", Session.CLOSED: "closed"}.get(session, "continuous")
+    return f"{said}{until}"
+
+
+def protection_name(row: Row, words: Dictionary) -> str:
+    """Whose protection, and where: "b2 BTC/USD"."""
+    listed = words.listed_by_number(row["instrument"])
+    return f"{words.account_name(row['account'])} {listed.name if listed else row['instrument']}"
 
 
 # ------------------------------------------------------------------------------------------------------------------- held
@@ -168,6 +197,11 @@ def _alert_words(row: Row, reason: Reason, words: Dictionary) -> tuple[str, str]
             return words.venue_name(row["other"]), f"the venue filled more than was ordered: {extra} lie in suspense, and the instrument is stopped there"
         case Reason.INSUFFICIENT: return "deficit", f"a deposit was taken back that was spent: {money(row['amount'], row['other'], words)} are missing"
         case Reason.CAPACITY: return words.account_name(row["id"]), "the table of obligations had no room: this account is not netted yet"
+        case Reason.DAILY_LOSS | Reason.EXECUTIONS:
+            what = "lost more in a day than it may" if reason is Reason.DAILY_LOSS else "executed more often than it may"
+            return words.account_name(row["id"]), f"{what}: it is stopped, and somebody must let it trade again"
+        case Reason.SWEEPING | Reason.BAD_SESSION if (at := words.listed_by_number(row["id"])) is not None:
+            return at.name, f"a session that was due by the schedule did not come: {reason.name.lower().replace('_', ' ')}"
         case Reason.FACT_REPEATED_LATE: return "facts", "the table of facts let go of a young one: a repeat might count twice; make it larger"
     return f"#{row['id']}", reason.name.lower().replace("_", " ")
 

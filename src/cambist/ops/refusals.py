@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from cambist.design import accounts
 from cambist.dictionary import Dictionary, Listed
-from cambist.messages import Kind, Reason, Side
+from cambist.messages import FLOATING, Kind, Reason, Side
 from cambist.ops.wording import at_price, kind_words, moment, money, size, span, trimmed, who
 from cambist.sections import Instrument
 from cambist.units import PPM, OutOfRange, format_units
@@ -20,6 +20,7 @@ CHECKS: dict[Reason, str] = {
     R.BAD_GROUP: "the group was not whole",
     R.NOT_STARTED: "the cell had not started",
     R.ALREADY_STARTED: "the cell had started already",
+    R.SKIPPED: "this command stopped the core, and the house decided not to apply it; a person looks at why",
     R.UNKNOWN_ACTOR: "no key has this number",
     R.ACTOR_DISABLED: "the key is switched off",
     R.NOT_ALLOWED: "the key's role may not send this kind",
@@ -91,6 +92,24 @@ CHECKS: dict[Reason, str] = {
     R.BAD_VALUE: "a value is outside its range",
     R.BAD_NUMBER: "the number is neither known nor the next",
     R.IMMUTABLE: "a field may not change once given",
+    R.SESSION: "not in this session of the instrument",
+    R.FROZEN: "market-maker protection has tripped and was not reset",
+    R.NOT_HALTED: "precision changes only while nothing trades",
+    R.IN_USE: "something still stands that the change would concern",
+    R.BAD_SESSION: "no way leads to this session from the one there is",
+    R.BAD_TRIGGER: "the trigger is out of range, was reached already, or does not go with this kind of order",
+    R.BAD_DISPLAY: "the quantity to show is none that fits",
+    R.BAD_LINK: "the orders of the group are none of the groups there are",
+    R.UNAMENDABLE: "an order that waits, is pegged, linked or quoted is not amended: cancel it and send another",
+    R.DUPLICATE_ORDER: "the same order as the one before, too soon after it",
+    R.RESTRICTED: "the account or the key may not trade this instrument",
+    R.EXPOSURE: "the exposure of the account could become larger than its limit",
+    R.WAITING_ORDERS: "the account has as many waiting orders in this instrument as it may",
+    R.FLOATING: "the instrument has as many pegged and trailing orders as it takes",
+    R.REDUCE_ONLY: "it would not only reduce the position",
+    R.TRADER_KILLED: "the key is stopped by the kill switch",
+    R.NO_RATE: "the quote asset has no rate in the numeraire, so exposure cannot be known",
+    R.MINT: "custody has not brought this much that nobody owns",
 }
 
 
@@ -123,7 +142,12 @@ def _of_instrument(reason: Reason, fields: Mapping[str, int], words: Dictionary,
             return [f"limit: {share} % either side of the reference", *_band(limits.collar_ppm, reference, about, words), asked]
         case R.NO_REFERENCE if limits:
             return [f"needed: {limits.min_sources} of {', '.join(row.sources)} no older than {span(limits.max_age)}"]
-        case R.BAD_TTL: return [f"limit: {span(words.design.cell.max_ttl)}", f"asked: {span(fields.get('ttl', 0))}"]
+        case R.BAD_TTL if "ttl" in fields: return [f"limit: {span(words.design.cell.max_ttl)}", f"asked: {span(fields['ttl'])}"]
+        case R.BAD_TTL if fields.get("good_till"): return [f"asked: until {moment(fields['good_till'])}"]
+        case R.BAD_TRIGGER if fields.get("trigger_price"): return [f"asked: {at_price(fields['trigger_price'], about, words)}"]
+        case R.BAD_DISPLAY: return [f"lot: {row.lot} {base}", f"asked: {size(fields.get('display', 0), about, words)} of {size(quantity, about, words)}"]
+        case R.UNFILLABLE if fields.get("minimum"): return [f"asked: at least {size(fields['minimum'], about, words)} at once"]
+        case R.FLOATING: return [f"limit: {FLOATING} in {about.name}"]
     return []
 
 
@@ -163,6 +187,14 @@ def _of_account(reason: Reason, kind: int, fields: Mapping[str, int], words: Dic
         case R.INSUFFICIENT | R.UNCOVERED:
             asked = [f"asked: {money(fields['amount'], fields['asset'], words)}"] if kind == Kind.TRANSFER else []
             return [*asked, f"available to {name} then: only the state knew"]
+        case R.WAITING_ORDERS if row: return [f"limit: {row.max_waiting} waiting in one instrument for {name}"]
+        case R.DUPLICATE_ORDER if row: return [f"limit: {span(row.duplicate_window)} between two that are alike, for {name}"]
+        case R.EXPOSURE if row and row.exposure:
+            limits = [f"{word} {limit}" for word, limit in (("gross", row.exposure.gross), ("net", row.exposure.net)) if limit != "0"]
+            return [f"limit of {name}: {', '.join(limits)}", "exposure then: only the state knew"]
+        case R.RESTRICTED: return [f"barred for {name}: {', '.join(getattr(row, 'restricted', ())) or 'nothing: it is the key that is barred'}"]
+        case R.FROZEN if row and about and (own := row.protection.get(about.name)):
+            return [f"protection of {name}: {own.quantity} traded, {own.delta} either way, within {span(own.window)}", "a reset lets it quote again"]
         case R.VENUE_FUNDS | R.VENUE_STOPPED: return [f"venue: {words.venue_name(fields.get('venue', 0))}"]
         case R.BAD_SIDE: return [f"asked: {fields.get('side')}; there are {', '.join(f'{s.value} {s.name.lower()}' for s in Side)}"]
     return []
@@ -180,5 +212,7 @@ def _of_sender(reason: Reason, kind: int, fields: Mapping[str, int], words: Dict
         case R.EXPIRY_TOO_FAR:
             until = fields.get("expires", 0)
             return [f"window: {span(window)}", f"asked: until {moment(until)}, {span(until - time)} ahead"]
+        case R.TRADER_KILLED: return [f"stopped: {who(fields.get('actor', 0), words)}"]
+        case R.RESTRICTED if key and key.restricted: return [f"barred for the key {words.actor_name(fields['actor'])}: {', '.join(key.restricted)}"]
         case R.SAME_PERSON | R.NOT_A_PERSON: return [f"decided by {who(fields.get('actor', 0), words)}"]
     return []

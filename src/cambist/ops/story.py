@@ -23,8 +23,10 @@ HEDGES_MOST = 32                                # child orders that follow one f
 HEDGE_NS = 60 * 10**9                           # how long after a fill its hedge is looked for
 HELD_MOST = 64                                  # held quotes looked at for one request
 WINDOW_MOST = 1_000                             # events of one answer
-MADE_BY = {Event.ORDER_ACCEPTED: "order", Event.REQUEST_OPENED: "request", Event.REQUEST_INVITED: "request", Event.QUOTED: "quote", Event.QUOTE_SHOWN: "quote",
-           Event.CHILD_OPENED: "child", Event.OBLIGATION: "obligation", Event.HELD: "held"}
+SESSIONS = (Event.SESSION_CHANGED, Event.UNCROSSED)
+SESSIONS_MOST = 16                              # changes of session told of one order
+MADE_BY = {Event.ORDER_ACCEPTED: "order", Event.BOOK_QUOTED: "order", Event.REQUEST_OPENED: "request", Event.REQUEST_INVITED: "request",
+           Event.QUOTED: "quote", Event.QUOTE_SHOWN: "quote", Event.CHILD_OPENED: "child", Event.OBLIGATION: "obligation", Event.HELD: "held"}
 
 
 # -------------------------------------------------------------------------------------------------------------- questions
@@ -324,13 +326,36 @@ class _Thread:
 
     # -- the others
     def order(self, number: int, rows: list[Row]) -> Asking:
-        accepted = next((row for row in rows if row["kind"] == Event.ORDER_ACCEPTED), None)
+        accepted = next((row for row in rows if row["kind"] in (Event.ORDER_ACCEPTED, Event.BOOK_QUOTED)), None)
         if accepted:
             self.title = event_says(accepted, self.words).text
+            if accepted["kind"] == Event.ORDER_ACCEPTED:
+                yield from self.list_of(number, accepted)
+            yield from self.sessions(number, accepted, rows)
         fills = [row for row in rows if row["kind"] == Event.FILLED]
         row = self.words.design.instruments.get(self.about.name) if self.about else None
         if fills and row and row.settlement == "on_credit":
             yield from self.netting(fills[0]["time"], (fills[0]["account"], fills[0]["account"]))
+
+    def list_of(self, number: int, accepted: Row) -> Asking:
+        """The other orders of its list, accepted in the same moment: each but the first names the first of its pair, or its parent."""
+        together = [row for row in (yield Window(accepted["time"], accepted["time"] + 1, (Event.ORDER_ACCEPTED,), accepted["account"], accepted["instrument"]))]
+        mine, grown = {number} | ({accepted["amount"]} - {0}), True
+        while grown:
+            more = {row["id"] for row in together if row["amount"] in mine} | {row["amount"] for row in together if row["id"] in mine} - {0}
+            grown = not more <= mine
+            mine |= more
+        if len(mine) > 1:
+            self.ids |= dict.fromkeys(sorted(mine), "order")
+            self.take((yield Find(tuple(sorted(mine)))))
+            self.notes.append(f"It is one of a list of {len(mine)} orders.")
+
+    def sessions(self, number: int, accepted: Row, rows: list[Row]) -> Asking:
+        """What its instrument went through while it stood: why it waited, and at which price an auction ended."""
+        last = max(rows, key=lambda row: row["sequence"])
+        over = last["kind"] == Event.ORDER_CANCELLED or (last["kind"] == Event.FILLED and not last["leaves"])
+        found = yield Window(accepted["time"], last["time"] + 1 if over else None, SESSIONS, 0, accepted["instrument"])
+        self.take([row for row in found if row["sequence"] > accepted["sequence"]][:SESSIONS_MOST])
 
     def match(self, number: int) -> Asking:
         rows = self.take([row for row in (yield Find((number,), (int(Event.FILLED),))) if row["other"] == number and row["kind"] == Event.FILLED])
@@ -375,7 +400,7 @@ class _Thread:
 def _kind_of(number: int, rows: list[Row]) -> str | None:
     """What an id is of, by the event that made it; else by the first that is about it."""
     for row in rows:
-        if row["id"] == number and row["kind"] in MADE_BY:
+        if (row["id"] == number or (row["kind"] == Event.BOOK_QUOTED and row["other"] == number)) and row["kind"] in MADE_BY:
             return MADE_BY[Event(row["kind"])]
     for row in rows:
         if row["kind"] == Event.REFUSED and row["id"] == number and row["command"] in Kind._value2member_map_:
@@ -388,7 +413,8 @@ def _kind_of(number: int, rows: list[Row]) -> str | None:
 def _step(record: Record, thread: _Thread, words: Dictionary, before: int, reference: int | None) -> Step:
     about = thread.instrument_of(record)
     caused = _caused(record, thread)
-    shown = [row for row in record.events if caused or row["id"] in thread.ids or row["other"] in thread.ids or row["kind"] == Event.CUT_OFF]
+    shown = [row for row in record.events if caused or row["id"] in thread.ids or row["other"] in thread.ids or row["kind"] == Event.CUT_OFF
+             or (row["kind"] in SESSIONS and about is not None and row["instrument"] == about.number)]
     quiet = _QUIET if record.sequence in thread.sequences else {*_QUIET, int(Event.SWEPT)}
     said = [event_says({**row, "time": record.time}, words) for row in shown if row["kind"] not in quiet]
     lines = tuple(Line(*one) for one in said[:EVENTS_MOST])

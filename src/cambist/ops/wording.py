@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from cambist.dictionary import Dictionary, Listed, client_id
 from cambist.messages import (
-    FACTS, FIELDS, AccountKind, ChildState, Event, Kind, Liquidity, OrderType, Reason, Scope, SelfTrade, Settlement, Side, TimeInForce,
+    BY_QUOTE, FACTS, FIELDS, PEGGED, REDUCE_ONLY, AccountKind, ChildState, Event, Kind, Link, Liquidity, OrderType, PostOnly, Reason, Scope, SelfTrade,
+    SelfTradeScope, Session, Settlement, Side, TimeInForce, Trigger, TriggerOn,
 )
 from cambist.units import format_duration, format_units
 
@@ -77,18 +78,23 @@ def moment(ns: int) -> str:
 
 # --------------------------------------------------------------------------------------------------------------- commands
 _ENUMS: dict[str, Any] = {"side": Side, "order_type": OrderType, "time_in_force": TimeInForce, "self_trade": SelfTrade, "account_kind": AccountKind,
-                          "scope": Scope, "settlement": Settlement, "command": Kind, "why": Reason}
+                          "scope": Scope, "settlement": Settlement, "command": Kind, "why": Reason, "post_only": PostOnly, "trigger": Trigger,
+                          "trigger_on": TriggerOn, "link": Link, "session": Session, "next": Session, "self_trade_scope": SelfTradeScope}
 _NAMES = {"account": "accounts", "actor": "actors", "asset": "assets", "custody": "accounts", "to": "accounts", "giver": "accounts", "venue": "venues",
           "source": "sources", "person": "people", "role": "roles", "entity": "legal_entities", "number": "actors", "base": "assets", "decider": "people"}
 _IDS = {"order", "request", "child", "obligation", "held"}
-_SWITCHES = {"enabled", "dealer", "second_person", "post_only", "cancel"}
-_TIMES = {"received", "expires", "source_time"}
-_SPANS = {"ttl", "answer_window", "fact_window", "rfq_window", "approval_window", "max_ttl", "max_age"}
-_PRICES = {"price", "bid", "ask", "limit_price", "book_tick", "quote_tick", "min_price", "max_price"}
-_QUANTITIES = {"quantity", "cum_quantity", "max_quantity", "max_position", "lot"}
+_SWITCHES = {"enabled", "dealer", "second_person", "cancel", "barred"}
+_TIMES = {"received", "expires", "source_time", "good_till"}
+_SPANS = {"ttl", "answer_window", "fact_window", "rfq_window", "approval_window", "max_ttl", "max_age", "duration", "period", "window", "auction", "indicative",
+          "execution_window", "duplicate_window"}
+_PRICES = {"price", "bid", "ask", "limit_price", "book_tick", "quote_tick", "min_price", "max_price", "trigger_price"}
+_QUANTITIES = {"quantity", "cum_quantity", "max_quantity", "max_position", "lot", "display", "minimum", "bid_quantity", "ask_quantity", "delta"}
 ZERO_SAYS = {"decider": "nobody is named", "account": "none", "instrument": "none", "expires": "never", "received": "not told", "attachment": "none",
              "flags": "none", "person": "no person: a service", "bid": "not given", "ask": "not given", "quote": "the best", "max_position": "no limit",
-             "rate_limit": "no limit", "parent": "none", "collar_ppm": "no collar"}
+             "rate_limit": "no limit", "parent": "none", "collar_ppm": "no collar", "trigger": "none", "trigger_price": "none", "display": "all of it",
+             "minimum": "none", "good_till": "not told", "offset": "none", "link": "none", "options": "none", "trade_group": "none", "max_waiting": "no limit",
+             "cancel_reserve": "none", "max_executions": "not watched", "duplicate_window": "not watched", "fee_instrument": "the quote asset",
+             "band_ppm": "no band", "gross": "no limit", "net": "no limit", "loss": "no limit", "delta": "not watched"}
 
 
 def fields_in_words(kind: int, fields: Mapping[str, int], words: Dictionary, listed: Listed | None = None) -> list[Field]:
@@ -102,6 +108,13 @@ def _field(kind: int, name: str, value: int, fields: Mapping[str, int], words: D
         return kind_words(value)
     if not value and name in ZERO_SAYS:
         return ZERO_SAYS[name]
+    if name == "options":
+        known = [word for bit, word in ((REDUCE_ONLY, "reduce only"), (BY_QUOTE, "by quote")) if value & bit]
+        return ", ".join([*known, *([f"#{value}"] if value & ~(REDUCE_ONLY | BY_QUOTE) else [])])
+    if name == "side" and kind == Kind.CANCEL_SOME and value == Side.TWO_WAY:
+        return "both"
+    if name == "offset" and kind == Kind.CONFIGURE_SCHEDULE:
+        return format_duration(value)
     if name in ("id_hi", "id_lo"):
         return client_id(fields["id_hi"], fields["id_lo"])[:16 if name == "id_hi" else None][0 if name == "id_hi" else 16:]
     if name in _IDS or (name == "quote" and kind in (Kind.WITHDRAW_QUOTE, Kind.ACCEPT_QUOTE)):
@@ -123,13 +136,17 @@ def _amount(kind: int, name: str, value: int, fields: Mapping[str, int], words: 
     """Prices, quantities and money, each in the unit that its kind gives it."""
     if name == "instrument":
         return about.name if about else f"#{value}"
-    if name in _PRICES and about:
+    if name == "fee_instrument":
+        return words.name("instruments", value)
+    if name == "quantity" and fields.get("options", 0) & BY_QUOTE and about:
+        return money(value, about.quote, words)
+    if (name in _PRICES or (name == "offset" and kind == Kind.NEW_ORDER)) and about:
         return grouped(words.price_out(value, about))
     if name in _QUANTITIES and about:
         return f"{grouped(trimmed(words.quantity_out(value, about)))} {words.asset_name(about.base)}"
     if name == "limit" and kind == Kind.CONFIGURE_POSITION and about:
         return f"{grouped(trimmed(words.quantity_out(value, about)))} {words.asset_name(about.base)}"
-    if name in ("fee", "max_notional", "quote_approval_above") and about:
+    if (name in ("fee", "max_notional", "quote_approval_above") and about) or (name == "minimum" and kind == Kind.CONFIGURE_TIER and about):
         return money(value, about.quote, words)
     if name in ("amount", "limit", "quoting_limit", "approval_above", "quote_approval_above") and "asset" in fields:
         return "never" if value == -1 else money(value, fields["asset"], words)
@@ -183,9 +200,23 @@ def command_says(kind: int, fields: Mapping[str, int], words: Dictionary, listed
         case Kind.REQUEST_QUOTE: return f"asks for a quote for {account}: {side} {size(f['quantity'], about, words)} in {name}"
         case Kind.QUOTE: return f"quotes for {account}: {_two(f['bid'], f['ask'], about, words)}, standing {format_duration(f['ttl'])}"
         case Kind.ACCEPT_QUOTE: return f"accepts for {account}: {side}s within {at_price(f['limit_price'], about, words)}"
-        case Kind.NEW_ORDER:
-            price = f" at {at_price(f['price'], about, words)}" if f["order_type"] == OrderType.LIMIT else " at the market"
-            return f"orders for {account}: {side} {size(f['quantity'], about, words)} in {name}{price}, {_member(TimeInForce, f['time_in_force'])}"
+        case Kind.NEW_ORDER: return f"orders for {account}: {side} {order_words(f, about, words)} in {name}"
+        case Kind.MASS_QUOTE:
+            sides = [f"{word} {size(f[f'{word}_quantity'], about, words)} at {at_price(f[word], about, words)}" for word in ("bid", "ask") if f[word]]
+            return f"quotes in the book of {name} for {account}: {', '.join(sides) or 'nothing'}"
+        case Kind.CANCEL_SOME:
+            what = "all that buy" if f["side"] == Side.BUY else "all that sell" if f["side"] == Side.SELL else "all"
+            return " ".join([f"cancels {what}", *([f"in {name}"] if name else []), f"for {account}"])
+        case Kind.DEAD_MAN: return f"has all orders of {account} cancelled unless heard of within {span(f['ttl'])}" if f["ttl"] else \
+            f"takes back the dead man of {account}"
+        case Kind.SESSION:
+            then = f", for {_member(Session, f['next'])}" if f["session"] == Session.AUCTION else ""
+            lasting = f", for {span(f['duration'])}" if f["duration"] else ""
+            return f"calls {_member(Session, f['session'])} in {name}{then}{lasting}"
+        case Kind.KILL_TRADER | Kind.REVIVE_TRADER: return f"{'stops' if kind == Kind.KILL_TRADER else 'revives'} the key {words.actor_name(f['number'])}"
+        case Kind.MANUAL_CREDIT: return f"credits {account} with {money(f['amount'], f['asset'], words)} out of suspense"
+        case Kind.CHANGE_TERMS: return f"changes ticks, lot and range of {name}"
+        case Kind.CHANGE_DIGITS: return f"counts {words.asset_name(f['asset'])} with {f['digits']} digits from now on"
         case Kind.NEW_CHILD:
             limit = at_price(f["price"], about, words)
             return f"sends a child order to {words.venue_name(f['venue'])}: {side} {size(f['quantity'], about, words)}, limit {limit}"
@@ -195,6 +226,28 @@ def command_says(kind: int, fields: Mapping[str, int], words: Dictionary, listed
         case Kind.TICK: return "time passes"
     said, own = kind_words(kind), f"in {name}" if f.get("instrument") else ""
     return " ".join(w for w in (f"reports {said}" if kind in FACTS else f"sends {said}", own, f"for {account}" if account else "") if w)
+
+
+def order_words(f: Mapping[str, int], about: Listed | None, words: Dictionary) -> str:
+    """What an order may trade at, when it begins, how it trades and when it ends: "2 BTC at 60,000 stop 59,500 on mark, post only, gtc"."""
+    by_quote, kind = f["options"] & BY_QUOTE and about is not None, f["order_type"]
+    parts = [money(f["quantity"], about.quote, words) if by_quote and about else size(f["quantity"], about, words)]
+    if kind == OrderType.LIMIT:
+        parts.append(f"at {at_price(f['price'], about, words)}")
+    elif kind in PEGGED:
+        offset = f" {at_price(f['offset'], about, words)} away" if f["offset"] else ""
+        parts.append(f"pegged to the {_member(OrderType, kind)}{offset}, at worst {at_price(f['price'], about, words)}")
+    else:
+        parts.append("at the market")
+    if f["trigger"]:
+        parts.append(f"{_member(Trigger, f['trigger'])} {at_price(f['trigger_price'], about, words)} on {_member(TriggerOn, f['trigger_on'])}")
+    how = [word for word, said in (("post only", f["post_only"] == PostOnly.REJECT), ("post only, sliding", f["post_only"] == PostOnly.SLIDE),
+                                   ("reduce only", f["options"] & REDUCE_ONLY)) if said]
+    how += [f"{name} {size(f[name], about, words)}" for name in ("display", "minimum") if f[name]]
+    how.append(_member(TimeInForce, f["time_in_force"]) + (f" {moment(f['good_till'])}" if f["good_till"] else ""))
+    if f["link"]:
+        how.append(f"{_member(Link, f['link'])} of a list")
+    return ", ".join([" ".join(parts), *how])
 
 
 def _two(bid: int, ask: int, about: Listed | None, words: Dictionary) -> str:
@@ -211,7 +264,17 @@ _TEXTS: dict[Event, str] = {
     Event.ORDER_ACCEPTED: "order of {account} accepted: {quantity} at {price}",
     Event.ORDER_CANCELLED: "order of {account} cancelled ({reason}): {cancelled} left",
     Event.ORDER_AMENDED: "order of {account} amended: {quantity} at {price}, {leaves} open",
-    Event.ORDER_REDUCED: "order of {account} reduced by {prevented}: it would have traded with its own account",
+    Event.ORDER_REDUCED: "order of {account} reduced by {prevented} ({reason})",
+    Event.ORDER_MOVED: "pegged order of {account} moved to {price}",
+    Event.ORDER_TRIGGERED: "order of {account} triggered: {leaves} at {price} or better",
+    Event.BOOK_QUOTED: "{account} quotes in the book: {prices}",
+    Event.FEE_CHARGED: "fee of {account}: {amount}",
+    Event.PROTECTED: "quotes of {account} withdrawn by its own protection: {quantity} traded in the window",
+    Event.SESSION_CHANGED: "session is now {session}",
+    Event.INDICATIVE: "the auction would trade {quantity} at {price}",
+    Event.UNCROSSED: "the auction trades {quantity} at {price}",
+    Event.TERMS_CHANGED: "ticks and lot changed: a price increment is {price_factor} times finer",
+    Event.DIGITS_CHANGED: "{asset} is counted with {digits} digits now",
     Event.REQUEST_OPENED: "request of {account} opened: {side} {quantity}",
     Event.REQUEST_INVITED: "{account} invited to quote",
     Event.QUOTED: "quote of {account} is live: {prices}",
@@ -230,14 +293,14 @@ _TEXTS: dict[Event, str] = {
     Event.CUT_OFF: "cut-off {cycle}",
     Event.OBLIGATION: "{account} {owes} {amount}",
     Event.SETTLED: "settled: {account} {paid} {amount}",
-    Event.SWEPT: "mass action worked off",
+    Event.SWEPT: "mass action worked off: {swept}",
     Event.APPROVED: "approved by {by}",
     Event.DENIED: "denied by {by}",
     Event.HELD_EXPIRED: "lapsed: nobody decided in time",
 }
 _BAD = {Event.REFUSED, Event.DENIED, Event.HELD_EXPIRED}
 _GOOD = {Event.FILLED, Event.CHILD_FILL, Event.SETTLED, Event.APPROVED}
-_SIZES = {"quantity", "leaves", "cancelled", "prevented"}
+_SIZES = {"quantity", "leaves", "cancelled", "prevented", "bid_quantity", "ask_quantity", "surplus", "delta", "lot"}
 
 
 def event_says(row: Row, words: Dictionary) -> Said:
@@ -257,6 +320,8 @@ def event_says(row: Row, words: Dictionary) -> Said:
         return Said(f"{shown['account']} {verb} {shown['quantity']} at {shown['price']} ({how}){fee}", facts, tone)
     if event.name == "LEVEL":
         return Said(f"book {shown['side']} {shown['price']}: {shown['quantity']}", facts, tone)
+    if event is Event.ALERT and row["reason"] in (Reason.DAILY_LOSS, Reason.EXECUTIONS):
+        return Said(f"a person is called: {shown['reason']} of {words.account_name(int(row['id']))}, which is stopped", facts, tone)
     amount = int(row["amount"])
     extra = {"owes": "owes" if amount < 0 else "is owed", "paid": "paid" if amount < 0 else "received", "prices": _two(int(row["price"]), amount, about, words)}
     return Said(_TEXTS[event].format_map(_Blank({**shown, **extra})), facts, tone)
@@ -275,13 +340,15 @@ def _shown(name: str, value: Any, row: Row, about: Listed | None, words: Diction
         return clock(int(value))
     if name in _SIZES and about:
         return f"{grouped(trimmed(value))} {words.asset_name(about.base)}"
-    if name in ("price", "bid", "ask"):
+    if name in ("price", "bid", "ask", "trigger", "anchor"):
         return grouped(value)
+    if name == "ends":
+        return clock(int(value)) if value else ""
     if name in ("amount", "fee", "deficit") and isinstance(value, str):
-        asset = about.quote if about else int(row["other"])
+        asset = about.quote if about and row["kind"] != Event.FEE_CHARGED else int(row["other"])
         owed = row["kind"] in (Event.OBLIGATION, Event.SETTLED)
         return money(abs(int(row["amount"])) if owed else int(row["fee" if name != "amount" else "amount"]), asset, words)
-    return str(value).replace("_", " ").lower() if name in ("reason", "state", "side", "liquidity") else str(value)
+    return str(value).replace("_", " ").lower() if name in ("reason", "state", "side", "liquidity", "session", "next") else str(value)
 
 
 def about_what(kind: int) -> tuple[str, ...]:

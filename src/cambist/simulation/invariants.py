@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cambist.messages import EVENT, AccountKind, ChildState, Event, Settlement, Side
+from cambist.messages import EVENT, AccountKind, ChildState, Event, OrderState, Session, Settlement, Side
 
 Tables = dict[str, tuple[int, tuple[str, ...], np.ndarray]]
 LEVEL_FIELDS = ("kind", "instrument", "side", "price", "quantity", "leaves", "sequence")
@@ -90,10 +90,11 @@ def lines(tables: Tables) -> Iterator[str]:
 
 
 def positions(tables: Tables) -> Iterator[str]:
-    """Open quantities are those of resting orders and living children; net sums to the hedges alone, which the outside carries."""
+    """Open quantities are those of standing orders (of two linked ones the first) and living children; net sums to the hedges, which the outside carries."""
     open_quantity: dict[tuple[int, int, str], int] = defaultdict(int)
     for r in rows(tables, "orders"):
-        open_quantity[r["account"], r["instrument"], "open_buy" if r["side"] == Side.BUY else "open_sell"] += r["leaves"]
+        if not r.get("mate") or r["id"] < r["mate"]:
+            open_quantity[r["account"], r["instrument"], "open_buy" if r["side"] == Side.BUY else "open_sell"] += r["leaves"]
     for r in rows(tables, "children"):
         if r["state"] != ChildState.DONE:
             open_quantity[r["account"], r["instrument"], "open_buy" if r["side"] == Side.BUY else "open_sell"] += r["quantity"] - r["filled"]
@@ -111,16 +112,22 @@ def quantities(tables: Tables) -> Iterator[str]:
     for r in rows(tables, "orders"):
         if not 0 < r["leaves"] <= r["quantity"]:
             yield f"order {r['id']}: leaves {r['leaves']} of {r['quantity']}"
+        if r.get("state", OrderState.BOOK) == OrderState.BOOK and not 0 < r.get("shown", r["leaves"]) <= r["leaves"]:
+            yield f"order {r['id']}: shows {r['shown']} of {r['leaves']}"
     for r in rows(tables, "children"):
         if not 0 <= r["filled"] <= r["quantity"]:
             yield f"child {r['id']}: filled {r['filled']} of {r['quantity']}"
 
 
 def books(tables: Tables) -> Iterator[str]:
+    """In continuous trading no two orders rest that could trade."""
+    continuous = {r["instrument"] for r in rows(tables, "instruments") if r.get("session", Session.CONTINUOUS) == Session.CONTINUOUS}
     bids: dict[int, int] = {}
     asks: dict[int, int] = {}
     for r in rows(tables, "orders"):
         i, price = r["instrument"], r["price"]
+        if r.get("state", OrderState.BOOK) != OrderState.BOOK or i not in continuous:
+            continue
         if r["side"] == Side.BUY:
             bids[i] = max(price, bids.get(i, price))
         else:
@@ -154,17 +161,14 @@ class PublicBook:
     def differs(self, tables: Tables) -> Iterator[str]:
         """Where it is not the table of orders."""
         true: dict[tuple[int, int, int], tuple[int, int]] = defaultdict(lambda: (0, 0))
-        for instrument, side, price, leaves in _columns(tables, "orders", "instrument", "side", "price", "leaves"):
-            quantity, orders = true[instrument, side, price]
-            true[instrument, side, price] = quantity + leaves, orders + 1
+        for r in rows(tables, "orders"):
+            if r.get("state", OrderState.BOOK) == OrderState.BOOK:
+                level = r["instrument"], r["side"], r["price"]
+                quantity, orders = true[level]
+                true[level] = quantity + r.get("shown", r["leaves"]), orders + 1
         for level in sorted(true.keys() | self.levels.keys()):
             if (seen := self.levels.get(level, (0, 0))) != true.get(level, (0, 0)):
                 yield f"level {level}: the public was told {seen}, and there is {true.get(level, (0, 0))}"
-
-
-def _columns(tables: Tables, name: str, *wanted: str) -> list[list[int]]:
-    _, columns, matrix = tables[name]
-    return matrix[:, [columns.index(column) for column in wanted]].tolist()
 
 
 def signs(tables: Tables, desk_forced: bool) -> Iterator[str]:

@@ -297,8 +297,13 @@ class VirtualFile:
             raise Crash
         return bytes(self._inode.live[offset:offset + length])
 
+    def pread_into(self, room: memoryview, offset: int) -> bool:
+        data = self.pread(len(room), offset)
+        room[:len(data)] = data
+        return len(data) == len(room)
+
     def pwrite(self, data: Any, offset: int) -> None:
-        disk, inode, data = self._disk, self._inode, bytes(data)
+        disk, inode, data = self._disk, self._inode, b"".join(data) if isinstance(data, list) else bytes(data)
         disk.begin("pwrite", inode.name, len(data))
         end = offset + len(data)
         if end > len(inode.live):

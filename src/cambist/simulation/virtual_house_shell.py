@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from concurrent import futures
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from cambist.log.entry import Entry
 from cambist.log.replay import Replay
 from cambist.log.segment import Damaged
 from cambist.log.times import Times
+from cambist.messages import Kind
 from cambist.node import Broken, Node, close_node, open_node
 from cambist.node_shell import Running, begin, look_after
 from cambist.run import EPOCH, genesis, makers, ticker
@@ -50,6 +52,12 @@ FULL_SECONDS = 2.0                                      # how long a disk stays 
 FOLLOW_SECONDS, SNAPSHOT_SECONDS = 0.1, 5
 
 
+# A plain market: no bands, tiers, scopes or protection, so that orders take the kernel's short way, which asks for none of these.
+MARKET_RULES = [int(kind) for kind in (Kind.CONFIGURE_BAND, Kind.CONFIGURE_TRADING, Kind.CONFIGURE_TIER, Kind.CONFIGURE_PROTECTION, Kind.CONFIGURE_EXPOSURE,
+                                       Kind.CONFIGURE_SCHEDULE)]
+PLAIN_SHARE = 0.4
+
+
 class Inline:
     """Work beside the loop: each piece in a turn of its own, a little later."""
     def __init__(self, name: str, guarded: Callable[..., bool]) -> None:
@@ -71,6 +79,14 @@ class Inline:
 
     def over(self) -> bool:
         return not self._count
+
+
+class AtOnce(futures.Executor):
+    """What a thread would do while something else is done, done before it."""
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+        future = futures.Future[Any]()
+        future.set_result(fn(*args, **kwargs))
+        return future
 
 
 class Plan(NamedTuple):
@@ -103,6 +119,9 @@ class House(Death):
         self._node_process = self._follower_process = Process("node")
         self._node_process.alive = False
         self._genesis, self._side = genesis(design, text)
+        self.plain = self.chance.random() < PLAIN_SHARE
+        if self.plain:
+            self._genesis = self._genesis[~np.isin(self._genesis["kind"], MARKET_RULES)]
         self.names = configure(design).names
         self.witness = Witness(design, self.names, self._genesis, self.wrong)
         self._market = Market(design, self.names, stream(plan.seed, "market"))
@@ -182,7 +201,7 @@ class House(Death):
             self.loop.kill(process)
             return
         self.node = node
-        running = self.running = Running(node, Times(self.disk, DIRECTORY), self.clock.wall, self.clock.monotonic, Inline, self._overlap)
+        running = self.running = Running(node, Times(self.disk, DIRECTORY), self.clock.wall, self.clock.monotonic, Inline, AtOnce(), self._overlap)
         running.start()
         begin(running, self._genesis, self._side)
         door = running.door = Door(running, DOOR, slow=1.0, ping=0.5, silent=1.5)
@@ -365,8 +384,13 @@ class House(Death):
 
     async def _look_on(self) -> None:
         """The world: its own troubles while they last, then patience."""
+        sent, since = 0, self.clock.now
         while self.commands < self.plan.commands:
             await asyncio.sleep(LOOK_SECONDS / 5)
+            if self.commands > sent:
+                sent, since = self.commands, self.clock.now
+            elif self.clock.now - since > 5 * PATIENCE:
+                self.wrong(f"nobody has sent a command for {5 * PATIENCE // SECOND} s")
             self._trouble(LOOK_SECONDS / 5)
         self.calm, self.faults.on = True, False
         self.note("faults stop")

@@ -12,6 +12,7 @@ import asyncio
 import contextvars
 import errno
 import heapq
+import socket
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -238,11 +239,19 @@ class _Server:
         self._loop.listening.pop(self._path, None)
 
 
+class VirtualSocket:
+    """What a protocol asks of the socket under it. Its room is the wire's, so options change nothing."""
+    family = socket.AF_UNIX
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        """Nothing."""
+
+
 class VirtualTransport(asyncio.Transport):
     """One end of a connection. What is written arrives later, in order, whole or in pieces, or never."""
 
     def __init__(self, loop: VirtualLoop, protocol: Any, process: Process, context: contextvars.Context) -> None:
-        super().__init__()
+        super().__init__({"socket": VirtualSocket()})
         self.loop, self.protocol, self.process, self._made_in = loop, protocol, process, context
         self.peer: VirtualTransport
         self.stopped_until = 0                          # nothing arrives here before: the wire is dead for so long

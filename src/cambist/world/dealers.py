@@ -175,7 +175,7 @@ class OutsideMaker:
             tradable = self._tradables[empty.symbol]
             quantity = tradable.quantity_for(self.settings.level_worth, self._mids[empty.symbol])
             return Ask("order.new", {"instrument": empty.symbol, "side": empty.side, "quantity": tradable.quantity_out(quantity),
-                                     "price": tradable.price_out(empty.price), "post_only": True}, empty)
+                                     "price": tradable.price_out(empty.price), "post_only": "reject"}, empty)
         far = [(abs(self._target(slot) - slot.price) * 1_000_000 // self._mids[slot.symbol], i) for i, slot in enumerate(able)]
         if not far or max(far)[0] < self.settings.amend_ppm:
             return None

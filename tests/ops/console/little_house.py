@@ -29,6 +29,7 @@ from cambist.run import genesis, makers
 from cambist.venues.venue import BookUpdate
 from cambist.warm import warm
 
+
 ROOT = Path(__file__).resolve().parents[3]
 DESIGN = ROOT / "desks" / "demo.toml"
 SECOND, MILLI = 10**9, 10**6

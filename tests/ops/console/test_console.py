@@ -8,7 +8,7 @@ import pytest
 
 from cambist.messages import Event, Kind, Reason, Side
 
-from tests.ops.console.little_house import LittleHouse
+from tests.ops.console.little_house import DESIGN, LittleHouse
 
 PAGES = ("/", "/approvals", "/blotter", "/positions", "/unknown", "/latency", "/control", "/design", "/story")
 PATIENCE = 20.0
@@ -48,9 +48,9 @@ def field(text: str, name: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def scene(tmp_path, *people: str):
+async def scene(tmp_path, *people: str, text: str | None = None):
     """A house with prices and money, its console, and people signed in."""
-    house = LittleHouse(tmp_path)
+    house = LittleHouse(tmp_path, text)
     async with house.node():
         await house.fund()
         await house.prices({"BTC/USD": 600_000, "XRP/USD": 50_000})
@@ -194,6 +194,50 @@ def test_the_kill_switch_asks_for_its_name_and_every_page_shows_it(tmp_path):
             assert "Done." in (await rhea.send(halted.text, "/control/halt/BTC-USD", typed="BTC/USD")).text
             assert "BTC/USD is halted" in (await rhea.get("/")).text
             for path in ("/control/explode/all", "/control/kill/nobody", "/control/halt/DOGE-USD", "/control/kill-all/acme"):
+                assert (await ines.get(path)).status_code == 404
+    run(test())
+
+
+def test_sessions_are_called_and_a_volatility_auction_is_on_every_page(tmp_path):
+    async def test():
+        async with scene(tmp_path, "ines", "rhea") as (house, ines, rhea):
+            assert "● continuous" in (await ines.get("/control")).text
+            question = await ines.get("/control/auction/BTC-USD")
+            assert "Minutes it lasts" in question.text and "Type BTC/USD to go on" in question.text
+            wrong = await ines.send(question.text, "/control/auction/BTC-USD", typed="BTC/USD", minutes="1.5")
+            assert wrong.status_code == 422 and "Nothing was sent" in wrong.text
+            assert "Done." in (await ines.send(question.text, "/control/auction/BTC-USD", typed="BTC/USD", minutes="5")).text
+            assert "BTC/USD: auction for trading until" in await until(rhea, "/blotter", "auction for trading until")
+            control = await until(ines, "/control", "End the auction")
+            assert 'href="/control/continuous/BTC-USD"' in control
+            assert 'href="/control/close/BTC-USD"' not in control, "an auction leads only to what it was called for"
+            assert (await rhea.get("/control/auction/BTC-USD")).status_code == 403
+            question = await ines.get("/control/continuous/BTC-USD")
+            assert "Done." in (await ines.send(question.text, "/control/continuous/BTC-USD", typed="BTC/USD")).text
+            await house.ask(Kind.CANCEL_ALL, "mara", "b2")          # any command works the end of the auction on
+            await until(ines, "/control", 'href="/control/close/BTC-USD"')
+    run(test())
+
+
+def test_a_key_is_stopped_apart_from_its_account_and_a_frozen_protection_is_reset(tmp_path):
+    protected = DESIGN.read_text().replace('quantity = "25", delta = "15", window = "5s"', 'quantity = "1", window = "60s"')
+
+    async def test():
+        async with scene(tmp_path, "ines", "rhea", text=protected) as (house, ines, rhea):
+            question = await ines.get("/control/kill-key/acme-bot")
+            assert "Done." in (await ines.send(question.text, "/control/kill-key/acme-bot", typed="acme-bot")).text
+            await until(rhea, "/", "Key acme-bot is stopped by the kill switch")
+            mid = 631_200
+            await house.prices({"BTC/USD": mid})
+            quoted = await house.ask(Kind.MASS_QUOTE, "b2", "b2", "BTC/USD", ask=mid + 10, ask_quantity=house.units("BTC/USD", "2"))
+            assert quoted[0]["kind"] == Event.BOOK_QUOTED
+            await house.ask(Kind.NEW_ORDER, "borea-bot", "borea", "BTC/USD", side=0, price=mid + 10, quantity=house.units("BTC/USD", "1"))
+            assert "Quotes of b2 BTC/USD are withdrawn by protection" in await until(rhea, "/", "withdrawn by protection")
+            assert "Protection BTC/USD, traded in 60.00 s" in await until(ines, "/positions", "■ frozen")
+            question = await ines.get("/control/reset/b2@BTC-USD")
+            assert "Done." in (await ines.send(question.text, "/control/reset/b2@BTC-USD", typed="b2 BTC/USD")).text
+            assert "● quoting" in await until(ines, "/control", "● quoting")
+            for path in ("/control/reset/b2", "/control/reset/b2@DOGE", "/control/kill-key/nobody", "/control/auction/BTC"):
                 assert (await ines.get(path)).status_code == 404
     run(test())
 

@@ -3,27 +3,50 @@ import pytest
 
 from cambist.dictionary import Wrong
 from cambist.messages import Event, OrderType, Reason, Side, TimeInForce
-from cambist.ops.portal.ordering import TYPES, life, open_orders, read_order, trimmed
+from cambist.ops.portal import ordering
+from cambist.ops.portal.ordering import FIELDS, life, open_orders, trimmed
 
 from tests.ops.portal.words_of_demo import ACME, BTC_USD, WORDS, row
 
 FORM = {"instrument": "BTC-USD", "side": "buy", "type": "limit", "quantity": "0.05", "price": "62,500.5"}
-BTC = 10**8
+BTC, NOW = 10**8, 1_800_000_000 * 10**9
+
+
+def read_order(fields, words):
+    return ordering.read_order(dict.fromkeys(FIELDS, "") | fields, words, NOW)
 
 
 def test_a_form_is_a_command_and_its_words():
     order = read_order(FORM, WORDS)
-    assert order.fields == {"instrument": BTC_USD, "side": Side.BUY, "order_type": OrderType.LIMIT, "time_in_force": TimeInForce.GTC, "post_only": 0,
-                            "price": 625_005, "quantity": 5_000_000}
-    assert order.words == "Buy 0.05 BTC at 62500.5 USD, limit"
+    assert {name: value for name, value in order.fields.items() if value} == {"instrument": BTC_USD, "price": 625_005, "quantity": 5_000_000}
+    assert order.words == "Buy 0.05 BTC at 62,500.5, gtc"
     market = read_order(FORM | {"type": "market", "price": "", "side": "sell"}, WORDS)
-    assert (market.fields["order_type"], market.fields["price"], market.words) == (OrderType.MARKET, 0, "Sell 0.05 BTC at market")
-    assert [read_order(FORM | {"type": name}, WORDS).fields["time_in_force"] for name in ("ioc", "fok")] == [TimeInForce.IOC, TimeInForce.FOK]
-    assert read_order(FORM | {"type": "post_only"}, WORDS).fields["post_only"] == 1 and len(TYPES) == 5
+    assert (market.fields["order_type"], market.fields["price"], market.words) == (OrderType.MARKET, 0, "Sell 0.05 BTC at the market, gtc")
+    assert [read_order(FORM | {"lasts": name}, WORDS).fields["time_in_force"] for name in ("ioc", "fok")] == [TimeInForce.IOC, TimeInForce.FOK]
+
+
+@pytest.mark.parametrize("said, becomes, words", [
+    ({"type": "market", "price": "", "trigger": "stop", "trigger_price": "62,000", "trigger_on": "mark"},
+     {"trigger": 1, "trigger_price": 620_000, "trigger_on": 2}, "Buy 0.05 BTC at the market stop 62,000.0 on mark, gtc"),
+    ({"type": "market", "price": "", "trigger": "trailing", "trigger_price": "500"}, {"trigger": 3, "trigger_price": 5_000, "trigger_on": 0},
+     "trailing 500.0 on last"),
+    ({"type": "midpoint", "offset": "1"}, {"order_type": 4, "offset": 10}, "pegged to the midpoint 1.0 away, at worst 62,500.5"),
+    ({"post_only": "slide", "display": "0.01", "reduce_only": "1"}, {"post_only": 2, "display": 10**6, "options": 1},
+     "post only, sliding, reduce only, display 0.01 BTC"),
+    ({"lasts": "gtd", "minutes": "5"}, {"time_in_force": 4, "good_till": NOW + 300 * 10**9}, "gtd 2027-01-15 08:05:00.000"),
+    ({"lasts": "ioc", "minimum": "0.02"}, {"minimum": 2 * 10**6, "time_in_force": 1}, "minimum 0.02 BTC, ioc"),
+    ({"lasts": "at_open"}, {"time_in_force": 6}, "at open")])
+def test_what_else_a_form_can_say(said, becomes, words):
+    order = read_order(FORM | said, WORDS)
+    assert {name: order.fields[name] for name in becomes} == becomes and words in order.words
 
 
 @pytest.mark.parametrize("changed, code, path", [
     ({"instrument": "x"}, "UNKNOWN_INSTRUMENT", "instrument"), ({"side": "both"}, "BAD_SIDE", "side"), ({"type": "stop"}, "BAD_TYPE", "type"),
+    ({"trigger": "stop"}, "BAD_TRIGGER", "trigger_price"), ({"trigger_price": "5"}, "BAD_TRIGGER", "trigger"), ({"offset": "5"}, "BAD_PRICE", "offset"),
+    ({"lasts": "gtd"}, "BAD_TTL", "minutes"), ({"lasts": "gtd", "minutes": "1.5"}, "BAD_TTL", "minutes"), ({"minutes": "5"}, "BAD_TTL", "minutes"),
+    ({"lasts": "forever"}, "BAD_TIME_IN_FORCE", "lasts"), ({"post_only": "x"}, "BAD_VALUE", "post_only"), ({"display": "0.00001"}, "OFF_LOT", "display"),
+    ({"trigger": "stop", "trigger_price": "x"}, "BAD_PRICE", "trigger_price"), ({"type": "primary", "price": ""}, "BAD_PRICE", "price"),
     ({"quantity": ""}, "BAD_QUANTITY", "quantity"), ({"quantity": "0"}, "BAD_QUANTITY", "quantity"), ({"quantity": "0.00001"}, "OFF_LOT", "quantity"),
     ({"quantity": "<b>1</b>"}, "BAD_QUANTITY", "quantity"), ({"price": ""}, "BAD_PRICE", "price"), ({"price": "62500.3"}, "OFF_TICK", "price"),
     ({"price": "inf"}, "BAD_PRICE", "price"), ({"type": "market"}, "BAD_PRICE", "price")])
@@ -58,6 +81,13 @@ def test_a_life(events, state, done, leaves):
     assert one.average == (625_000 if done else 0)
 
 
+def test_a_waiting_order_is_triggered_and_a_peg_moves():
+    waiting = {**accepted(), "other": 620_000}
+    assert life([waiting], WORDS, ACME).state == "waiting" and life([waiting], WORDS, ACME).leaves == BTC
+    assert life([waiting, row(Event.ORDER_TRIGGERED, 2, id=5, price=624_000, leaves=BTC)], WORDS, ACME).state == "open"
+    assert life([accepted(), row(Event.ORDER_MOVED, 2, id=5, price=624_500)], WORDS, ACME).price == 624_500
+
+
 def test_another_accounts_order_has_no_life_here():
     assert life([accepted()], WORDS, ACME + 1) is None and life([], WORDS, ACME) is None
     assert life([accepted(), {**filled(BTC, 0), "id": 6}], WORDS, ACME).filled == 0
@@ -67,6 +97,11 @@ def test_open_orders_are_newest_first_and_in_decimals():
     rows = [{"id": n, "instrument": BTC_USD, "side": 0, "price": 625_000, "quantity": BTC, "leaves": BTC // 4, "post_only": 0} for n in (1, 2)]
     listed = open_orders({"orders": rows}, WORDS)
     assert [each["number"] for each in listed] == [2, 1] and (listed[0]["price"], listed[0]["filled"]) == ("62500.0", "0.75000000")
+    stop = rows[0] | {"price": 0, "worst": 590_000, "state": 1, "order_type": 1, "time_in_force": 3, "trigger": 1, "trigger_on": 2, "trigger_price": 620_000,
+                      "options": 1, "display": 10**7, "link": 1}
+    [told] = open_orders({"orders": [stop]}, WORDS)
+    assert (told["state"], told["type"], told["trigger"], told["price"]) == ("waiting", "market, day", "stop 62000.0 on mark", "59000.0")
+    assert told["marks"] == ["reduce only", "linked", "shows 0.1"]
 
 
 @pytest.mark.parametrize("text, short", [("1.500", "1.5"), ("100", "100"), ("0.00", "0"), ("10.0", "10")])

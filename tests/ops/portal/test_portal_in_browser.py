@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from playwright.async_api import Page
 
-from cambist.messages import Side
+from cambist.messages import Kind, Session, Side
 
 from tests.ops.portal.house_in_hand import HouseInHand
 from tests.ops.portal.portal_in_hand import PASSWORD, portal, with_password
@@ -80,6 +80,12 @@ def test_every_page_in_every_look(tmp_path, look):
         await page.wait_for_selector("#open-orders td button")
         await page.wait_for_selector("#reference-chart canvas")
         await looked.check("orders")
+        await page.click("text=Trigger, peg and more")
+        await looked.check("order ticket, whole")
+        house.do(Kind.SESSION, "ines", instrument=1, session=Session.AUCTION, next=Session.CONTINUOUS, duration=60 * 10**9)
+        await page.wait_for_selector("text=auction, then continuous")
+        await looked.check("an auction on the page of orders")
+        house.do(Kind.SESSION, "ines", instrument=1, session=Session.CONTINUOUS)
         await page.click("text=Cancel all")
         await looked.check("confirmation")
         await page.keyboard.press("Escape")
@@ -148,6 +154,36 @@ def test_a_request_is_traded_by_keyboard(tmp_path):
         await page.keyboard.press("y")
         await page.wait_for_url("**/history")
         assert "63,125.0" in await page.inner_text("main")
+    run(tmp_path, act)
+
+
+def test_a_stop_is_sent_by_keyboard_and_waits(tmp_path):
+    async def act(house: HouseInHand, looked: Looked, address: str) -> None:
+        page = looked.page
+        await sign_in(page)
+        await page.goto(f"{address}/orders")
+        await live(page)
+        before = await page.evaluate(PLACES)
+        await page.keyboard.press("s")
+        assert await page.is_checked("input[name=side][value=sell]")
+        await page.keyboard.press("t")
+        await page.keyboard.type("Market")
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("/")
+        await page.keyboard.type("0.05")
+        assert await page.evaluate(PLACES) == before, "choosing a type moves nothing"
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("m")
+        await page.wait_for_selector("details.more[open]")
+        await page.focus("#trigger")
+        await page.keyboard.type("Stop")
+        await page.keyboard.press("Tab")
+        await page.keyboard.type("62000")
+        await page.keyboard.press("Tab")
+        await page.keyboard.type("Reference")
+        await page.click("text=Send the order")
+        await page.wait_for_selector("#open-orders .badge:text('waiting')")
+        assert "stop 62000.0 on index" in await page.inner_text("#open-orders")
     run(tmp_path, act)
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from cambist.design import DesignError, read_design, units_of
 from cambist.dictionary import Dictionary, Listed, Wrong
-from cambist.messages import ChildState, Event, Liquidity, Side
+from cambist.messages import ChildState, Event, Liquidity, OrderState, Side
 from cambist.ops import budgets
 from cambist.ops.console.differences import differences
 from cambist.ops.console.frame import Drawn, Frame, Page
@@ -17,8 +17,8 @@ from cambist.ops.console.watch_shell import GONE
 from cambist.ops.oversight import Doubt, child_doubts, fact_doubts, price_doubts, stop_doubts
 from cambist.ops.story import UnknownSubject, read_subject
 from cambist.ops.web.guards import Ask, Fault, Reply, only, see_other
-from cambist.ops.wording import Said, event_says, money, size, span
-from cambist.units import format_duration
+from cambist.ops.wording import Said, event_says, grouped, money, size, span
+from cambist.units import format_duration, format_units
 
 E = Event
 KINDS: dict[str, tuple[str, tuple[Event, ...]]] = {
@@ -248,7 +248,38 @@ def _account(view: Mapping[str, Any], words: Dictionary) -> dict[str, Any]:
                  "short": words.amount_out(b["short_limit"], b["asset"]) if b["short_limit"] else ""} for b in view["balances"]]
     row = view["account"]
     return {"name": words.account_name(number), "killed": row["killed"], "positions": positions, "credit": credit, "balances": balances,
-            "orders": len(view["orders"]), "requests": len(view["requests"]), "max_open": row["max_open"], "more": view["more"]}
+            "orders": len(view["orders"]), "requests": len(view["requests"]), "max_open": row["max_open"], "more": view["more"],
+            "waiting": sum(order.get("state", OrderState.BOOK) != OrderState.BOOK for order in view["orders"]),
+            "controls": [*_exposure(view, words), *_protections(view, words)],
+            "barred": ", ".join(one.name for r in view["restrictions"] if (one := words.listed_by_number(r["instrument"])) is not None)}
+
+
+def _exposure(view: Mapping[str, Any], words: Dictionary) -> list[dict[str, Any]]:
+    """What the account risks in all, in the numeraire, and what it lost today, each against its limit."""
+    rows, digits = [], words.design.cell.numeraire_digits
+    for row in view["exposures"]:
+        net = abs(row["net"])
+        lost = max(row["base"] - row["net"] - row["cash"], 0) if row["day"] else 0
+        for what, used, limit in (("Gross exposure", row["gross"] + row["open"], row["gross_limit"]), ("Net exposure", net + row["open"], row["net_limit"]),
+                                  ("Lost today", lost, row["loss_limit"])):
+            if limit:
+                rows.append({"what": what, "used": grouped(format_units(used, digits)), "limit": grouped(format_units(limit, digits)), "bar": bar(used, limit),
+                             "frozen": False})
+    return rows
+
+
+def _protections(view: Mapping[str, Any], words: Dictionary) -> list[dict[str, Any]]:
+    rows = []
+    for row in view["protections"]:
+        listed = words.listed_by_number(row["instrument"])
+        if listed is None:
+            continue
+        bought, sold = (sum(row.get(f"{side}{i}", 0) for i in range(8)) for side in "bs")
+        for what, used, limit in (("traded", bought + sold, row["quantity"]), ("one way", abs(bought - sold), row["delta"])):
+            if limit:
+                rows.append({"what": f"Protection {listed.name}, {what} in {span(row['window'])}", "used": size(used, listed, words),
+                             "limit": size(limit, listed, words), "bar": bar(used, limit), "frozen": bool(row["frozen"])})
+    return rows
 
 
 def _own_limit(words: Dictionary, listed: Listed) -> str:

@@ -27,10 +27,12 @@ TRADES_MOST = 200                               # measured for the page of laten
 WATCHED_NS = 15 * 60 * 10**9                    # how long a trade's later stages are waited for
 MEASURE_SECONDS, SETTLE_NS = 1.0, 2 * 10**9     # how often trades are measured, and how long after a trade for the first time
 # Seconds a view is kept.
-FRESH = {"status": 1.0, "instruments": 1.0, "held": 2.0, "children": 1.0, "account": 2.0, "design": 30.0, "custody": 3.0, "obligations": 2.0}
+FRESH = {"status": 1.0, "instruments": 1.0, "held": 2.0, "children": 1.0, "account": 2.0, "controls": 2.0, "design": 30.0, "custody": 3.0, "obligations": 2.0}
 TOPICS = {int(Event.REQUEST_OPENED): "queue", int(Event.QUOTED): "queue", int(Event.QUOTE_ENDED): "queue", int(Event.REQUEST_ENDED): "queue",
           int(Event.HELD): "held", int(Event.APPROVED): "held", int(Event.DENIED): "held", int(Event.HELD_EXPIRED): "held", int(Event.ALERT): "doubts",
-          int(Event.CHILD_CHANGED): "doubts"}
+          int(Event.CHILD_CHANGED): "doubts", int(Event.SESSION_CHANGED): "state", int(Event.PROTECTED): "state", int(Event.SWEPT): "state"}
+LATCHING = frozenset({Kind.HALT, Kind.RESUME, Kind.KILL, Kind.REVIVE, Kind.KILL_ALL, Kind.REVIVE_ALL, Kind.KILL_TRADER, Kind.REVIVE_TRADER, Kind.SESSION,
+                      Kind.RESET_PROTECTION, Kind.APPROVE})
 GONE = (DoorClosed, RefusedByDoor, OSError)
 BACK_MOST = 1_000                               # events read back when the console starts again
 
@@ -108,12 +110,16 @@ class Watch:
             if row["kind"] == Event.DONE:
                 self._done(row)
                 topics.add("state")
-            elif row["kind"] not in (Event.REFERENCE, Event.DUPLICATE) and not _is_level(row["kind"]):
+            elif row["kind"] in (Event.TERMS_CHANGED, Event.DIGITS_CHANGED):
+                self._stale_design.set()
+            elif row["kind"] not in (Event.REFERENCE, Event.DUPLICATE, Event.INDICATIVE) and not _is_level(row["kind"]):
                 topics.add("events")
         if "held" in topics or "state" in topics:
             self.forget("held")
         if "doubts" in topics:
-            self.forget("children", "status")
+            self.forget("children", "status", "account", "controls")
+        if "state" in topics:
+            self.forget("instruments", "controls")
         if topics:
             self._changed(*topics)
 
@@ -125,8 +131,8 @@ class Watch:
     def _done(self, row: Row) -> None:
         if row["command"] in CONFIGURE:
             self._stale_design.set()
-        if row["command"] in (Kind.HALT, Kind.RESUME, Kind.KILL, Kind.REVIVE, Kind.KILL_ALL, Kind.REVIVE_ALL, Kind.APPROVE):
-            self.forget("status", "instruments", "account")
+        if row["command"] in LATCHING:
+            self.forget("status", "instruments", "account", "controls")
 
     # ------------------------------------------------------------------------------------------------------------------- the design
     @property
@@ -195,7 +201,7 @@ class Watch:
         """What is stopped now. Raises DoorClosed, RefusedByDoor."""
         status, listed = await self.view("status"), await self.view("instruments")
         rows = [told["account"] for told in await self.accounts()]
-        return latches(status["cell"], listed["instruments"], rows, self._words)
+        return latches(status["cell"], listed["instruments"], rows, self._words, await self.view("controls"))
 
     async def held(self) -> list[Held]:
         """What waits for a second person, the one that lapses first at the top."""

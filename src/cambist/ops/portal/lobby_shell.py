@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cambist.dictionary import Listed, Wrong
+from cambist.messages import Session
 from cambist.ops.portal.reach_shell import Reach, Trader
 from cambist.ops.web.guards import Ask, Fault
 from cambist.ops.web.live_shell import Hub
@@ -49,7 +50,17 @@ class Lobby:
         reach = self.reach
         names = [one.name for one in reach.words.instruments if one.number in reach.latches.halted] if reach.words else []
         return {"connected": reach.link.connected, "killed_all": reach.latches.killed_all, "halted": names, "killed": reach.killed(trader.account),
+                "floors": [floor for one in reach.words.instruments if (floor := self.floor(one))["session"] != "continuous"] if reach.words else [],
                 "unknown": reach.sent.unknown(trader.account)}
+
+    def floor(self, one: Listed) -> dict[str, Any]:
+        """The session of an instrument in words, with the auction as it stands."""
+        words, tape = self.reach.dictionary, self.reach.market.tape(one.number)
+        price, quantity, surplus = tape.indicative or (0, 0, 0)
+        return {"name": one.name, "symbol": one.symbol, "session": tape.session.name.lower().replace("_", "-"), "ends": tape.ends,
+                "auction": tape.session in (Session.AUCTION, Session.VOLATILITY), "next": tape.next.name.lower().replace("_", "-"),
+                "price": words.price_out(price, one) if price else None, "quantity": words.quantity_out(quantity, one) if price else None,
+                "surplus": words.quantity_out(surplus, one) if price else None, "base": words.asset_name(one.base)}
 
     def common(self, ask: Ask, trader: Trader) -> dict[str, str]:
         """The fragments of every page."""
@@ -73,4 +84,5 @@ class Lobby:
                 "reference": words.price_out(tape.reference, one) if tape.reference else None,
                 "sources": tape.sources, "bid": words.price_out(bid, one) if bid else None, "ask": words.price_out(ask, one) if ask else None,
                 "last": words.price_out(last.price, one) if last else None, "halted": one.number in self.reach.latches.halted,
+                "floor": self.floor(one),
                 "moved": format_units(moved, 2), "points": ([at for at, _ in points], [round(price * scale, digits) for _, price in points])}

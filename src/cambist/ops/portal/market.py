@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cambist.messages import Event, Liquidity, Side
+from cambist.messages import Event, Liquidity, Session, Side
 
 SECOND = 10**9
 SERIES, TRADES, LADDER = 600, 40, 10                    # points of the chart, one a second at most; trades; levels a side
@@ -20,7 +20,7 @@ class Trade(NamedTuple):
     time: int
     price: int
     quantity: int
-    side: int
+    side: int | None                                    # None: a trade of an auction
 
 
 class Level(NamedTuple):
@@ -41,6 +41,8 @@ class Tape:
         self.series: deque[tuple[int, int]] = deque(maxlen=SERIES)      # (second, price)
         self.trades: deque[Trade] = deque(maxlen=TRADES)
         self.match = 0
+        self.session, self.next, self.ends = Session.CONTINUOUS, Session.CONTINUOUS, 0      # what is traded now; an auction: what follows and when, 0: unsaid
+        self.indicative: tuple[int, int, int] | None = None     # price, quantity, surplus of the auction as it stands
         self._sides: tuple[dict[int, tuple[int, int]], dict[int, tuple[int, int]]] = {}, {}     # price -> quantity, orders; bids, asks
         self._read_at = 0                               # log sequence of the view the ladder began with
 
@@ -75,9 +77,16 @@ class Tape:
     def trade(self, row: Any, time: int) -> None:
         """A trade is told to both sides: the taker's counts, and of a quote the one told first, which is who asked."""
         match = int(row["other"])
-        if match > self.match and row["liquidity"] in (Liquidity.TAKER, Liquidity.QUOTE):
+        if match > self.match and row["liquidity"] in (Liquidity.TAKER, Liquidity.QUOTE, Liquidity.AUCTION):
             self.match = match
-            self.trades.appendleft(Trade(time, int(row["price"]), int(row["quantity"]), int(row["side"])))
+            side = int(row["side"]) if row["liquidity"] != Liquidity.AUCTION else None
+            self.trades.appendleft(Trade(time, int(row["price"]), int(row["quantity"]), side))
+
+    def call(self, session: int, following: int, ends: int) -> None:
+        """The session it is in now."""
+        if session != self.session:
+            self.indicative = None
+        self.session, self.next, self.ends = Session(session), Session(following), ends
 
     def ladder(self, depth: int = LADDER) -> tuple[list[Level], list[Level]]:
         """(bids best first, asks best first), at most `depth` each."""
@@ -112,7 +121,8 @@ class Market:
     def hear(self, events: np.ndarray, times: np.ndarray) -> set[int]:
         """The instruments of which something changed."""
         kinds = events["kind"]
-        wanted = np.flatnonzero((kinds == Event.REFERENCE) | (kinds == Event.FILLED) | (kinds == LEVEL))
+        wanted = np.flatnonzero((kinds == Event.REFERENCE) | (kinds == Event.FILLED) | (kinds == LEVEL) | (kinds == Event.SESSION_CHANGED)
+                                | (kinds == Event.INDICATIVE))
         changed = set()
         for row, time in zip(events[wanted], times[wanted].tolist(), strict=True):
             tape = self.tape(int(row["instrument"]))
@@ -121,6 +131,10 @@ class Market:
                 tape.refer(int(row["price"]), int(row["other"]), time)
             elif row["kind"] == LEVEL:
                 tape.level(int(row["side"]), int(row["price"]), int(row["quantity"]), int(row["leaves"]), int(row["sequence"]))
+            elif row["kind"] == Event.SESSION_CHANGED:
+                tape.call(int(row["id"]), int(row["other"]), int(row["amount"]))
+            elif row["kind"] == Event.INDICATIVE:
+                tape.indicative = int(row["price"]), int(row["quantity"]), int(row["amount"])
             else:
                 tape.trade(row, time)
         return changed

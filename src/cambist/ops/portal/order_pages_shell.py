@@ -10,14 +10,16 @@ from urllib.parse import urlencode
 from cambist.dictionary import Listed, Wrong
 from cambist.messages import Event, Kind, Side
 from cambist.ops.portal.lobby_shell import Lobby, as_fault
-from cambist.ops.portal.ordering import TYPES, Life, life, open_orders, read_order, trimmed
+from cambist.ops.portal.ordering import (
+    BEGIN, FIELDS, LASTS, MORE, POST_ONLY, TRIGGERS, TRIGGERS_ON, TYPES, Life, life, open_orders, read_order, trimmed,
+)
 from cambist.ops.portal.reach_shell import Trader
 from cambist.ops.portal.sending import became, reason_words
 from cambist.ops.web.application_shell import Route
 from cambist.ops.web.guards import Ask, Fault, Reply, only, see_other
 from cambist.ops.web.sign_in_shell import need_fresh
 
-FIELDS = ("instrument", "side", "type", "quantity", "price")
+CHOICES = {"types": TYPES, "lasts": LASTS, "triggers": TRIGGERS, "triggers_on": TRIGGERS_ON, "post_onlys": POST_ONLY}
 SHOWN_ORDERS, SHOWN_TRADES, SHOWN_LIVES = 100, 18, 10
 
 
@@ -35,7 +37,7 @@ class OrderPages:
         """?instrument= whose market; ?told= the id of what was just sent; fields of the form fill it in."""
         trader = self._lobby.trader(ask)
         named = self._lobby.instrument(ask)
-        fields = dict.fromkeys(FIELDS, "") | {"side": "buy", "type": "limit"} | {name: ask.query[name] for name in FIELDS if name in ask.query}
+        fields = dict.fromkeys(FIELDS, "") | BEGIN | {name: ask.query[name] for name in FIELDS if name in ask.query}
         fields["instrument"] = named.symbol
         return Reply(await self._draw(ask, trader, named, fields, None))
 
@@ -43,7 +45,8 @@ class OrderPages:
         words = self._reach.dictionary
         again = fields.get("id", "")
         return self._lobby.page("orders.html", ask, trader, named=named, instruments=words.instruments, fields=fields, wrong=wrong,
-                                types=[(name, told) for name, (told, *_) in TYPES.items()], base=words.asset_name(named.base),
+                                **{of: [(name, told) for name, (told, _) in choices.items()] for of, choices in CHOICES.items()},
+                                more=any(fields.get(name) for name in MORE), base=words.asset_name(named.base),
                                 quote=words.asset_name(named.quote), form_id=again if wrong and len(again) == 32 else secrets.token_hex(16),
                                 told=self._told(ask, trader),
                                 told_id=ask.query.get("told", "") if not wrong else "", **await self._parts(trader, named))
@@ -83,8 +86,9 @@ class OrderPages:
 
     def _trades(self, named: Listed) -> list[dict[str, Any]]:
         words = self._reach.dictionary
+        trades = list(self._reach.market.tape(named.number).trades)[:SHOWN_TRADES]
         return [{"time": trade.time, "price": words.price_out(trade.price, named), "quantity": words.quantity_out(trade.quantity, named),
-                 "side": Side(trade.side).name.lower()} for trade in list(self._reach.market.tape(named.number).trades)[:SHOWN_TRADES]]
+                 "side": Side(trade.side).name.lower() if trade.side is not None else ""} for trade in trades]
 
     def _lives(self, trader: Trader) -> list[dict[str, Any]]:
         """The last orders, open or over."""
@@ -118,7 +122,8 @@ class OrderPages:
         """How far an order got, for a person."""
         words, base = self._reach.dictionary, self._reach.dictionary.asset_name(one.listed.base)
         if not one.filled:
-            return {"open": "It stands in the book.", "cancelled": "Nothing could be traded; it is cancelled."}.get(one.state, "")
+            return {"open": "It stands in the book, or waits for its auction.", "waiting": "It waits for its trigger.",
+                    "cancelled": "Nothing could be traded; it is cancelled."}.get(one.state, "")
         did = f"{trimmed(words.quantity_out(one.filled, one.listed))} {base} filled at {trimmed(words.price_out(one.average, one.listed))} on average"
         rest = {"open": "; the rest stands in the book", "part filled": "; the rest is cancelled"}
         return f"{did}{rest.get(one.state, '')}."
@@ -134,7 +139,7 @@ class OrderPages:
             raise Fault(404, "UNKNOWN_ORDER", "You have no such order.")
         words = self._reach.dictionary
         steps = [_step(words.told(row, row["time"]), row["reason"]) for row in events]
-        form_id = self._reach.form_id(self._lobby.key, trader.account, "cancel", number) if found.state == "open" else ""
+        form_id = self._reach.form_id(self._lobby.key, trader.account, "cancel", number) if found.stands else ""
         return Reply(self._lobby.page("order.html", ask, trader, one=self._life(found), steps=steps, form_id=form_id))
 
     # ----------------------------------------------------------------------------------------------------------------------------------- sending
@@ -142,7 +147,7 @@ class OrderPages:
         trader = self._lobby.trader(ask)
         fields = only(ask.form, *FIELDS, "id")
         try:
-            order = read_order(fields, self._reach.dictionary)
+            order = read_order(fields, self._reach.dictionary, self._reach.clock())
         except Wrong as wrong:
             known = self._reach.dictionary.instruments
             named = next((one for one in known if fields["instrument"] in (one.symbol, one.name)), known[0])

@@ -6,16 +6,31 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from cambist.dictionary import Dictionary, Listed, Wrong
-from cambist.messages import Event, Kind, OrderType, Side, TimeInForce
+from cambist.messages import (
+    PEGGED, REDUCE_ONLY, Event, Kind, OrderState, OrderType, PostOnly, Side, TimeInForce, Trigger, TriggerOn,
+)
 from cambist.ops.portal.sending import reason_words
+from cambist.ops.wording import order_words
 
 Row = Mapping[str, int]
-# name -> (words, type, time in force, post only)
-TYPES: dict[str, tuple[str, OrderType, TimeInForce, int]] = {
-    "limit": ("Limit", OrderType.LIMIT, TimeInForce.GTC, 0), "market": ("Market", OrderType.MARKET, TimeInForce.IOC, 0),
-    "ioc": ("Limit, now or not (IOC)", OrderType.LIMIT, TimeInForce.IOC, 0), "fok": ("Limit, whole or not (FOK)", OrderType.LIMIT, TimeInForce.FOK, 0),
-    "post_only": ("Post only", OrderType.LIMIT, TimeInForce.GTC, 1)}
-SIDES = {"buy": Side.BUY, "sell": Side.SELL}
+Choices = dict[str, tuple[str, int]]
+FIELDS = ("instrument", "side", "type", "quantity", "price", "lasts", "minutes", "trigger", "trigger_price", "trigger_on", "post_only", "display", "minimum",
+          "offset", "reduce_only")
+# What each choice is called, and on the wire. The first of each is what the form begins with.
+TYPES: Choices = {"limit": ("Limit", OrderType.LIMIT), "market": ("Market", OrderType.MARKET), "primary": ("Peg to own side", OrderType.PRIMARY),
+                  "opposite": ("Peg to other side", OrderType.OPPOSITE), "midpoint": ("Peg to middle", OrderType.MIDPOINT)}
+LASTS: Choices = {"gtc": ("Until cancelled", TimeInForce.GTC), "day": ("Today", TimeInForce.DAY), "gtd": ("For minutes", TimeInForce.GTD),
+                  "ioc": ("Now or not (IOC)", TimeInForce.IOC), "fok": ("Whole or not (FOK)", TimeInForce.FOK),
+                  "auction": ("This auction", TimeInForce.AUCTION),
+                  "at_open": ("At the open", TimeInForce.AT_OPEN), "at_close": ("At the close", TimeInForce.AT_CLOSE)}
+TRIGGERS: Choices = {"": ("None", Trigger.NONE), "stop": ("Stop", Trigger.STOP), "take_profit": ("Take profit", Trigger.TAKE_PROFIT),
+                     "trailing": ("Trailing stop", Trigger.TRAILING)}
+TRIGGERS_ON: Choices = {"last": ("Last trade", TriggerOn.LAST), "index": ("Reference", TriggerOn.INDEX), "mark": ("Mark", TriggerOn.MARK)}
+POST_ONLY: Choices = {"": ("No", PostOnly.NONE), "reject": ("Or refuse", PostOnly.REJECT), "slide": ("Or slide", PostOnly.SLIDE)}
+SIDES: Choices = {"buy": ("Buy", Side.BUY), "sell": ("Sell", Side.SELL)}
+BEGIN = {"side": "buy", "type": "limit", "lasts": "gtc", "trigger_on": "last"}
+MORE = ("minutes", "trigger", "trigger_price", "post_only", "display", "minimum", "offset", "reduce_only")      # fields that are put away until they are wanted
+MINUTE, MOST_MINUTES = 60 * 10**9, 60 * 24 * 366
 
 
 class Order(NamedTuple):
@@ -25,34 +40,85 @@ class Order(NamedTuple):
     words: str
 
 
-def read_order(fields: Mapping[str, str], words: Dictionary) -> Order:
-    """The form's instrument, side, type, quantity, price. Raises Wrong, its path the field's name."""
+def read_order(fields: Mapping[str, str], words: Dictionary, now: int) -> Order:
+    """The form's fields, those of FIELDS. `now` in ns, for what lasts so many minutes. Raises Wrong, its path the field's name."""
     listed = words.listed(fields["instrument"], "instrument")
-    side, kind = SIDES.get(fields["side"]), TYPES.get(fields["type"])
-    if side is None:
-        raise Wrong("BAD_SIDE", "side", "choose buy or sell")
-    if kind is None:
-        raise Wrong("BAD_TYPE", "type", f"choose one of {', '.join(TYPES)}")
-    quantity = words.quantity_in(fields["quantity"].replace(",", "").strip() or "0", listed, "quantity")
+    form = _Form(fields, listed, words)
+    kind, trigger = form.chosen("type", TYPES), form.chosen("trigger", TRIGGERS)
+    quantity = form.size("quantity")
     if not quantity:
         raise Wrong("BAD_QUANTITY", "quantity", "how much?")
-    check_lot(quantity, listed, words, "quantity")
-    told, order_type, in_force, post_only = kind
-    price = 0
-    if order_type is OrderType.LIMIT:
-        if not fields["price"].strip():
-            raise Wrong("BAD_PRICE", "price", "a limit order has a price")
-        price = words.price_in(fields["price"].replace(",", "").strip(), listed, "price")
-        if price % (tick := listed.terms.book_tick):
-            near = " or ".join(words.price_out(n, listed) for n in (price // tick * tick, price // tick * tick + tick) if n)
-            raise Wrong("OFF_TICK", "price", f"the book has prices every {trimmed(words.price_out(tick, listed))}: {near}")
-    elif fields["price"].strip():
-        raise Wrong("BAD_PRICE", "price", "a market order has no price: leave it empty, or choose a limit order")
-    base, quote = words.asset_name(listed.base), words.asset_name(listed.quote)
-    said = f"{side.name.capitalize()} {trimmed(words.quantity_out(quantity, listed))} {base}" + (
-        f" at {trimmed(words.price_out(price, listed))} {quote}, {told.lower()}" if price else " at market")
-    return Order(listed, {"instrument": listed.number, "side": side, "order_type": order_type, "time_in_force": in_force, "post_only": post_only,
-                          "price": price, "quantity": quantity}, said)
+    made = {"instrument": listed.number, "side": form.chosen("side", SIDES), "order_type": kind, "quantity": quantity,
+            "price": form.limit(kind), "time_in_force": form.chosen("lasts", LASTS), "good_till": form.until(now),
+            "post_only": form.chosen("post_only", POST_ONLY), "display": form.size("display"), "minimum": form.size("minimum"),
+            "options": REDUCE_ONLY if fields.get("reduce_only") else 0}
+    if trigger:
+        made |= {"trigger": trigger, "trigger_on": form.chosen("trigger_on", TRIGGERS_ON), "trigger_price": form.price("trigger_price", on_tick=False)}
+        if not made["trigger_price"]:
+            raise Wrong("BAD_TRIGGER", "trigger_price", "how far behind the price?" if trigger == Trigger.TRAILING else "at which price?")
+    elif fields.get("trigger_price", "").strip():
+        raise Wrong("BAD_TRIGGER", "trigger", "choose what kind of trigger this is, or leave its price empty")
+    if kind in PEGGED:
+        made["offset"] = form.price("offset", on_tick=False)
+    elif fields.get("offset", "").strip():
+        raise Wrong("BAD_PRICE", "offset", "only a peg stays a distance away")
+    return Order(listed, made, f"{Side(made['side']).name.capitalize()} {order_words(dict.fromkeys(KEYS, 0) | made, listed, words)}")
+
+
+KEYS = ("options", "order_type", "offset", "price", "trigger", "trigger_price", "trigger_on", "post_only", "display", "minimum", "time_in_force",
+        "good_till", "link")
+
+
+class _Form:
+    """One form, read field by field. Each method raises Wrong with the field's name as its path."""
+
+    def __init__(self, fields: Mapping[str, str], listed: Listed, words: Dictionary) -> None:
+        self._fields, self._listed, self._words = fields, listed, words
+
+    def _text(self, name: str) -> str:
+        return self._fields.get(name, "").replace(",", "").strip()
+
+    def chosen(self, name: str, of: Choices) -> int:
+        found = of.get(self._fields.get(name, "") or (BEGIN.get(name, "") if name not in ("side", "type") else ""))
+        if found is None:
+            code = {"side": "BAD_SIDE", "type": "BAD_TYPE", "lasts": "BAD_TIME_IN_FORCE"}.get(name, "BAD_VALUE")
+            raise Wrong(code, name, f"choose one of {', '.join(told for told, _ in of.values())}")
+        return found[1]
+
+    def size(self, name: str) -> int:
+        """In whole lots; 0 where nothing is said."""
+        quantity = self._words.quantity_in(self._text(name) or "0", self._listed, name)
+        check_lot(quantity, self._listed, self._words, name)
+        return quantity
+
+    def price(self, name: str, on_tick: bool) -> int:
+        """0 where nothing is said."""
+        if not (text := self._text(name)):
+            return 0
+        price, tick = self._words.price_in(text, self._listed, name), self._listed.terms.book_tick
+        if on_tick and price % tick:
+            near = " or ".join(self._words.price_out(n, self._listed) for n in (price // tick * tick, price // tick * tick + tick) if n)
+            raise Wrong("OFF_TICK", name, f"the book has prices every {trimmed(self._words.price_out(tick, self._listed))}: {near}")
+        return price
+
+    def limit(self, kind: int) -> int:
+        price = self.price("price", on_tick=True)
+        if kind == OrderType.MARKET and self._text("price"):
+            raise Wrong("BAD_PRICE", "price", "a market order has no price: leave it empty, or choose a limit order")
+        if kind != OrderType.MARKET and not self._text("price"):
+            raise Wrong("BAD_PRICE", "price", "a limit order has a price" if kind == OrderType.LIMIT else "a peg has a worst price it may have")
+        return price
+
+    def until(self, now: int) -> int:
+        """When it ends, of what lasts so many minutes; else 0."""
+        text = self._text("minutes")
+        if self._fields.get("lasts") != "gtd":
+            if text:
+                raise Wrong("BAD_TTL", "minutes", "choose that it lasts for minutes, or leave them empty")
+            return 0
+        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_MINUTES):
+            raise Wrong("BAD_TTL", "minutes", "for how many minutes? A whole number")
+        return now + int(text) * MINUTE
 
 
 def check_lot(quantity: int, listed: Listed, words: Dictionary, path: str) -> None:
@@ -70,8 +136,8 @@ def trimmed(decimal: str) -> str:
 
 # ---------------------------------------------------------------------------------------------------------------------------------- one order
 class Life(NamedTuple):
-    """An order from its events, in units; `amount` and `fee` of all fills in the quote asset. `state`: open, filled, part filled (the rest is cancelled),
-    cancelled."""
+    """An order from its events, in units; `amount` and `fee` of all fills in the quote asset. `state`: waiting (for its trigger), open, filled, part filled
+    (the rest is cancelled), cancelled."""
     number: int
     listed: Listed
     side: Side
@@ -87,7 +153,11 @@ class Life(NamedTuple):
 
     @property
     def leaves(self) -> int:
-        return self.quantity - self.filled if self.state == "open" else 0
+        return self.quantity - self.filled if self.stands else 0
+
+    @property
+    def stands(self) -> bool:
+        return self.state in ("open", "waiting")
 
     @property
     def average(self) -> int:
@@ -105,7 +175,8 @@ def life(events: Iterable[Row], words: Dictionary, account: int) -> Life | None:
         if row["kind"] == Event.ORDER_ACCEPTED:
             listed = words.listed_by_number(row["instrument"])
             if listed is not None:
-                made = Life(row["id"], listed, Side(row["side"]), row["price"], row["quantity"], 0, 0, 0, row["time"], row["time"], "open", "")
+                made = Life(row["id"], listed, Side(row["side"]), row["price"], row["quantity"], 0, 0, 0, row["time"], row["time"],
+                            "waiting" if row["other"] else "open", "")
         elif made is not None and row["id"] == made.number:
             made = _changed(made, row)
     return made
@@ -117,6 +188,10 @@ def _changed(made: Life, row: Row) -> Life:
         case Event.FILLED:
             made = made._replace(filled=made.filled + row["quantity"], amount=made.amount + row["amount"], fee=made.fee + row["fee"])
             return made._replace(state="filled") if not row["leaves"] else made
+        case Event.ORDER_TRIGGERED:
+            return made._replace(state="open", price=row["price"])
+        case Event.ORDER_MOVED:
+            return made._replace(price=row["price"] or made.price)
         case Event.ORDER_AMENDED:
             return made._replace(price=row["price"], quantity=row["quantity"])
         case Event.ORDER_REDUCED:
@@ -127,16 +202,43 @@ def _changed(made: Life, row: Row) -> Life:
 
 
 def open_orders(account: Mapping[str, Any], words: Dictionary) -> list[dict[str, Any]]:
-    """The open orders of the view `account`, newest first."""
+    """The orders of the view `account` that stand, in the book or waiting, newest first."""
     rows = []
     for row in sorted(account["orders"], key=lambda each: -each["id"]):
         listed = words.listed_by_number(row["instrument"])
         if listed is not None:
             rows.append({"number": row["id"], "id": words.opaque.text("order", row["id"]), "instrument": listed.name, "side": Side(row["side"]).name.lower(),
-                         "price": words.price_out(row["price"], listed), "quantity": words.quantity_out(row["quantity"], listed),
+                         "price": words.price_out(row["price"] or row.get("worst", 0), listed), "quantity": words.quantity_out(row["quantity"], listed),
                          "leaves": words.quantity_out(row["leaves"], listed), "filled": words.quantity_out(row["quantity"] - row["leaves"], listed),
-                         "post_only": bool(row["post_only"])})
+                         "state": STATES[row.get("state", OrderState.BOOK)], "type": _kind(row), "trigger": _trigger(row, listed, words),
+                         "marks": _marks(row, listed, words)})
     return rows
 
 
-ORDER_KINDS = frozenset({Kind.NEW_ORDER, Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.AMEND_ORDER, Kind.KILL})
+STATES = {OrderState.BOOK: "in the book", OrderState.WAITING: "waiting", OrderState.TRIGGERED: "triggered", OrderState.ASLEEP: "asleep"}
+_SHORT = {OrderType.LIMIT: "limit", OrderType.MARKET: "market", OrderType.PRIMARY: "peg, own side", OrderType.OPPOSITE: "peg, other side",
+          OrderType.MIDPOINT: "peg, middle"}
+
+
+def _kind(row: Row) -> str:
+    """Its type, and when it ends unless that is only by cancelling it."""
+    lasts = TimeInForce(row.get("time_in_force", TimeInForce.GTC))
+    return _SHORT[OrderType(row.get("order_type", OrderType.LIMIT))] + (f", {lasts.name.lower().replace('_', ' ')}" if lasts else "")
+
+
+def _trigger(row: Row, listed: Listed, words: Dictionary) -> str:
+    """What it waits for: "stop 59,500.0 on mark"; nothing where it waits for no price."""
+    if not row.get("trigger"):
+        return ""
+    at = words.price_out(row["trigger_price"], listed)
+    return f"{Trigger(row['trigger']).name.lower().replace('_', ' ')} {at} on {TriggerOn(row['trigger_on']).name.lower()}"
+
+
+def _marks(row: Row, listed: Listed, words: Dictionary) -> list[str]:
+    """What else is special about it."""
+    found = [word for word, so in (("post only", row["post_only"]), ("reduce only", row.get("options", 0) & REDUCE_ONLY), ("linked", row.get("link", 0)),
+                                   ("quote", row.get("quoted", 0))) if so]
+    return found + ([f"shows {trimmed(words.quantity_out(row['display'], listed))}"] if row.get("display") else [])
+
+
+ORDER_KINDS = frozenset({Kind.NEW_ORDER, Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.CANCEL_SOME, Kind.AMEND_ORDER, Kind.KILL})

@@ -26,6 +26,7 @@ from cambist.ops.web.guards import Fault
 from cambist.ops.web.live_shell import Hub
 from cambist.ops.web.sessions import command_id
 
+CHANGES = (Event.SESSION_CHANGED, Event.TERMS_CHANGED, Event.DIGITS_CHANGED)
 LATCHES = frozenset({Kind.HALT, Kind.RESUME, Kind.KILL, Kind.REVIVE, Kind.KILL_ALL, Kind.REVIVE_ALL})
 ANSWER_SECONDS, HEARD_SECONDS = 5.0, 1.0                # for an outcome; for it to be in our history too
 ACCOUNT_SECONDS = 0.4                                   # an account that changes all the time is read at most this often
@@ -115,6 +116,7 @@ class Reach:
         self.latches = Latches(bool(status["cell"]["killed_all"]), frozenset(row["instrument"] for row in state["instruments"] if row["halted"]))
         for row in state["instruments"]:
             tape = self.market.tape(row["instrument"])
+            tape.call(row.get("session", 0), row.get("next_session", 0), row.get("auction_ends", 0))
             if row["reference"] and not tape.reference:
                 tape.refer(row["reference"], 0, status["cell"]["time"])
         if self._design_text != told["text"]:
@@ -179,7 +181,7 @@ class Reach:
         accounts = {int(each) for each in np.unique(events["account"]) if each}
         self._dirty |= accounts
         topics |= {f"account:{each}" for each in accounts}
-        if len(events) and np.isin(events["command"], [*CONFIGURE, *LATCHES]).any():
+        if len(events) and (np.isin(events["command"], [*CONFIGURE, *LATCHES]).any() or np.isin(events["kind"], CHANGES).any()):
             self._stale.set()
         if len(events) and int(batch.times[-1]) > self.clock() - RECENT_NS:
             self._announce(events)

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from cambist.messages import CONFIGURE, MAX_AMOUNT, AccountKind, Cause, ChildState, Event, Kind, Reason, Side
+from cambist.messages import CONFIGURE, MAX_AMOUNT, AccountKind, ChildState, Event, Kind, Reason, Session, Side
 from cambist.simulation.audit.figures import Figures, Row, Terms, Wrong
 from cambist.simulation.workload import Told
 
 K, R = Kind, Reason
-HEDGES = (Cause.HEDGE, Cause.HEDGE_FEE)
+TRADING = ("trade_group", "self_trade_scope", "max_waiting", "cancel_reserve", "max_executions", "execution_window", "duplicate_window", "tier",
+           "fee_instrument")
 
 
 def configure(f: Figures, c: Row) -> None:
@@ -23,14 +24,15 @@ def configure(f: Figures, c: Row) -> None:
         f.assets[c.asset] = Row(digits=c.digits, approval_above=c.approval_above, enabled=c.enabled, quote_approval_above=c.quote_approval_above)
     elif kind is K.CONFIGURE_ACCOUNT:
         known = f.accounts.get(c.account)
-        row = f.accounts[c.account] = known or Row(killed=0, dying_below=0, ordinal=0, rate_second=-1, rate_count=0)
+        row = f.accounts[c.account] = known or Row(killed=0, dying_below=0, ordinal=0, rate_second=-1, rate_count=0, rate_cancels=0, dead_man=0,
+                                                     some=None, **dict.fromkeys(TRADING, 0))
         row.__dict__.update(kind=c.account_kind, entity=c.entity, dealer=c.dealer, rate_limit=c.rate_limit, max_open=c.max_open, enabled=c.enabled)
         f.single.setdefault(c.account_kind, c.account)
         if c.dealer and c.account not in f.dealers:
             f.dealers.append(c.account)
     elif kind is K.CONFIGURE_ACTOR:
-        f.actors[c.number] = Row(account=c.account, person=c.person, role=c.role, enabled=c.enabled, highest=getattr(f.actors.get(c.number), "highest", 0)
-                                 if c.number in f.actors else 0)
+        known = f.actors.get(c.number)
+        f.actors[c.number] = Row(account=c.account, person=c.person, role=c.role, enabled=c.enabled, killed=known.killed if known else 0)
     elif kind is K.CONFIGURE_AUTHORITY:
         f.authority[c.role, c.command] = (c.scope, c.second_person)
     elif kind is K.CONFIGURE_INSTRUMENT:
@@ -38,7 +40,8 @@ def configure(f: Figures, c: Row) -> None:
             f.instruments[c.instrument] = Terms(number=c.instrument, base=c.base, quote=c.quote, lot=c.lot, book_tick=c.book_tick, quote_tick=c.quote_tick,
                                                 min_price=c.min_price, max_price=c.max_price, amount_num=c.amount_num, amount_den=c.amount_den,
                                                 settlement=c.settlement, halted=0, max_quantity=0, max_notional=0, collar_ppm=0, max_position=0, min_sources=0,
-                                                max_age=0, maker_ppm=0, taker_ppm=0, rfq_ppm=0, told=0)
+                                                max_age=0, maker_ppm=0, taker_ppm=0, rfq_ppm=0, told=0, band_ppm=0, window=0, auction=0, indicative=0,
+                                                session=0, next=0, ends=0, ending=False, uncross=0, anchor=0, anchor_window=0, book_last=0)
     else:
         _lines(f, kind, c)
 
@@ -49,6 +52,16 @@ def _lines(f: Figures, kind: Kind, c: Row) -> None:
                                                                                        "min_sources", "max_age")})
     elif kind is K.CONFIGURE_FEES:
         f.instruments[c.instrument].__dict__.update(maker_ppm=c.maker_ppm, taker_ppm=c.taker_ppm, rfq_ppm=c.rfq_ppm)
+    elif kind is K.CONFIGURE_TRADING:
+        f.accounts[c.account].__dict__.update({name: getattr(c, name) for name in TRADING})
+    elif kind is K.CONFIGURE_TIER:
+        f.tiers[c.instrument, c.tier] = Row(maker=c.maker_ppm, taker=c.taker_ppm, rfq=c.rfq_ppm, minimum=c.minimum)
+    elif kind is K.CONFIGURE_BAND:
+        f.instruments[c.instrument].__dict__.update({name: getattr(c, name) for name in ("band_ppm", "window", "auction", "indicative")})
+    elif kind is K.CONFIGURE_PROTECTION:
+        f.frozen.setdefault((c.account, c.instrument), 0)
+    elif kind is K.CONFIGURE_RESTRICTION:
+        (f.barred.add if c.barred else f.barred.discard)((c.account, c.number, c.instrument))
     elif kind is K.CONFIGURE_VENUE:
         f.venues[c.venue] = Row(account=c.account, enabled=c.enabled)
     elif kind is K.CONFIGURE_CREDIT:
@@ -80,6 +93,8 @@ class Affairs:
     def deposited(self, e: Told, c: Row) -> None:
         if (c.kind, e.id, e.other, e.amount) != (K.DEPOSIT, c.custody, c.asset, c.amount):
             raise Wrong(f"a deposit is told that did not happen: {e}")
+        if self.figures.actors[c.actor].person:
+            raise Wrong(f"a person says what custody brought: {e}")
         owner = self.figures.accounts[c.account]
         right = self.figures.single_account(AccountKind.SUSPENSE) if not owner.enabled or owner.kind == AccountKind.CUSTODY else c.account
         if e.account != right:
@@ -108,17 +123,29 @@ class Affairs:
             self.figures.post(c.custody, c.asset, available=c.amount)
 
     def transferred(self, e: Told, c: Row) -> None:
-        first = not self._sent
-        account, other, amount = (c.account, c.to, -c.amount) if first else (c.to, c.account, c.amount)
-        if c.kind != K.TRANSFER or (e.account, e.id, e.other, e.amount) != (account, other, c.asset, amount):
+        first, by_hand = not self._sent, c.kind == K.MANUAL_CREDIT
+        giver, taker = (self.figures.single_account(AccountKind.SUSPENSE), c.account) if by_hand else (c.account, getattr(c, "to", 0))
+        account, other, amount = (giver, taker, -c.amount) if first else (taker, giver, c.amount)
+        if c.kind not in (K.TRANSFER, K.MANUAL_CREDIT) or (e.account, e.id, e.other, e.amount) != (account, other, c.asset, amount):
             raise Wrong(f"a transfer is told that did not happen: {e}")
         above = self.figures.assets[c.asset].approval_above
-        if first and not c.__dict__.get("lapse") and 0 <= above < c.amount:
+        if first and not by_hand and not c.__dict__.get("lapse") and 0 <= above < c.amount:
             raise Wrong(f"{c.amount} of asset {c.asset} are transferred at once; above {above} a second person decides")
         self._sent = c.amount if first else 0
         self.figures.post(e.account, c.asset, available=e.amount)
         if first and self.figures.balances[e.account, c.asset].available < 0:
             raise Wrong(f"account {e.account} transfers {c.amount} of asset {c.asset}, which it does not have")
+
+    def refuses_credit(self, c: Row, now: int) -> int:
+        """By hand only what was found in SUSPENSE is given: the mint guard."""
+        f, kind = self.figures, self.figures.kind(c.account)
+        asset, suspense = f.assets.get(c.asset), f.single_account(AccountKind.SUSPENSE)
+        for reason, holds in ((R.NOT_CUSTODY, kind == AccountKind.CUSTODY), (R.BAD_VALUE, kind == AccountKind.SUSPENSE),
+                              (R.UNKNOWN_ASSET, asset is None or not asset.enabled), (R.BAD_AMOUNT, not 1 <= c.amount <= MAX_AMOUNT),
+                              (R.MINT, f.balances[suspense, c.asset].available < c.amount)):
+            if holds:
+                return reason
+        return 0
 
     def refuses_transfer(self, c: Row, now: int) -> int:
         f = self.figures
@@ -234,7 +261,7 @@ class Affairs:
         self._hold(child)
 
     # ------------------------------------------------------------------------------------------------------------------------ people
-    def done(self, e: Told, c: Row) -> None:
+    def done(self, e: Told, c: Row, now: int) -> None:
         """The answer to what changes a switch."""
         f, kind = self.figures, c.kind
         if kind in CONFIGURE:
@@ -242,6 +269,18 @@ class Affairs:
         elif kind in (K.CANCEL_ALL, K.KILL):
             row = f.accounts[c.account]
             row.dying_below, row.killed = row.ordinal + 1, 1 if kind == K.KILL else row.killed
+        elif kind == K.CANCEL_SOME:
+            row = f.accounts[c.account]
+            row.some = (c.instrument, c.side, row.ordinal + 1)
+        elif kind == K.DEAD_MAN:
+            f.accounts[c.account].dead_man = now + c.ttl if c.ttl else 0
+        elif kind == K.RESET_PROTECTION:
+            f.frozen[c.account, c.instrument] = 0
+        elif kind in (K.KILL_TRADER, K.REVIVE_TRADER):
+            f.actors[c.number].killed = int(kind == K.KILL_TRADER)
+        elif kind == K.SESSION:
+            terms = f.instruments[c.instrument]
+            terms.ending = ends_an_auction(terms, c.session)
         elif kind == K.REVIVE:
             f.accounts[c.account].killed = 0
         elif kind in (K.KILL_ALL, K.REVIVE_ALL):
@@ -249,9 +288,21 @@ class Affairs:
         elif kind in (K.HALT, K.RESUME):
             f.instruments[c.instrument].halted = int(kind == K.HALT)
 
+    def killed(self, account: int) -> None:
+        """By a rule, not by a command."""
+        row = self.figures.accounts[account]
+        row.killed, row.dying_below = 1, row.ordinal + 1
+
     def end(self) -> None:
         if self._sent:
             raise Wrong("a transfer was told to its sender and not to its receiver")
+
+
+def ends_an_auction(terms: Terms, session: int) -> bool:
+    """Whether SESSION to this one makes the auction that is called end."""
+    if session == Session.CONTINUOUS:
+        return terms.session in (Session.AUCTION, Session.VOLATILITY)
+    return session == Session.CLOSED and terms.session == Session.AUCTION and terms.next == Session.CLOSED
 
 
 def child_asset(child: Row) -> int:

@@ -9,24 +9,28 @@ What it leaves out is said in `docs/simulator.md`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from cambist.messages import (
-    CONFIGURE, COUNTED_ONCE, FACTS, FIELDS, GROUP_MORE, LAYOUT, MAX_AMOUNT, RECORD_BYTES, AccountKind, Event, Kind, Liquidity, Reason, Side,
+    CONFIGURE, COUNTED_ONCE, FACTS, FIELDS, GROUP_MORE, LAYOUT, MAX_AMOUNT, RECORD_BYTES, AccountKind, Event, Kind, Liquidity, OrderState, Reason, Side,
+    TriggerOn,
 )
 from cambist.simulation.audit.affairs import MOVES, Affairs
+from cambist.simulation.audit.entry import SHUT, Entry
 from cambist.simulation.audit.quotes import OF_QUOTES, Dealing
-from cambist.simulation.audit.figures import Figures, Row, Wrong, fee
+from cambist.simulation.audit.figures import Figures, Row, Wrong, charge
 from cambist.simulation.audit.preamble import DUPLICATE, Gate
 from cambist.simulation.audit.trading import Books
 from cambist.simulation.workload import Told, told
 
 K, R, E = Kind, Reason, Event
-LIMITS_OF_THE_MACHINE = {R.CAPACITY, R.ANSWER_QUOTA, R.SWEEPING, R.OVERFLOW, R.NETTING}        # not predicted
-HELD_KINDS = CONFIGURE | {K.NET, K.SETTLE, K.HALT, K.RESUME, K.KILL, K.REVIVE, K.KILL_ALL, K.REVIVE_ALL}
+NOT_SAID = {R.CAPACITY, R.ANSWER_QUOTA, R.SWEEPING, R.OVERFLOW, R.NETTING, R.EXPOSURE, R.NO_RATE, R.DUPLICATE_ORDER}       # not predicted
+HELD_KINDS = CONFIGURE | {K.NET, K.SETTLE, K.HALT, K.RESUME, K.KILL, K.REVIVE, K.KILL_ALL, K.REVIVE_ALL, K.SESSION, K.KILL_TRADER, K.REVIVE_TRADER,
+                          K.CHANGE_TERMS, K.CHANGE_DIGITS, K.MANUAL_CREDIT}
+PUBLIC = {E.SESSION_CHANGED, E.UNCROSSED, E.INDICATIVE}
 IDS = {E.ORDER_ACCEPTED, E.REQUEST_OPENED, E.QUOTED, E.CHILD_OPENED, E.OBLIGATION, E.HELD}      # each takes the account's next number
 CHECKED_TABLES = ("balances", "credit", "positions", "orders")
 _KNOWN = {int(kind): kind for kind in Kind}
@@ -51,57 +55,73 @@ class Auditor:
         self.now = self.sequence = self.commands = 0
         self._ordinal = 0                               # of account 0
         self._released: Row | None = None               # a held command that runs in this one
-        self._expected: int | None = None
-        self._refused: dict[int, Callable[[Row, int], int]] = {
-            K.NEW_ORDER: self.books.refuses, K.AMEND_ORDER: self.books.refuses_amend, K.REQUEST_QUOTE: self.dealing.refuses_request,
-            K.QUOTE: self.dealing.refuses_quote, K.TRANSFER: self.affairs.refuses_transfer, K.CANCEL_ORDER: self._no_order, K.CANCEL_ALL: lambda c, now: 0,
+        self._expects: dict[int, int | None] = {}       # by sequence
+        entry = self.may = Entry(self.figures, self.books)
+        books = self.books
+        self._of_orders: dict[int, Callable[[Told, Row], None]] = {
+            E.LEVEL: lambda e, c: books.level(e), E.ORDER_ACCEPTED: lambda e, c: books.accepted(e, c, self.now), E.BOOK_QUOTED: books.quoted,
+            E.ORDER_CANCELLED: lambda e, c: books.cancelled(e, self.now), E.ORDER_AMENDED: books.amended, E.ORDER_REDUCED: lambda e, c: books.reduced(e),
+            E.ORDER_TRIGGERED: lambda e, c: books.triggered(e, self.now), E.ORDER_MOVED: lambda e, c: books.moved(e),
+            E.FEE_CHARGED: lambda e, c: books.charged(e), E.SESSION_CHANGED: lambda e, c: books.session_changed(e),
+            E.UNCROSSED: lambda e, c: books.uncrossed(e, self.now), E.INDICATIVE: lambda e, c: books.indicative(e, self.now)}
+        self._refused: dict[int, Callable[[Row, int], int | None]] = {
+            K.NEW_ORDER: entry.new_order, K.AMEND_ORDER: entry.amend, K.MASS_QUOTE: entry.mass_quote, K.CANCEL_SOME: entry.cancel_some,
+            K.SESSION: entry.session, K.MANUAL_CREDIT: self.affairs.refuses_credit, K.REQUEST_QUOTE: self.dealing.refuses_request,
+            K.QUOTE: self.dealing.refuses_quote, K.TRANSFER: self.affairs.refuses_transfer, K.CANCEL_ORDER: entry.cancel, K.CANCEL_ALL: lambda c, now: 0,
             K.CANCEL_REQUEST: self._no_request, K.WITHDRAW_QUOTE: self._no_quote, K.ACCEPT_QUOTE: self._no_trade, K.SETTLE: self._no_settlement,
             K.KILL: lambda c, now: 0, K.KILL_ALL: lambda c, now: 0, K.REVIVE: lambda c, now: 0, K.HALT: lambda c, now: 0, K.APPROVE: self._no_release,
             K.DENY: self._no_denial}
 
     # ---------------------------------------------------------------------------------------------------------------------- an entry
-    def entry(self, first: int, time: int, records: bytes, events: np.ndarray) -> None:
+    def entry(self, first: int, time: int, records: bytes, events: np.ndarray, skipped: Collection[int] = ()) -> None:
+        """`skipped`: sequences that a decision of the log leaves out."""
         if first != self.sequence + 1 or time < self.now:
             raise Wrong(f"sequence {first} at {time} after {self.sequence} at {self.now}")
         self.now = time
-        rows, at = told(events), 0
-        for i in range(len(records) // RECORD_BYTES):
-            self.sequence = first + i
-            end = at
-            while end < len(rows) and rows[end].sequence == self.sequence:
+        rows, at, start, count = told(events), 0, 0, len(records) // RECORD_BYTES
+        while start < count:
+            stop = start + 1
+            while stop < count and records[(stop - 1) * RECORD_BYTES + 2] & GROUP_MORE:
+                stop += 1
+            self.sequence, end = first + stop - 1, at
+            while end < len(rows) and first + start <= rows[end].sequence <= self.sequence:
                 end += 1
             try:
-                self._command(records[i * RECORD_BYTES:(i + 1) * RECORD_BYTES], rows[at:end])
+                self._commands(first + start, [records[i * RECORD_BYTES:(i + 1) * RECORD_BYTES] for i in range(start, stop)], rows[at:end], skipped)
             except Wrong as fault:
-                kind = int.from_bytes(records[i * RECORD_BYTES:i * RECORD_BYTES + 2], "little")
-                raise Wrong(f"sequence {self.sequence}, {_KNOWN[kind].name if kind in _KNOWN else kind}: {fault}") from fault
-            at = end
+                kind = int.from_bytes(records[start * RECORD_BYTES:start * RECORD_BYTES + 2], "little")
+                raise Wrong(f"sequence {first + start}, {_KNOWN[kind].name if kind in _KNOWN else kind}: {fault}") from fault
+            at, start = end, stop
         if at != len(rows):
             raise Wrong(f"an event of sequence {rows[at].sequence} stands out of its order in the entry of {first}")
 
-    def _command(self, data: bytes, events: list[Told]) -> None:
-        kind = int.from_bytes(data[:2], "little")
-        if kind not in _KNOWN:
+    def _commands(self, first: int, data: list[bytes], events: list[Told], skipped: Collection[int]) -> None:
+        """One command, or a group of them."""
+        known = [(first + i, each, read(each, 0)) for i, each in enumerate(data) if int.from_bytes(each[:2], "little") in _KNOWN]
+        if not known:
             return
-        c = read(data, 0)
-        self.commands += 1
-        self._expected, self._released, waiting = None, None, True
-        grouped = bool(c.flags & GROUP_MORE) or self._in_group
-        for e in events:
+        rows = {number: (each, c) for number, each, c in known}
+        self.commands += len(known)
+        self._expects, self._released, waiting = {}, None, True
+        for i, e in enumerate(events):
+            bytes_of, c = rows.get(e.sequence) or known[0][1:]
             if waiting and self._is_own(e, c):
                 waiting = False
-                self._predict(c, grouped)
-            self._event(e, c, data)
+                self._predict_all(known, skipped)
+            self.books.following = events[i + 1] if i + 1 < len(events) else None
+            self._event(e, c, bytes_of)
         if waiting:
-            self._predict(c, grouped)
-            if self._expected is not None and self._expected not in (0, None) and kind != K.TICK:
-                raise Wrong(f"nothing was told; right would be {_name(self._expected)}")
-        self._in_group = bool(c.flags & GROUP_MORE)
+            self._predict_all(known, skipped)
+            for _, _, c in known:
+                if (why := self._expects.get(known[0][0])) and c.kind != K.TICK:
+                    raise Wrong(f"nothing was told; right would be {_name(why)}")
         for part in (self.books, self.dealing, self.affairs):
             part.end()
         self.figures.check()
 
-    _in_group = False
+    def _predict_all(self, known: list[tuple[int, bytes, Row]], skipped: Collection[int]) -> None:
+        for number, _, c in known:
+            self._expects[number] = self._predict(c, len(known) > 1, number in skipped)
 
     def _is_own(self, e: Told, c: Row) -> bool:
         """Whether an event is the command's own, and no more of the work before it."""
@@ -109,56 +129,47 @@ class Auditor:
             return True
         return e.kind == E.QUOTE_ENDED and e.reason not in (R.EXPIRED, R.LOST)
 
-    def _predict(self, c: Row, grouped: bool) -> None:
+    def _predict(self, c: Row, grouped: bool, skipped: bool) -> int | None:
         """0: it is done; DUPLICATE; a reason; None: not said here."""
-        started = self.figures.cell.get("started")
-        if not started:
-            return
-        why = self.gate.passes(c, self.now)
-        decide = self._refused.get(c.kind)
-        if why or (decide is not None and not grouped):
-            self._expected = why or decide(c, self.now)         # type: ignore[misc]
+        if not self.figures.cell.get("started"):
+            return None
+        why, decide = self.gate.passes(c, self.now, skipped), self._refused.get(c.kind)
         if c.kind in FACTS and not why:
-            self._expected = None
             if c.kind == K.SOURCE_PRICE:
                 self._priced(c)
+            return R.MINT if c.kind == K.DEPOSIT and self.figures.actors[c.actor].person else None
+        return why or (decide(c, self.now) if decide is not None and not grouped else None)
 
     # ---------------------------------------------------------------------------------------------------------------------- an event
     def _event(self, e: Told, c: Row, data: bytes) -> None:
         kind = e.kind
         run = self._released or c
         if kind in IDS:
-            self._next_id(e)
+            self._next_id(e, e.id)
+        elif kind == E.BOOK_QUOTED:
+            for number in filter(None, (e.id, e.other)):
+                self._next_id(e, number)
+        expected = self._expects.get(e.sequence)
         if kind == E.REFUSED:
-            self._check_refused(e, c)
+            self._check_refused(e, expected)
         elif kind == E.DUPLICATE:
-            if self._expected not in (DUPLICATE, None) or (self._expected is None and self._released is None):
-                raise Wrong(f"it is called a duplicate; right would be {_name(self._expected)}")
+            if expected not in (DUPLICATE, None) or (expected is None and self._released is None):
+                raise Wrong(f"it is called a duplicate; right would be {_name(expected)}")
         else:
-            if e.command and self._released is None and self._expected not in (0, None):
-                raise Wrong(f"it is done ({E(kind).name}); right would be {_name(self._expected)}")
+            if e.command and self._released is None and expected not in (0, None):
+                raise Wrong(f"it is done ({E(kind).name}); right would be {_name(expected)}")
             self._told(e, run, data)
 
-    def _check_refused(self, e: Told, c: Row) -> None:
-        if self._released is not None or e.reason in LIMITS_OF_THE_MACHINE or self._expected is None:
-            return
-        if self._expected != e.reason:
-            raise Wrong(f"refused as {_name(e.reason)}; right would be {_name(self._expected)}")
+    def _check_refused(self, e: Told, expected: int | None) -> None:
+        if self._released is None and e.reason not in NOT_SAID and expected is not None and expected != e.reason:
+            raise Wrong(f"refused as {_name(e.reason)}; right would be {_name(expected)}")
 
     def _told(self, e: Told, c: Row, data: bytes) -> None:
-        kind, now = e.kind, self.now
-        if kind == E.LEVEL:
-            self.books.level(e)
+        kind = e.kind
+        if kind in self._of_orders:
+            self._of_orders[kind](e, c)
         elif kind == E.FILLED:
-            self.dealing.filled(e, c, now) if e.liquidity == Liquidity.QUOTE else self.books.filled(e, now)
-        elif kind == E.ORDER_ACCEPTED:
-            self.books.accepted(e, c, now)
-        elif kind == E.ORDER_CANCELLED:
-            self.books.cancelled(e)
-        elif kind == E.ORDER_AMENDED:
-            self.books.amended(e, c)
-        elif kind == E.ORDER_REDUCED:
-            self.books.reduced(e)
+            self.dealing.filled(e, c, self.now) if e.liquidity == Liquidity.QUOTE else self.books.filled(e, self.now)
         elif kind in OF_QUOTES:
             self._quotes(e, c)
         elif kind in MOVES:
@@ -207,19 +218,27 @@ class Auditor:
         elif kind == E.ALERT and e.reason in (R.OVERFILL, R.UNMATCHED):
             affairs.child_alert(e, c)
             self._counted(e, c)
+        elif kind == E.ALERT and e.reason in (R.DAILY_LOSS, R.EXECUTIONS):
+            affairs.killed(e.id)
+        elif kind == E.PROTECTED:
+            self.figures.frozen[e.account, e.instrument] = 1
+        elif kind == E.SWEPT and e.id == 4:
+            self.figures.accounts[e.account].some = None
+        elif kind in (E.TERMS_CHANGED, E.DIGITS_CHANGED):
+            raise Wrong("terms or digits are changed, which nobody asked for in a simulated house")
 
     def _counted(self, e: Told, c: Row) -> None:
         """A fact that moved something counts from now on."""
         if c.kind in COUNTED_ONCE and self.gate.source(c) not in self.gate._facts:
             self.gate.count(c, self.now)
 
-    def _next_id(self, e: Told) -> None:
+    def _next_id(self, e: Told, number: int) -> None:
         """Ids are the account's own numbers, one after the other."""
         row = self.figures.accounts.get(e.account)
         ordinal = 1 + (row.ordinal if row is not None else self._ordinal)
         right = self.figures.cell["cell"] << 56 | e.account << 32 | ordinal
-        if e.id != (right if right < 1 << 63 else right - (1 << 64)):
-            raise Wrong(f"{E(e.kind).name} of account {e.account} has the id {e.id}; right would be {right}, its number {ordinal}")
+        if number != (right if right < 1 << 63 else right - (1 << 64)):
+            raise Wrong(f"{E(e.kind).name} of account {e.account} has the id {number}; right would be {right}, its number {ordinal}")
         if row is not None:
             row.ordinal = ordinal
         else:
@@ -234,7 +253,7 @@ class Auditor:
             actor = self.figures.actors[c.actor]
             if self.figures.authority.get((actor.role, c.kind), (0, 0))[1]:
                 raise Wrong("it was done at once; it needs a second person")
-        self.affairs.done(e, c)
+        self.affairs.done(e, c, self.now)
 
     # ------------------------------------------------------------------------------------------------------------------------ people
     def _held(self, e: Told, c: Row, data: bytes) -> None:
@@ -266,10 +285,6 @@ class Auditor:
         self._released = run
 
     # -------------------------------------------------------------------------------------------------------------------- refusals
-    def _no_order(self, c: Row, now: int) -> int:
-        order = self.books.orders.get(c.order)
-        return R.UNKNOWN_ORDER if order is None or order.account != c.account else 0
-
     def _no_request(self, c: Row, now: int) -> int:
         request = self.dealing.requests.get(c.request)
         if request is None or request.account != c.account:
@@ -289,12 +304,13 @@ class Auditor:
         if request.filled or request.expires <= now:
             return R.REQUEST_CLOSED
         terms = request.terms
-        for reason, holds in ((R.HALTED, terms.halted), (R.BAD_SIDE, c.side > 1 or (request.side != Side.TWO_WAY and c.side != request.side)),
+        for reason, holds in ((R.HALTED, terms.halted), (R.SESSION, terms.session in SHUT),
+                              (R.RESTRICTED, f.is_barred(c.account, c.actor, terms.number)), (R.BAD_SIDE, c.side > 1 or (request.side != Side.TWO_WAY and c.side != request.side)),
                               (R.BAD_PRICE, not 1 <= c.limit_price <= MAX_AMOUNT), (R.UNKNOWN_QUOTE, c.quote and c.quote not in request.quotes),
                               (R.POSITION, f.over_position(c.account, terms.number, c.side, request.quantity))):
             if holds:
                 return reason
-        buy = c.side == Side.BUY
+        buy, fees = c.side == Side.BUY, f.schedule(c.account, terms.number)
 
         def price(quote: Row) -> int:
             return quote.ask if buy else quote.bid
@@ -303,7 +319,7 @@ class Auditor:
         for quote in live:
             amount = terms.amount(request.quantity, price(quote))
             if not self._fails(quote.account, terms, not buy, request.quantity, amount, 0):
-                why = self._short(c.account, terms, buy, request.quantity, amount, fee(amount, terms.rfq_ppm))
+                why = self._short(c.account, terms, buy, request.quantity, amount, charge(amount, fees.rfq, fees.minimum))
                 return why
         return R.NO_QUOTE
 
@@ -346,11 +362,13 @@ class Auditor:
         if e.price != right or right == terms.told:
             raise Wrong(f"the reference of instrument {e.instrument} is told as {e.price} after {terms.told}; right would be {right}")
         terms.told = right
+        self.books.priced(terms, TriggerOn.INDEX, right, self.now)
 
     # -------------------------------------------------------------------------------------------------------------------- tables
     def compare(self, tables: Mapping[str, tuple[int, tuple[str, ...], np.ndarray]]) -> None:
         """Own books against what views tell. Raises Wrong at the first difference."""
         self.dealing.overdue(self.now)
+        self.books.overdue(self.now)
         f = self.figures
         seen = {(r[0], r[1]): tuple(r[2:6]) for r in _rows(tables, "balances", "account", "asset", "available", "held", "unsettled", "due")}
         for key, balance in f.balances.items():
@@ -371,11 +389,16 @@ class Auditor:
             if tuple(figures) != (f.net[key], f.open_buy[key], f.open_sell[key]):
                 raise Wrong(f"position of account {account} in instrument {instrument} is told as {figures}; right would be "
                             f"{[f.net[key], f.open_buy[key], f.open_sell[key]]}")
-        orders = {r[0]: tuple(r[1:]) for r in _rows(tables, "orders", "id", "instrument", "side", "price", "leaves", "held")}
-        mine = {o.id: (o.instrument, o.side, o.price, o.leaves, o.hold) for o in self.books.orders.values()}
+        self._compare_orders(tables)
+
+    def _compare_orders(self, tables: Mapping[str, tuple[int, tuple[str, ...], np.ndarray]]) -> None:
+        names = ("id", "instrument", "side", "leaves", "held", "quantity", "prevented", "state", "price")
+        orders = {r[0]: (*r[1:-1], r[-1] if r[-2] == OrderState.BOOK else 0) for r in _rows(tables, "orders", *names)}
+        mine = {o.id: (o.instrument, o.side, o.leaves, o.hold, o.quantity, o.prevented, o.state, o.price if o.state == OrderState.BOOK else 0)
+                for o in self.books.orders.values()}
         if orders != mine:
             odd = next(iter(sorted(orders.keys() ^ mine.keys())), None) or next(number for number in mine if orders[number] != mine[number])
-            raise Wrong(f"order {odd} is told as {orders.get(odd)}; right would be {mine.get(odd)}")
+            raise Wrong(f"order {odd}: {', '.join(names[1:])} are told as {orders.get(odd)}; right would be {mine.get(odd)}")
 
 
 def _rows(tables: Mapping[str, Any], name: str, *wanted: str) -> list[list[int]]:

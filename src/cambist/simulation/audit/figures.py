@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from cambist.messages import MAX_AMOUNT, AccountKind, Settlement, Side
+from cambist.messages import MAX_AMOUNT, AccountKind, SelfTradeScope, Settlement, Side
 
 MILLION = 1_000_000
 
@@ -26,6 +26,11 @@ def fee(amount: int, ppm: int) -> int:
 
 def fee_up(amount: int, ppm: int) -> int:
     return up(amount * ppm, MILLION)
+
+
+def charge(amount: int, ppm: int, minimum: int) -> int:
+    """What a trade of this amount costs; negative: a rebate."""
+    return -fee(amount, -ppm) if ppm < 0 else min(amount, max(fee(amount, ppm), minimum))
 
 
 class Row:
@@ -53,12 +58,25 @@ class Terms(Row):
     def prefunded(self) -> bool:
         return self.settlement == Settlement.PREFUNDED
 
-    def hold(self, side: int, leaves: int, price: int, ppm: int) -> tuple[int, int]:
-        """(asset, how much) an open order may cost; on credit the asset is the quote's, out of the line."""
-        amount = self.amount_up(leaves, price)
+    def held_asset(self, side: int) -> int:
+        """Of what an order holds; on credit out of the line of the quote asset."""
+        return self.quote if side == Side.BUY or not self.prefunded else self.base
+
+    def hold(self, side: int, leaves: int, price: int, ppm: int, minimum: int, by_quote: int = 0) -> int:
+        """How much an open order may cost. `minimum`: of its fee, while nothing of it has traded; `by_quote`: the leaves are of the quote asset."""
         if not self.prefunded:
-            return self.quote, amount
-        return (self.quote, amount + fee_up(amount, ppm)) if side == Side.BUY else (self.base, leaves)
+            return leaves if by_quote else self.amount_up(leaves, price)
+        if side == Side.SELL:
+            return self.lots(leaves, price) if by_quote else leaves
+        amount = leaves if by_quote else self.amount_up(leaves, price)
+        return amount + fee_up(amount, ppm) + minimum if leaves else 0
+
+    def lots(self, amount: int, price: int) -> int:
+        """The largest multiple of the lot that costs at most this at the price."""
+        if price <= 0:
+            return 0
+        most = ((amount + 1) * self.amount_den - 1) // (price * self.amount_num)
+        return most - most % self.lot
 
 
 class Balance:
@@ -93,6 +111,9 @@ class Figures:
         self.open_sell: dict[tuple[int, int], int] = defaultdict(int)
         self.limits: dict[tuple[int, int], int] = {}
         self.single: dict[int, int] = {}                # kind -> the account of that kind
+        self.tiers: dict[tuple[int, int], Row] = {}     # (instrument, tier)
+        self.frozen: dict[tuple[int, int], int] = {}    # (account, instrument) with market-maker protection
+        self.barred: set[tuple[int, int, int]] = set()  # (account, actor, instrument)
         self._sums: dict[tuple[int, int], int] = defaultdict(int)      # (0 custody less ownership, 1 unsettled, 2 due; asset)
         self._touched: dict[tuple[int, int], None] = {}
 
@@ -126,6 +147,24 @@ class Figures:
         """What is left of a credit line; -1 without one."""
         line = self.credit.get((account, asset))
         return -1 if line is None else line.limit - line.reserved - line.traded - line.netted
+
+    def schedule(self, account: int, instrument: int) -> Row:
+        """The fees of an account at an instrument."""
+        terms = self.instruments[instrument]
+        return self.tiers.get((instrument, self.accounts[account].tier)) or Row(maker=terms.maker_ppm, taker=terms.taker_ppm, rfq=terms.rfq_ppm, minimum=0)
+
+    def strangers(self, one: int, other: int) -> bool:
+        """Whether two accounts may trade together in the book."""
+        if one == other:
+            return False
+        a, b = self.accounts[one], self.accounts[other]
+        scope = max(a.self_trade_scope, b.self_trade_scope)
+        if scope >= SelfTradeScope.GROUP and a.trade_group and a.trade_group == b.trade_group:
+            return False
+        return not (scope == SelfTradeScope.ENTITY and a.entity and a.entity == b.entity)
+
+    def is_barred(self, account: int, actor: int, instrument: int) -> bool:
+        return (account, 0, instrument) in self.barred or (0, actor, instrument) in self.barred
 
     # ------------------------------------------------------------------------------------------------------------------ positions
     def over_position(self, account: int, instrument: int, side: int, quantity: int, less: int = 0) -> bool:

@@ -3,12 +3,12 @@ from __future__ import annotations
 
 from collections import deque
 
-from cambist.messages import CONFIGURE, COUNTED_ONCE, FACTS, NAMES_ACCOUNT, NUMBER_WINDOW, NUMBERED, RATED, RISKY, Kind, Reason, Scope
+from cambist.messages import CONFIGURE, COUNTED_ONCE, FACTS, NAMES_ACCOUNT, NUMBER_WINDOW, NUMBERED, RATED, RATED_CANCELS, RISKY, Kind, Reason, Scope
 from cambist.simulation.audit.figures import Figures, Row
 
 R, K = Reason, Kind
 DUPLICATE = -1
-STILL_TO = {K.CANCEL_ORDER, K.CANCEL_ALL, K.CANCEL_REQUEST, K.WITHDRAW_QUOTE, K.CANCEL_CHILD, K.KILL, K.REVIVE}        # of a disabled account
+STILL_TO = {K.CANCEL_ORDER, K.CANCEL_ALL, K.CANCEL_SOME, K.DEAD_MAN, K.CANCEL_REQUEST, K.WITHDRAW_QUOTE, K.CANCEL_CHILD, K.KILL, K.REVIVE}        # of a disabled account
 
 
 class Gate:
@@ -47,16 +47,17 @@ class Gate:
             return R.FOREIGN_ACCOUNT
         return R.ACCOUNT_DISABLED if not row.enabled and c.kind not in FACTS and c.kind not in STILL_TO else 0
 
-    def passes(self, c: Row, now: int) -> int:
+    def passes(self, c: Row, now: int, skipped: bool = False) -> int:
+        """`skipped`: a decision of the log says that it is not applied."""
         if c.kind in CONFIGURE and not self.figures.cell.get("started"):
             return 0
         if why := self.who(c):
             return why
         if c.kind in FACTS or c.kind == K.TICK:
-            return self._fact(c, now)
+            return R.SKIPPED if skipped else self._fact(c, now)
         if why := self._again(c, now):
             return why
-        return self._latches(c, now)
+        return R.SKIPPED if skipped else self._latches(c, now)
 
     def _fact(self, c: Row, now: int) -> int:
         self._forget(now)
@@ -119,13 +120,14 @@ class Gate:
     def _latches(self, c: Row, now: int) -> int:
         f = self.figures
         row = f.accounts.get(self.belongs(c))
-        if c.kind in RATED and row is not None and row.rate_limit:
+        cancels = c.kind in RATED_CANCELS and row is not None and row.cancel_reserve > 0
+        if (c.kind in RATED or cancels) and row is not None and row.rate_limit:
             second = now // 1_000_000_000
             if row.rate_second != second:
-                row.rate_second, row.rate_count = second, 0
-            if row.rate_count >= row.rate_limit:
+                row.rate_second, row.rate_count, row.rate_cancels = second, 0, 0
+            if (row.rate_cancels >= row.rate_limit + row.cancel_reserve) if cancels else row.rate_count >= row.rate_limit:
                 return R.RATE
-            row.rate_count += 1
+            row.rate_count, row.rate_cancels = row.rate_count + (not cancels), row.rate_cancels + cancels
         return self.killed(c)
 
     def killed(self, c: Row) -> int:
@@ -133,4 +135,5 @@ class Gate:
         if c.kind not in RISKY:
             return 0
         row = self.figures.accounts.get(self.belongs(c))
-        return R.KILLED_ALL if self.figures.cell.get("killed_all") else R.KILLED if row is not None and row.killed else 0
+        return R.KILLED_ALL if self.figures.cell.get("killed_all") else R.KILLED if row is not None and row.killed else \
+            R.TRADER_KILLED if self.figures.actors[c.actor].killed else 0

@@ -1,12 +1,13 @@
 """The auditor's requests and quotes: who may be traded with, at which price, and what is reserved until when (rules, section 7)."""
 from __future__ import annotations
 
-from cambist.messages import Event, Kind, Reason, Side
-from cambist.simulation.audit.figures import Figures, Row, Terms, Wrong, fee
+from cambist.messages import Event, Kind, Reason, Session, Side
+from cambist.simulation.audit.figures import Figures, Row, Terms, Wrong, charge
 from cambist.simulation.audit.trading import TRADERS, Books, move
 from cambist.simulation.workload import Told
 
 R = Reason
+SHUT = (Session.CANCEL_ONLY, Session.CLOSED)
 LATE_NS = 3_000_000_000                         # at least so long after its time nothing is still waiting for its turn
 
 
@@ -30,7 +31,8 @@ class Dealing:
         terms = f.instruments.get(c.instrument)
         if terms is None:
             return R.UNKNOWN_INSTRUMENT
-        for reason, holds in ((R.HALTED, terms.halted), (R.BAD_SIDE, c.side > 2), (R.BAD_QUANTITY, c.quantity <= 0), (R.OFF_LOT, c.quantity % terms.lot),
+        for reason, holds in ((R.HALTED, terms.halted), (R.SESSION, terms.session in SHUT),
+                              (R.RESTRICTED, f.is_barred(c.account, c.actor, terms.number)), (R.BAD_SIDE, c.side > 2), (R.BAD_QUANTITY, c.quantity <= 0), (R.OFF_LOT, c.quantity % terms.lot),
                               (R.MAX_QUANTITY, c.quantity > terms.max_quantity), (R.BAD_TTL, not 1 <= c.ttl <= f.cell["max_ttl"]),
                               (R.OPEN_ORDERS, self.open_of.get(c.account, 0) >= f.accounts[c.account].max_open)):
             if holds:
@@ -48,8 +50,10 @@ class Dealing:
             return R.NOT_A_DEALER
         if request.account == c.account:
             return R.OWN_REQUEST
-        if terms.halted:
-            return R.HALTED
+        if terms.halted or terms.session in SHUT:
+            return R.HALTED if terms.halted else R.SESSION
+        if f.is_barred(c.account, c.actor, terms.number):
+            return R.RESTRICTED
         if c.bid < 0 or c.ask < 0:
             return R.BAD_PRICE
         if (c.bid > 0, c.ask > 0) != (request.side != Side.BUY, request.side != Side.SELL):
@@ -175,11 +179,12 @@ class Dealing:
         self.books.matches += 1
         price = quote.ask if c.side == Side.BUY else quote.bid
         amount = request.terms.amount(request.quantity, price)
-        charge = fee(amount, request.terms.rfq_ppm)
-        if (e.price, e.quantity, e.amount, client.fee, e.fee, e.other) != (price, request.quantity, amount, charge, 0, self.books.matches):
-            raise Wrong(f"a quote of {request.quantity} at {price} trades as {client} {e}; right would be {amount} with a fee of {charge}")
+        fees = f.schedule(request.account, request.terms.number)
+        due = charge(amount, fees.rfq, fees.minimum)
+        if (e.price, e.quantity, e.amount, client.fee, e.fee, e.other) != (price, request.quantity, amount, due, 0, self.books.matches):
+            raise Wrong(f"a quote of {request.quantity} at {price} trades as {client} {e}; right would be {amount} with a fee of {due}")
         buyer, seller = (request.account, quote.account) if c.side == Side.BUY else (quote.account, request.account)
-        move(f, request.terms, buyer, seller, request.quantity, amount, charge if c.side == Side.BUY else 0, 0 if c.side == Side.BUY else charge)
+        move(f, request.terms, buyer, seller, request.quantity, amount, due if c.side == Side.BUY else 0, 0 if c.side == Side.BUY else due)
         request.filled, request.window = True, now + f.cell["rfq_window"]
         self.open_of[request.account] -= 1
         self._free(quote)

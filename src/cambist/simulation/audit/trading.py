@@ -1,333 +1,472 @@
-"""The auditor's order books: price and time priority, holds, trades and their postings, from the rules of sections 4 and 5.
+"""The auditor's order books: price and time priority, holds, trades and their postings, from the rules of sections 4, 5, 12 and 13.
 
 Decides whether each event of an order can be, and what it moves. Nothing is predicted that was not told; but what is told must be the one thing that is right.
+What an order may be refused for is `entry.py`.
 """
 from __future__ import annotations
 
-from cambist.messages import AccountKind, Kind, Liquidity, OrderType, Reason, SelfTrade, Side, TimeInForce
-from cambist.simulation.audit.figures import Figures, Row, Terms, Wrong, fee
+from cambist.messages import (
+    CALLS, PEGGED, AccountKind, Event, Kind, Link, Liquidity, OrderState, OrderType, PostOnly, Reason, SelfTrade, Session, Side, TimeInForce, Trigger, TriggerOn,
+)
+from cambist.simulation.audit.figures import Figures, Row, Terms, Wrong, charge, up
+from cambist.simulation.audit.standing import AT_ONCE, AUCTION_ORDERS, ENTERING, Order, Standing, auction_price, crosses
 from cambist.simulation.workload import Told
 
 R = Reason
 TRADERS = (AccountKind.CLIENT, AccountKind.DEALER, AccountKind.DESK)
-
-
-class Order(Row):
-    """An order that lives: at rest, or the taker of this moment."""
+LATE_NS = 3_000_000_000                         # at least so long after its time nothing is still waiting for its turn
+DYING = (R.DYING, R.CANCEL_ALL)
+RISING = {(Trigger.STOP, Side.BUY), (Trigger.TRAILING, Side.BUY), (Trigger.TAKE_PROFIT, Side.SELL)}
 
 
 class Books:
-    """Every order that rests, and the taker of the command at work."""
+    """Every order that stands, and those that enter in the command at work."""
 
     def __init__(self, figures: Figures) -> None:
         self.figures = figures
-        self.orders: dict[int, Order] = {}
-        self.levels: dict[tuple[int, int], dict[int, dict[int, Order]]] = {}       # (instrument, side) -> price -> id -> order, first in first
-        self.taker: Order | None = None
-        self.maker: tuple[Order, Told] | None = None    # filled, and its taker not yet told
-        self.left = False                               # an amended order has left its level, whose LEVEL comes first
+        self.standing = Standing(figures)
+        self.following: Told | None = None              # the event after the one that is read
+        self.maker: Told | None = None                  # filled, and its taker not yet told
+        self.bought: Told | None = None                 # of an auction's trade, and its seller not yet told
+        self.charges: dict[tuple[int, int], tuple[int, int]] = {}       # (account, order) -> (asset, amount) that must be charged next
+        self.listed: list[Order] = []                   # of the order list that is being accepted
         self.matches = 0
-        self.open_of: dict[int, int] = {}               # account -> orders at rest
 
-    # --------------------------------------------------------------------------------------------------------------------- refusals
-    def collar(self, terms: Terms, side: int, price: int, now: int) -> int:
-        """0, or why a price may not be (on its own side)."""
-        if not terms.collar_ppm:
-            return 0
-        reference = self.figures.reference(terms.number, now)
-        if not reference:
-            return R.NO_REFERENCE
-        band = reference * terms.collar_ppm // 1_000_000
-        return R.COLLAR if (price > reference + band if side == Side.BUY else price < reference - band) else 0
+    @property
+    def orders(self) -> dict[int, Order]:
+        return self.standing.orders
 
-    def market_price(self, terms: Terms, side: int, now: int) -> int:
-        """The limit of a market order: the band's edge, inward to the tick and the range; 0 without a reference."""
-        reference = self.figures.reference(terms.number, now)
-        if not terms.collar_ppm or not reference:
+    # ------------------------------------------------------------------------------------------------------------------- acceptance
+    def collar_edge(self, terms: Terms, side: int, centre: int) -> int:
+        """The limit of a market order: the band's edge, inward to the tick and the range; 0 without a centre."""
+        if not terms.collar_ppm or not centre:
             return 0
-        band = reference * terms.collar_ppm // 1_000_000
+        band = centre * terms.collar_ppm // 1_000_000
         highest = terms.max_price - (terms.max_price - terms.min_price) % terms.book_tick
         if side == Side.BUY:
-            return max(min((reference + band) // terms.book_tick * terms.book_tick, highest), terms.min_price)
-        return min(max(-(-(reference - band) // terms.book_tick) * terms.book_tick, terms.min_price), highest)
+            return max(min((centre + band) // terms.book_tick * terms.book_tick, highest), terms.min_price)
+        return min(max(-(-(centre - band) // terms.book_tick) * terms.book_tick, terms.min_price), highest)
 
-    def refuses(self, c: Row, now: int) -> int:
-        """Why a NEW_ORDER is refused after the preamble; 0 if it is not."""
-        f = self.figures
-        if f.kind(c.account) not in TRADERS:
-            return R.NOT_ALLOWED
-        terms = f.instruments.get(c.instrument)
-        if terms is None:
-            return R.UNKNOWN_INSTRUMENT
-        market, price = c.order_type == OrderType.MARKET, c.price
-        shape = [(R.HALTED, terms.halted), (R.BAD_SIDE, c.side > 1), (R.BAD_TYPE, c.order_type > 1), (R.BAD_TIME_IN_FORCE, c.time_in_force > 2),
-                 (R.BAD_SELF_TRADE, c.self_trade > 3), (R.BAD_VALUE, c.post_only > 1 or (c.post_only and (market or c.time_in_force))),
-                 (R.BAD_PRICE, price != 0 if market else not terms.min_price <= price <= terms.max_price),
-                 (R.BAD_TIME_IN_FORCE, market and c.time_in_force == TimeInForce.FOK), (R.OFF_TICK, not market and price % terms.book_tick)]
-        for reason, holds in (*shape, *self._sizes(terms, c.quantity)):
-            if holds:
-                return reason
-        if market:
-            price = self.market_price(terms, c.side, now)
-            if not price:
-                return R.NO_REFERENCE
-        elif why := self.collar(terms, c.side, price, now):
-            return why
-        if terms.amount_up(c.quantity, price) > terms.max_notional:
-            return R.MAX_NOTIONAL
-        if self.open_of.get(c.account, 0) >= f.accounts[c.account].max_open:
-            return R.OPEN_ORDERS
-        if f.over_position(c.account, c.instrument, c.side, c.quantity):
-            return R.POSITION
-        if why := self._funds(terms, c.account, c.side, c.quantity, price, max(terms.maker_ppm, terms.taker_ppm)):
-            return why
-        best = self.best(c.instrument, 1 - c.side)
-        if c.post_only and best and crosses(c.side, price, best):
-            return R.POST_ONLY
-        if c.time_in_force == TimeInForce.FOK and self._within(c, price) < c.quantity:
-            return R.UNFILLABLE
-        return 0
+    def collar(self, terms: Terms, side: int, price: int, now: int, centre: int = 0) -> int:
+        """0, or why a price may not be (on its own side). `centre`: of a stop its trigger price, else the reference."""
+        if not terms.collar_ppm:
+            return 0
+        centre = centre or self.figures.reference(terms.number, now)
+        if not centre:
+            return R.NO_REFERENCE
+        band = centre * terms.collar_ppm // 1_000_000
+        return R.COLLAR if (price > centre + band if side == Side.BUY else price < centre - band) else 0
 
-    def _sizes(self, terms: Terms, quantity: int) -> list[tuple[int, bool]]:
-        return [(R.BAD_QUANTITY, quantity <= 0), (R.OFF_LOT, quantity % terms.lot != 0), (R.MAX_QUANTITY, quantity > terms.max_quantity)]
+    def limit_of(self, terms: Terms, c: Row, trigger_price: int, now: int) -> int:
+        """The price that a new order is accepted at."""
+        if c.order_type == OrderType.MARKET:
+            return self.collar_edge(terms, c.side, trigger_price or self.figures.reference(terms.number, now))
+        best = self.standing.best(terms.number, 1 - c.side)
+        if c.post_only == PostOnly.SLIDE and terms.session == Session.CONTINUOUS and best and crosses(c.side, c.price, best):
+            return best - terms.book_tick if c.side == Side.BUY else best + terms.book_tick
+        return c.price
 
-    def _funds(self, terms: Terms, account: int, side: int, leaves: int, price: int, ppm: int, had: int = 0) -> int:
-        asset, wanted = terms.hold(side, leaves, price, ppm)
-        more = max(wanted - had, 0)
-        if terms.prefunded:
-            return R.INSUFFICIENT if more > 0 and self.figures.free(account, asset) < more else 0
-        room = self.figures.room(account, asset)
-        line = self.figures.line(account, asset)
-        return R.CREDIT if line is None or (more > 0 and more > room) else 0
-
-    def _within(self, c: Row, price: int) -> int:
-        """What a fill-or-kill order would find."""
-        found = 0
-        side = self.levels.get((c.instrument, 1 - c.side), {})
-        for level in sorted(side, reverse=c.side == Side.SELL):
-            if not crosses(c.side, price, level):
-                break
-            for maker in side[level].values():
-                if self.is_dying(maker):
-                    continue
-                if maker.account == c.account:
-                    if c.self_trade in (SelfTrade.CANCEL_NEWEST, SelfTrade.CANCEL_BOTH):
-                        return found
-                    continue
-                found += maker.leaves
-        return found
-
-    def refuses_amend(self, c: Row, now: int) -> int:
-        order = self.orders.get(c.order)
-        if order is None or order.account != c.account:
-            return R.UNKNOWN_ORDER
-        terms, f = order.terms, self.figures
-        leaves = c.quantity - (order.quantity - order.leaves)
-        for reason, holds in ((R.DYING, self.is_dying(order)), (R.HALTED, terms.halted), (R.BAD_PRICE, not terms.min_price <= c.price <= terms.max_price),
-                              (R.OFF_TICK, c.price % terms.book_tick), (R.BAD_QUANTITY, c.quantity <= 0 or leaves <= 0), (R.OFF_LOT, c.quantity % terms.lot),
-                              (R.MAX_QUANTITY, c.quantity > terms.max_quantity)):
-            if holds:
-                return reason
-        if why := self.collar(terms, order.side, c.price, now):
-            return why
-        if terms.amount_up(leaves, c.price) > terms.max_notional:
-            return R.MAX_NOTIONAL
-        if f.over_position(c.account, terms.number, order.side, leaves, order.leaves):
-            return R.POSITION
-        if why := self._funds(terms, c.account, order.side, leaves, c.price, max(terms.maker_ppm, terms.taker_ppm), order.hold):
-            return why
-        best = self.best(terms.number, 1 - order.side)
-        return R.POST_ONLY if order.post_only and best and crosses(order.side, c.price, best) else 0
-
-    # ---------------------------------------------------------------------------------------------------------------------- events
     def accepted(self, e: Told, c: Row, now: int) -> None:
         if c.kind != Kind.NEW_ORDER or (e.instrument, e.account, e.side, e.quantity, e.leaves) != (c.instrument, c.account, c.side, c.quantity, c.quantity):
             raise Wrong(f"an order is accepted that was not asked for: {e}")
-        terms = self.figures.instruments[e.instrument]
-        price = self.market_price(terms, c.side, now) if c.order_type == OrderType.MARKET else c.price
-        if e.price != price:
+        terms, standing = self.figures.instruments[e.instrument], self.standing
+        if (price := self.limit_of(terms, c, e.other, now)) != e.price:
             raise Wrong(f"order {e.id} is accepted at {e.price}; its limit is {price}")
-        if e.id in self.orders:
-            raise Wrong(f"order {e.id} is accepted twice")
-        order = Order(id=e.id, account=e.account, instrument=e.instrument, side=e.side, price=e.price, quantity=e.quantity, leaves=e.quantity, hold=0,
-                      ppm=max(terms.maker_ppm, terms.taker_ppm), self_trade=c.self_trade, post_only=c.post_only, terms=terms, resting=False,
-                      immediate=c.order_type == OrderType.MARKET or c.time_in_force != TimeInForce.GTC)
-        self._hold(order)
-        self.taker, self.left = order, False
-
-    def _hold(self, order: Order) -> None:
-        """Brings what is held to what the leaves may cost; gives back what is not needed any more."""
-        asset, wanted = order.terms.hold(order.side, order.leaves, order.price, order.ppm)
-        self._move_hold(order, asset, wanted)
-
-    def _move_hold(self, order: Order, asset: int, wanted: int) -> None:
-        change = wanted - order.hold
-        if order.terms.prefunded:
-            self.figures.post(order.account, asset, available=-change, held=change)
+        if c.trigger and e.other != (right := self._trigger_price(terms, c, now) or e.other):
+            raise Wrong(f"order {e.id} waits for {e.other}; right would be {right}")
+        order = standing.made(e.id, e.account, terms, e.side, e.price, e.quantity, self_trade=c.self_trade, post_only=c.post_only, options=c.options,
+                              tif=c.time_in_force, type=c.order_type, display=c.display, trigger=c.trigger, trigger_on=c.trigger_on, trigger_price=e.other,
+                              distance=c.trigger_price if c.trigger == Trigger.TRAILING else 0, offset=c.offset, good_till=c.good_till, link=c.link,
+                              actor=c.actor, sequence=e.sequence)
+        if c.link:
+            self._link(order)
+        standing.add(order)
+        if c.link == Link.CHILD:
+            standing.put(order, OrderState.ASLEEP)
+        elif c.trigger or c.time_in_force in (TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE):
+            standing.put(order, OrderState.WAITING)
         else:
-            line = self.figures.line(order.account, asset)
-            if line is None:
-                raise Wrong(f"order {order.id} of account {order.account} is on credit, and there is no line")
-            line.reserved += change
-        order.hold = wanted
+            standing.put(order, ENTERING)
+
+    def _trigger_price(self, terms: Terms, c: Row, now: int) -> int:
+        if c.trigger != Trigger.TRAILING:
+            return c.trigger_price
+        price = {TriggerOn.LAST: terms.book_last, TriggerOn.INDEX: terms.told}.get(c.trigger_on, 0)
+        return 0 if not price else price - c.trigger_price if c.side == Side.SELL else price + c.trigger_price
+
+    def _link(self, order: Order) -> None:
+        """To the orders of its list that came before it."""
+        first = self.listed[0] if self.listed else None
+        if first is not None and first.link == Link.PARENT and order.link == Link.CHILD:
+            order.parent = first
+        before = self.listed[-1] if self.listed else None
+        if before is not None and before.link == order.link and order.link in (Link.OCO, Link.CHILD):
+            order.mate, before.mate = before, order
+        self.listed.append(order)
+
+    def quoted(self, e: Told, c: Row) -> None:
+        """Both sides of a mass quote stand in the place of the old ones."""
+        asked = (c.account, c.instrument, c.bid, c.ask, c.bid_quantity, c.ask_quantity)
+        if c.kind != Kind.MASS_QUOTE or (e.account, e.instrument, e.price, e.amount, e.quantity, e.leaves) != asked:
+            raise Wrong(f"a quote stands in the book that was not given: {e}")
+        terms, standing, key = self.figures.instruments[e.instrument], self.standing, (e.account, e.instrument)
+        for number in list(standing.quotes.get(key, ())):
+            old = standing.orders[number]
+            old.takes(cancelled=old.leaves)
+            standing.gone(old)
+        standing.quotes[key] = []
+        for number, side, price, quantity in ((e.id, Side.BUY, e.price, e.quantity), (e.other, Side.SELL, e.amount, e.leaves)):
+            if bool(number) != bool(quantity):
+                raise Wrong(f"a side of a quote is given and does not stand, or stands and is not given: {e}")
+            if number:
+                order = standing.made(number, e.account, terms, side, price, quantity, self_trade=c.self_trade, actor=c.actor, sequence=e.sequence, quoted=1)
+                standing.add(order)
+                standing.rest(order, price)
+                standing.quotes[key].append(number)
+                self._not_crossed(order)
+
+    # ------------------------------------------------------------------------------------------------------------------------ trades
+    def _entered(self, number: int) -> Order:
+        """The order that meets those at rest: just accepted, amended, or the first of its queue."""
+        order = self.standing.entering.get(number)
+        if order is None:
+            order = self.orders.get(number)
+            if order is None or order.state != OrderState.TRIGGERED or self.standing.queues[order.instrument][0] != number:
+                raise Wrong(f"order {number} takes, and neither enters nor is the first that waits to")
+            self._enter(order)
+        return order
+
+    def _enter(self, order: Order) -> None:
+        self.standing.put(order, ENTERING)
+        order.queued = 1
 
     def filled(self, e: Told, now: int) -> None:
-        """The maker's event first, then the taker's; both of one match."""
-        if e.liquidity == Liquidity.MAKER:
+        """The maker's event first, then the taker's; of an auction the buyer's, then the seller's; both of one match."""
+        if e.liquidity == Liquidity.AUCTION:
+            if self.bought is None:
+                self.bought = e
+                return
+            buyer, self.bought = self.bought, None
+            self._auction_trade(buyer, e, now)
+        elif e.liquidity == Liquidity.MAKER:
             if self.maker is not None:
                 raise Wrong(f"two makers are filled before a taker: {e}")
-            self.maker = self._first(e), e
-            return
-        if self.maker is None or self.taker is None or e.id != self.taker.id:
-            raise Wrong(f"a taker is filled and no maker before it, or it is another order: {e}")
-        (maker, m), taker, self.maker = self.maker, self.taker, None
-        if (m.other, m.price, m.quantity, m.amount, m.instrument) != (e.other, e.price, e.quantity, e.amount, e.instrument) or m.side == e.side:
-            raise Wrong(f"maker and taker of one match were told different things: {m} {e}")
+            self.maker = e
+        elif self.maker is None:
+            raise Wrong(f"a taker is filled and no maker before it: {e}")
+        else:
+            m, self.maker = self.maker, None
+            self._meet(m, e, now)
+
+    def _meet(self, m: Told, e: Told, now: int) -> None:
+        taker, maker = self._entered(e.id), self.orders.get(m.id)
+        if maker is None or maker.state != OrderState.BOOK:
+            raise Wrong(f"order {m.id} is filled as a maker and does not rest")
+        self._same_match(m, e)
+        terms, first = taker.terms, self.standing.first(maker.instrument, maker.side)
+        if first is not maker:
+            raise Wrong(f"order {m.id} at {maker.price} is filled before order {first and first.id} at {first and first.price}, which was first")
+        if self.standing.is_dying(maker, now):
+            raise Wrong(f"order {m.id} is filled, and it is dying or its account was killed")
+        if not self.figures.strangers(maker.account, taker.account):
+            raise Wrong(f"accounts {maker.account} and {taker.account} may not trade together: {e}")
+        if e.price != maker.price or not crosses(taker.side, taker.worst, e.price):
+            raise Wrong(f"a trade at {e.price}; the maker's price is {maker.price}, the taker's limit {taker.worst}")
+        right = min(maker.shown, terms.lots(taker.leaves, e.price) if taker.by_quote else taker.leaves)
+        if e.quantity != right:
+            raise Wrong(f"{e.quantity} are traded; right would be {right}")
+        if e.instrument != maker.instrument or taker.instrument != maker.instrument or terms.halted or terms.session != Session.CONTINUOUS:
+            raise Wrong(f"a trade in instrument {e.instrument}, of which the maker is not, or which does not trade now")
+        self._inside_the_band(terms, e.price, now)
+        self._trade(maker, taker, m, e, False, now)
+
+    def _same_match(self, one: Told, other: Told) -> None:
+        if (one.other, one.price, one.quantity, one.amount, one.instrument) != (other.other, other.price, other.quantity, other.amount, other.instrument) \
+                or one.side == other.side:
+            raise Wrong(f"both sides of one match were told different things: {one} {other}")
         self.matches += 1
-        if e.other != self.matches:
-            raise Wrong(f"match number {e.other}; right would be {self.matches}")
-        if maker.account == taker.account:
-            raise Wrong(f"account {maker.account} trades with itself: {e}")
-        if e.price != maker.price or not crosses(taker.side, taker.price, e.price):
-            raise Wrong(f"a trade at {e.price}; the maker's price is {maker.price}, the taker's limit {taker.price}")
-        if e.quantity != min(maker.leaves, taker.leaves):
-            raise Wrong(f"{e.quantity} are traded; right would be {min(maker.leaves, taker.leaves)}")
-        if e.instrument != maker.instrument or taker.terms.halted:
-            raise Wrong(f"a trade in instrument {e.instrument}, of which the maker is not, or which is halted")
-        self._trade(maker, taker, m, e)
+        if other.other != self.matches:
+            raise Wrong(f"match number {other.other}; right would be {self.matches}")
 
-    def _first(self, e: Told) -> Order:
-        """The maker must be the first of the best price."""
-        taker, maker = self.taker, self.orders.get(e.id)
-        if taker is None or maker is None:
-            raise Wrong(f"order {e.id} is filled as a maker and does not rest, or meets nobody")
-        side = self.levels.get((maker.instrument, maker.side), {})
-        best = self.best(maker.instrument, maker.side)
-        if maker.price != best or next(iter(side[best])) != maker.id:
-            raise Wrong(f"order {e.id} at {maker.price} is filled before order {next(iter(side[best]))} at {best}, which was first")
-        if self.is_dying(maker) or self.figures.accounts[maker.account].killed:
-            raise Wrong(f"order {e.id} is filled, and it is dying or its account was killed")
-        return maker
+    def _auction_trade(self, b: Told, s: Told, now: int) -> None:
+        """At the one price, the first of the best bid with the first of the best ask."""
+        self._same_match(b, s)
+        terms = self.figures.instruments[b.instrument]
+        bid, ask = (self.standing.first(b.instrument, side) for side in (Side.BUY, Side.SELL))
+        if bid is None or ask is None or (bid.id, ask.id) != (b.id, s.id):
+            raise Wrong(f"orders {b.id} and {s.id} trade in an auction; the first are {bid and bid.id} and {ask and ask.id}")
+        if not terms.uncross or b.price != terms.uncross or bid.price < b.price or ask.price > b.price:
+            raise Wrong(f"an auction trades at {b.price}; its price is {terms.uncross}, the limits {bid.price} and {ask.price}")
+        if b.quantity != min(bid.leaves, ask.leaves) or terms.session not in CALLS or terms.halted:
+            raise Wrong(f"an auction trades {b.quantity}; right would be {min(bid.leaves, ask.leaves)}, in a session that calls")
+        if not self.figures.strangers(bid.account, ask.account) or self.standing.is_dying(bid, now) or self.standing.is_dying(ask, now):
+            raise Wrong(f"orders {bid.id} and {ask.id} trade in an auction, and may not, or one of them is dying")
+        terms.anchor, terms.anchor_window = b.price, now // terms.window if terms.window else 0
+        self._trade(bid, ask, b, s, True, now)
 
-    def _trade(self, maker: Order, taker: Order, m: Told, e: Told) -> None:
-        terms = maker.terms
-        amount = terms.amount(e.quantity, e.price)
-        fees = fee(amount, min(terms.maker_ppm, maker.ppm)), fee(amount, terms.taker_ppm)
-        if e.amount != amount or (m.fee, e.fee) != fees:
-            raise Wrong(f"{e.quantity} at {e.price} is {e.amount} with fees {m.fee} and {e.fee}; right would be {amount} with {fees[0]} and {fees[1]}")
-        for order, told in ((maker, m), (taker, e)):
-            order.leaves -= e.quantity
+    def _inside_the_band(self, terms: Terms, price: int, now: int) -> None:
+        """No trade is further from the anchor than the band; the trade keeps the anchor it was judged by."""
+        if not terms.band_ppm:
+            return
+        window = now // terms.window
+        anchor = terms.anchor if terms.anchor and terms.anchor_window == window else terms.book_last or self.figures.reference(terms.number, now)
+        if anchor and abs(price - anchor) > anchor * terms.band_ppm // 1_000_000:
+            raise Wrong(f"a trade at {price} is outside the band around {anchor}")
+        terms.anchor, terms.anchor_window = anchor or price, window
+
+    def _trade(self, one: Order, two: Order, a: Told, b: Told, auction: bool, now: int) -> None:
+        """`one`: the maker, or the buyer of an auction."""
+        terms, f = one.terms, self.figures
+        amount = terms.amount(b.quantity, b.price)
+        fees = []
+        for order, told, makes in ((one, a, not auction), (two, b, False)):
+            row = f.schedule(order.account, terms.number)
+            fees.append(charge(amount, min(row.maker if makes else row.taker, order.ppm), 0 if order.executed else min(row.minimum, order.fee_min)))
+        chosen = [self._in_another_asset(order, told, due, fees) for order, told, due in ((one, a, fees[0]), (two, b, fees[1]))]
+        right = [0 if other else due for other, due in zip(chosen, fees, strict=True)]
+        if b.amount != amount or [a.fee, b.fee] != right:
+            raise Wrong(f"{b.quantity} at {b.price} is {b.amount} with fees {a.fee} and {b.fee}; right would be {amount} with {right[0]} and {right[1]}")
+        shown = one.shown - b.quantity
+        for order, told in ((one, a), (two, b)):
+            order.takes(executed=b.quantity, spent=amount)
             if told.leaves != order.leaves:
                 raise Wrong(f"order {order.id} has {told.leaves} left; right would be {order.leaves}")
-            if order.resting:
-                self.figures.rest(order.account, order.instrument, order.side, -e.quantity)
-            self._hold(order)
-        buyer, seller = (maker, taker) if maker.side == Side.BUY else (taker, maker)
-        fee_of = {maker.id: fees[0], taker.id: fees[1]}
-        move(self.figures, terms, buyer.account, seller.account, e.quantity, amount, fee_of[buyer.id], fee_of[seller.id])
-        if not maker.leaves:
-            self._gone(maker)
+        if not auction:
+            one.shown = shown
+            if not shown and one.leaves:                # an iceberg shows its next slice, at the end of its level
+                self.standing.rest(one, one.price)
+        for order in (one, two):
+            self.standing.settle(order)
+            for child in self.standing.children(order):
+                self.standing.settle(child)
+        buyer, seller = (one, two) if one.side == Side.BUY else (two, one)
+        paid = {one.id: right[0], two.id: right[1]}
+        move(f, terms, buyer.account, seller.account, b.quantity, amount, paid[buyer.id], paid[seller.id])
+        self._last(terms, b.price, now)
+        for order in (one, two):
+            if not order.leaves:
+                self.standing.gone(order)
 
+    def _in_another_asset(self, order: Order, told: Told, due: int, both: list[int]) -> bool:
+        """Whether the fee is charged in the asset that the account chose; it says so right after."""
+        f, terms = self.figures, order.terms
+        listed = f.instruments.get(f.accounts[order.account].fee_instrument)
+        if told.fee or due <= 0 or listed is None or listed.quote != terms.quote or not terms.prefunded or min(both) < 0:
+            return False
+        price = listed.told
+        if not price:
+            return False
+        self.charges[order.account, order.id] = listed.base, up(due * listed.amount_den, price * listed.amount_num)
+        return True
+
+    def charged(self, e: Told) -> None:
+        if self.charges.pop((e.account, e.id), None) != (e.other, e.amount):
+            raise Wrong(f"a fee is charged that is not due, or another one: {e}")
+        self.figures.post(e.account, e.other, available=-e.amount)
+        self.figures.post(self.figures.single_account(AccountKind.FEES), e.other, available=e.amount)
+
+    # ---------------------------------------------------------------------------------------------------------------------- changes
     def reduced(self, e: Told) -> None:
-        """A self-trade that both avoid: maker, then taker."""
-        order = self.taker if self.taker is not None and self.taker.id == e.id else self.orders.get(e.id)
-        if order is None or e.reason != R.SELF_TRADE or e.leaves != order.leaves - e.quantity or e.leaves < 0:
+        """A self-trade that both avoid (maker, then taker), what a link took, or what would not reduce a position."""
+        order = self.orders.get(e.id)
+        if order is None or e.reason not in (R.SELF_TRADE, R.LINKED, R.REDUCE_ONLY) or e.leaves != order.leaves - e.quantity or e.quantity < 1:
             raise Wrong(f"an order is reduced that is not there, or wrongly: {e}")
-        order.leaves -= e.quantity
+        if order.state == OrderState.TRIGGERED and e.reason != R.LINKED:
+            self._entered(e.id)
+        order.takes(prevented=e.quantity)
         order.quantity -= e.quantity
-        if order.resting:
-            self.figures.rest(order.account, order.instrument, order.side, -e.quantity)
-        self._hold(order)
+        self.standing.settle(order)
 
-    def cancelled(self, e: Told) -> None:
-        taker = self.taker
-        order = taker if taker is not None and taker.id == e.id else self.orders.get(e.id)
+    def cancelled(self, e: Told, now: int) -> None:
+        order = self.orders.get(e.id)
         if order is None or (e.account, e.quantity) != (order.account, order.leaves):
             raise Wrong(f"an order is cancelled that is not there, or not with its leaves {order and order.leaves}: {e}")
-        if e.reason == R.IMMEDIATE and not (order is taker and order.immediate):
+        self._why(order, e, now)
+        order.takes(cancelled=order.leaves)
+        self.standing.gone(order)
+
+    def _why(self, order: Order, e: Told, now: int) -> None:
+        row, standing = self.figures.accounts[order.account], self.standing
+        if e.reason == R.IMMEDIATE and not (order.state in (ENTERING, OrderState.TRIGGERED) and (order.type == OrderType.MARKET or order.tif in AT_ONCE)):
             raise Wrong(f"order {e.id} is cancelled as immediate and is not")
-        if e.reason in (R.DYING, R.CANCEL_ALL) and not self.is_dying(order) and not self.figures.accounts[order.account].killed:
+        if e.reason == R.DEAD_MAN and row.dead_man and row.dead_man <= now:
+            row.dying_below, row.dead_man = max(row.dying_below, row.ordinal + 1), 0
+        if e.reason in DYING and not standing.is_dying(order, now) and not self.figures.cell.get("killed_all"):
             raise Wrong(f"order {e.id} is cancelled as dying and is not")
-        if order.resting:
-            self.figures.rest(order.account, order.instrument, order.side, -order.leaves)
-            self._gone(order)
-        order.leaves = 0
-        self._hold(order)
-        if order is taker:
-            self.taker = None
+        if e.reason == R.EXPIRED and not (order.good_till and order.good_till <= now) and not (order.tif == TimeInForce.DAY and
+                                                                                             order.terms.session == Session.CLOSED):
+            raise Wrong(f"order {e.id} has lapsed at {now} and stands until {order.good_till}")
+        if e.reason == R.AUCTION_OVER and order.tif not in AUCTION_ORDERS:
+            raise Wrong(f"order {e.id} ends with an auction and is not of one")
 
     def amended(self, e: Told, c: Row) -> None:
         order = self.orders.get(e.id)
-        if order is None or c.kind != Kind.AMEND_ORDER or e.id != c.order or (e.price, e.quantity) != (c.price, c.quantity):
+        if order is None or c.kind != Kind.AMEND_ORDER or e.id != c.order or e.quantity != c.quantity:
             raise Wrong(f"an order is amended that was not asked for: {e}")
-        leaves = c.quantity - (order.quantity - order.leaves)
-        if e.leaves != leaves:
-            raise Wrong(f"amended order {e.id} has {e.leaves} left; right would be {leaves}")
+        terms, leaves = order.terms, c.quantity - (order.quantity - order.leaves)
+        price = self.limit_of(terms, Row(order_type=OrderType.LIMIT, side=order.side, price=c.price, post_only=order.post_only), 0, 0)
+        if (e.price, e.leaves) != (price, leaves):
+            raise Wrong(f"amended order {e.id} has {e.leaves} left at {e.price}; right would be {leaves} at {price}")
         keeps = e.price == order.price and leaves <= order.leaves
-        terms = order.terms
-        self.figures.rest(order.account, order.instrument, order.side, (leaves if keeps else 0) - order.leaves)
-        order.quantity, order.ppm, self.left = c.quantity, max(terms.maker_ppm, terms.taker_ppm), False
-        if keeps:
-            order.leaves = leaves
-        else:
-            self._gone(order)
-            order.resting, order.leaves, order.price = False, leaves, e.price
-            self.taker, self.left = order, True
-        self._hold(order)
+        fees = self.figures.schedule(order.account, terms.number)
+        order.ordered += c.quantity - order.quantity
+        order.quantity, order.leaves = c.quantity, leaves
+        order.ppm, order.fee_min = max(fees.maker, fees.taker), fees.minimum
+        order.takes()
+        if not keeps:
+            self.standing.put(order, ENTERING)
+            order.price = order.worst = e.price
+            order.shown = min(order.display or leaves, leaves)
+        self.standing.settle(order)
 
+    def triggered(self, e: Told, now: int) -> None:
+        """What it waited for has come: it stands in the queue."""
+        order = self.orders.get(e.id)
+        if order is None or order.state not in (OrderState.WAITING, OrderState.ASLEEP) or e.leaves != order.leaves:
+            raise Wrong(f"an order is triggered that does not wait, or with other leaves: {e}")
+        if order.trigger:
+            order.trigger_price = e.other if order.trigger == Trigger.TRAILING else order.trigger_price
+            if e.other != order.trigger_price or not self._reached(order):
+                raise Wrong(f"order {e.id} is triggered at {e.other}; it waits for {order.trigger_price}, which no price has reached")
+        if order.trigger == Trigger.TRAILING:
+            edge = self.collar_edge(order.terms, order.side, e.other)
+            right = (min if order.side == Side.BUY else max)(edge, order.worst)
+            if e.price != right:
+                raise Wrong(f"trailing order {e.id} enters with {e.price}; right would be {right}")
+            order.price = order.worst = e.price
+            self.standing.settle(order)
+        self.standing.put(order, OrderState.TRIGGERED)
+
+    def _reached(self, order: Order) -> bool:
+        """Whether a price was seen that it waits for; a price of MARK, and what a trailing order follows, is not looked into."""
+        return bool(order.reached_at) or order.trigger == Trigger.TRAILING or order.trigger_on == TriggerOn.MARK
+
+    def priced(self, terms: Terms, source: int, price: int, now: int) -> None:
+        """LAST or INDEX has become this: who waits for it is reached."""
+        for order in self.standing.waiting.get(terms.number, {}).values():
+            if order.trigger in (Trigger.STOP, Trigger.TAKE_PROFIT) and order.trigger_on == source and not order.reached_at and price:
+                rising = (order.trigger, order.side) in RISING
+                if price >= order.trigger_price if rising else price <= order.trigger_price:
+                    order.reached_at = now
+
+    def _last(self, terms: Terms, price: int, now: int) -> None:
+        terms.book_last = price
+        self.priced(terms, TriggerOn.LAST, price, now)
+
+    def moved(self, e: Told) -> None:
+        """A peg has left its level, which was told, and stands elsewhere or nowhere."""
+        order = self.orders.get(e.id)
+        if order is None or order.type not in PEGGED or e.leaves != order.leaves:
+            raise Wrong(f"an order is moved that is no peg: {e}")
+        if order.state == OrderState.BOOK:
+            self.standing.outside(order)
+        right = self.standing.peg_price(order)
+        if e.price != right:
+            raise Wrong(f"peg {e.id} moves to {e.price}; right would be {right}")
+        order.state = OrderState.ASLEEP
+        if e.price:
+            self.standing.rest(order, e.price)
+        else:
+            self.standing.put(order, OrderState.ASLEEP)
+
+    # ---------------------------------------------------------------------------------------------------------------------- sessions
+    def session_changed(self, e: Told) -> None:
+        terms = self.figures.instruments[e.instrument]
+        if e.id == Session.CONTINUOUS and terms.session not in (Session.AUCTION, Session.VOLATILITY):
+            raise Wrong(f"instrument {e.instrument} trades again without an auction: {e}")
+        terms.session, terms.next, terms.ends, terms.ending, terms.uncross = e.id, e.other, e.amount, False, 0
+        if terms.band_ppm or e.id == Session.AUCTION:
+            terms.anchor = e.price
+        if e.id == Session.CONTINUOUS:
+            bid, ask = (self.standing.best(e.instrument, side) for side in (Side.BUY, Side.SELL))
+            if bid and ask and bid >= ask:
+                raise Wrong(f"instrument {e.instrument} trades again and its book is crossed: {bid} and {ask}")
+
+    def uncrossed(self, e: Told, now: int) -> None:
+        """The price of an auction is the one that trades most, leaves least, and is nearest to the reference."""
+        terms = self.figures.instruments[e.instrument]
+        right = auction_price(self.standing, terms, self.figures.reference(terms.number, now))
+        if (e.price, e.quantity, e.amount) != right or terms.session not in CALLS:
+            raise Wrong(f"an auction has the price {e.price} for {e.quantity}, {e.amount} left; right would be {right}")
+        terms.uncross = e.price
+
+    def indicative(self, e: Told, now: int) -> None:
+        terms = self.figures.instruments[e.instrument]
+        right = auction_price(self.standing, terms, self.figures.reference(terms.number, now))
+        if (e.price, e.quantity, e.amount) != right:
+            raise Wrong(f"an auction stands at {e.price} for {e.quantity}, {e.amount} left; right would be {right}")
+
+    # ------------------------------------------------------------------------------------------------------------------------ levels
     def level(self, e: Told) -> None:
-        """What the public is told of a level is what it is."""
-        taker = self.taker
-        if taker is not None and e.side == taker.side and e.instrument == taker.instrument:
-            if self.left:
-                self.left = False                       # of the level it left
-            else:
-                self._rest(taker)
-        level = self.levels.get((e.instrument, e.side), {}).get(e.price, {})
-        right = sum(order.leaves for order in level.values()), len(level)
-        if (e.quantity, e.leaves) != right or e.account:
+        """What the public is told of a level is what it is, once an order rests that could only rest now."""
+        standing, place, told = self.standing, (e.instrument, e.side, e.price), (e.quantity, e.leaves)
+        if standing.level(*place) != told:
+            self._explain(e)
+        if (right := standing.level(*place)) != told or e.account:
             raise Wrong(f"level {e.price} of instrument {e.instrument} side {e.side} is told as {e.quantity} in {e.leaves} orders; right would be {right}")
 
-    def _rest(self, order: Order) -> None:
-        if order.immediate or not order.leaves:
+    def _explain(self, e: Told) -> None:
+        standing, after = self.standing, self.following
+        moved = standing.orders.get(after.id) if after is not None and after.kind == Event.ORDER_MOVED else None
+        if moved is not None and moved.state == OrderState.BOOK and (moved.instrument, moved.side, moved.price) == (e.instrument, e.side, e.price):
+            standing.outside(moved)
+            moved.state = OrderState.ASLEEP
+            return
+        order = self._who_rests(e)
+        if order is not None:
+            self._rest(order, e.price)
+
+    def _who_rests(self, e: Told) -> Order | None:
+        standing = self.standing
+        candidates = [*standing.entering.values(), *(standing.orders[number] for number in standing.queues.get(e.instrument, [])[:1])]
+        for order in candidates:
+            if (order.instrument, order.side) == (e.instrument, e.side) and (order.price == e.price or order.type in PEGGED):
+                return order
+        terms = self.figures.instruments[e.instrument]
+        wanted = TimeInForce.AT_OPEN if terms.next == Session.CONTINUOUS else TimeInForce.AT_CLOSE
+        gathers = [order for order in standing.waiting.get(e.instrument, {}).values() if order.tif == wanted and order.state == OrderState.WAITING]
+        return min(gathers, key=lambda order: (order.sequence, order.id), default=None) if terms.session == Session.AUCTION else None
+
+    def _rest(self, order: Order, price: int) -> None:
+        lasting = order.type != OrderType.MARKET and order.tif not in AT_ONCE
+        if not order.leaves or (not lasting and order.terms.session not in CALLS):
             raise Wrong(f"order {order.id} rests with {order.leaves} left and may not")
-        order.resting, self.taker = True, None
-        self.orders[order.id] = order
-        self.levels.setdefault((order.instrument, order.side), {}).setdefault(order.price, {})[order.id] = order
-        self.figures.rest(order.account, order.instrument, order.side, order.leaves)
-        self.open_of[order.account] = self.open_of.get(order.account, 0) + 1
-        best = self.best(order.instrument, 1 - order.side)
-        if best and crosses(order.side, order.price, best):
+        if order.type in PEGGED and price != (right := self.standing.peg_price(order)):
+            raise Wrong(f"peg {order.id} stands at {price}; right would be {right}")
+        self.standing.rest(order, price)
+        self._not_crossed(order)
+
+    def _not_crossed(self, order: Order) -> None:
+        best = self.standing.best(order.instrument, 1 - order.side)
+        if order.terms.session == Session.CONTINUOUS and best and crosses(order.side, order.price, best):
             raise Wrong(f"order {order.id} rests at {order.price} against {best}: the book of instrument {order.instrument} is crossed")
 
-    def _gone(self, order: Order) -> None:
-        side = self.levels[order.instrument, order.side]
-        del side[order.price][order.id]
-        if not side[order.price]:
-            del side[order.price]
-        del self.orders[order.id]
-        self.open_of[order.account] -= 1
-
-    def best(self, instrument: int, side: int) -> int:
-        """The best price there, 0 for none."""
-        levels = self.levels.get((instrument, side))
-        return 0 if not levels else max(levels) if side == Side.BUY else min(levels)
-
-    def is_dying(self, order: Order) -> bool:
-        return (order.id & 0xFFFF_FFFF) < self.figures.accounts[order.account].dying_below
+    def overdue(self, now: int) -> None:
+        """A reached order that does not fire, and an order past its day: 16 of such are worked off before each command."""
+        for waiting in self.standing.waiting.values():
+            for order in waiting.values():
+                if order.reached_at and order.reached_at + LATE_NS < now and order.state == OrderState.WAITING:
+                    raise Wrong(f"order {order.id} waits for {order.trigger_price}, which was reached at {order.reached_at}; it is {now}")
+        for order in self.orders.values():
+            if order.good_till and order.good_till + LATE_NS < now:
+                raise Wrong(f"order {order.id} stands at {now}; it was good until {order.good_till}")
 
     def end(self) -> None:
         """After a command nothing is left half done."""
-        if self.maker is not None:
-            raise Wrong(f"a maker was filled and no taker: {self.maker[1]}")
-        if self.taker is not None and self.taker.leaves:
-            raise Wrong(f"order {self.taker.id} has {self.taker.leaves} left, and neither rests nor was cancelled")
-        self.taker = None
-
-
-def crosses(side: int, limit: int, price: int) -> bool:
-    """Whether an order of this side and limit meets that price."""
-    return price <= limit if side == Side.BUY else price >= limit
+        if self.maker is not None or self.bought is not None:
+            raise Wrong(f"one side of a match was told and not the other: {self.maker or self.bought}")
+        if self.charges:
+            raise Wrong(f"a fee was not charged: {self.charges}")
+        for order in list(self.standing.entering.values()):
+            if order.type in PEGGED and not self.standing.peg_price(order):
+                self.standing.put(order, OrderState.ASLEEP)
+            elif order.leaves and order.queued and order.terms.session != Session.CONTINUOUS:
+                self.standing.put(order, OrderState.TRIGGERED)          # the band broke: it enters again, and first
+                queue = self.standing.queues[order.instrument]
+                queue.insert(0, queue.pop())
+            else:
+                raise Wrong(f"order {order.id} has {order.leaves} left, and neither rests nor was cancelled")
+        self.listed = []
 
 
 def move(f: Figures, terms: Terms, buyer: int, seller: int, quantity: int, amount: int, buyer_fee: int, seller_fee: int) -> None:

@@ -41,13 +41,16 @@ def check_asset(t: State, c: Command) -> Reason:
     above = c["approval_above"], c["quote_approval_above"]
     if not 0 <= c["digits"] <= 18 or not all(-1 <= a <= MAX_AMOUNT for a in above) or not boolean(c["enabled"]):
         return R.BAD_VALUE
+    rate = c["rate_num"], c["rate_den"]
+    if rate != (0, 0) and not all(1 <= r <= MAX_AMOUNT for r in rate):
+        return R.BAD_VALUE
     if c["asset"] in t.assets and t.assets[c["asset"]].digits != c["digits"]:
         return R.IMMUTABLE
     return R.NONE
 
 
 def set_asset(t: State, c: Command) -> None:
-    t.assets[c["asset"]] = Asset(c["digits"], c["approval_above"], c["enabled"], c["quote_approval_above"])
+    t.assets[c["asset"]] = Asset(c["digits"], c["approval_above"], c["enabled"], c["quote_approval_above"], c["rate_num"], c["rate_den"])
     t.done(c, c["asset"])
 
 
@@ -93,7 +96,8 @@ def check_actor(t: State, c: Command) -> Reason:
 
 
 def set_actor(t: State, c: Command) -> None:
-    actor = t.actors.setdefault(c["number"], Actor())
+    actor = t.actors.setdefault(c["number"], Actor(c.account))
+    actor.roams |= int(actor.account != c.account)
     actor.account = c.account
     for name in ("person", "role", "enabled"):
         setattr(actor, name, c[name])
@@ -111,18 +115,22 @@ def set_authority(t: State, c: Command) -> None:
     t.done(c, c["role"])
 
 
+def terms_reason(lot: int, book_tick: int, quote_tick: int, min_price: int, max_price: int) -> Reason:
+    if not 1 <= lot <= MAX_AMOUNT or book_tick < 1 or quote_tick < 1 or book_tick % quote_tick:
+        return R.BAD_VALUE
+    if not 1 <= min_price <= max_price <= MAX_AMOUNT or min_price % book_tick or (max_price - min_price) // book_tick >= MAX_LEVELS:
+        return R.BAD_VALUE
+    return R.NONE
+
+
 def check_instrument(t: State, c: Command) -> Reason:
     if not number_ok(t.instruments, c.instrument):
         return R.BAD_NUMBER
     if c["base"] not in t.assets or c["quote"] not in t.assets:
         return R.UNKNOWN_ASSET
-    if c["base"] == c["quote"] or c["lot"] < 1 or c["book_tick"] < 1 or c["quote_tick"] < 1 or c["book_tick"] % c["quote_tick"]:
+    if c["base"] == c["quote"] or terms_reason(c["lot"], c["book_tick"], c["quote_tick"], c["min_price"], c["max_price"]):
         return R.BAD_VALUE
-    if not 1 <= c["min_price"] <= c["max_price"] <= MAX_AMOUNT or c["min_price"] % c["book_tick"]:
-        return R.BAD_VALUE
-    if (c["max_price"] - c["min_price"]) // c["book_tick"] >= MAX_LEVELS:
-        return R.BAD_VALUE
-    if not all(1 <= c[name] <= MAX_AMOUNT for name in ("lot", "amount_num", "amount_den")) or c["settlement"] not in (0, 1):
+    if not all(1 <= c[name] <= MAX_AMOUNT for name in ("amount_num", "amount_den")) or c["settlement"] not in (0, 1):
         return R.BAD_VALUE
     if c["max_price"] * c["amount_num"] > MAX_AMOUNT:
         return R.OVERFLOW
@@ -160,9 +168,18 @@ def set_limits(t: State, c: Command) -> None:
 def check_fees(t: State, c: Command) -> Reason:
     if c.instrument not in t.instruments:
         return R.UNKNOWN_INSTRUMENT
-    if not all(0 <= c[name] <= 1_000_000 for name in FEES):
+    if not all(0 <= c[name] <= 1_000_000 for name in FEES) or rebate_too_high(t, c.instrument, 0, c):
         return R.BAD_VALUE
     return R.NONE
+
+
+def rebate_too_high(t: State, instrument: int, tier: int, c: Command) -> bool:
+    """Whether, with this tier as the command says, some maker would be given more than some taker pays."""
+    ins = t.instruments[instrument]
+    others = [(ins.maker_ppm, ins.taker_ppm)] if tier else []
+    others += [(row.maker_ppm, row.taker_ppm) for (number, its), row in t.tiers.items() if number == instrument and its != tier]
+    all_ = [*others, (c["maker_ppm"], c["taker_ppm"])]
+    return max(-maker for maker, _ in all_) > min(taker for _, taker in all_)
 
 
 def set_fees(t: State, c: Command) -> None:

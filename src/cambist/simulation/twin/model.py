@@ -2,7 +2,8 @@
 from dataclasses import dataclass, field
 
 from cambist.messages import (
-    MAX_AMOUNT, AccountKind, ChildState, Event, Kind, Reason, RequestState, Settlement, Side, identifier,
+    MAX_AMOUNT, REDUCE_ONLY, AccountKind, ChildState, Event, Kind, Link, OrderState, OrderType, Reason, RequestState, Settlement, Side, TimeInForce, Trigger,
+    identifier,
 )
 
 MILLION = 1_000_000
@@ -49,6 +50,12 @@ class Cell:
     cut_off: int = 0
     matches: int = 0
     ordinal: int = 0
+    trader_account: int = 0                     # where the sweep of the head of the traders' queue is, and the ordinal it has looked at
+    trader_cursor: int = 0
+    change_asset: int = 0                       # whose digits are being changed, to how many; which stage, and its next row
+    change_digits: int = 0
+    change_stage: int = 0
+    change_next: int = 0
 
 
 @dataclass
@@ -57,6 +64,8 @@ class Asset:
     approval_above: int
     enabled: int
     quote_approval_above: int
+    rate_num: int = 0
+    rate_den: int = 0
 
 
 @dataclass
@@ -77,6 +86,28 @@ class Account:
     rate_second: int = 0
     rate_count: int = 0
     failed: int = 0
+    rate_cancels: int = 0
+    trade_group: int = 0
+    self_trade_scope: int = 0
+    max_waiting: int = 0
+    cancel_reserve: int = 0
+    max_executions: int = 0
+    execution_window: int = 0
+    duplicate_window: int = 0
+    tier: int = 0
+    fee_instrument: int = 0
+    executed_window: int = 0
+    executed: int = 0
+    dup_instrument: int = 0
+    dup_side: int = 0
+    dup_price: int = 0
+    dup_quantity: int = 0
+    dup_at: int = 0
+    dead_man: int = 0
+    some_instrument: int = 0
+    some_side: int = 0
+    some_below: int = 0
+    some_cursor: int = 0
 
 
 @dataclass
@@ -86,6 +117,8 @@ class Actor:
     role: int = 0
     enabled: int = 0
     highest: int = 0
+    killed: int = 0
+    roams: int = 0                              # it has sent an order for another account than its own
 
 
 @dataclass
@@ -113,6 +146,29 @@ class Instrument:
     halted: int = 0
     last: int = 0
     reference: int = 0
+    session: int = 0
+    next_session: int = 0
+    auction_ends: int = 0
+    indicative_at: int = 0
+    ending: int = 0
+    uncross: int = 0
+    band_ppm: int = 0
+    band_window: int = 0
+    auction: int = 0
+    indicative: int = 0
+    anchor: int = 0
+    anchor_window: int = 0
+    book_last: int = 0
+    last_low: int = 0
+    last_high: int = 0
+    index_low: int = 0
+    index_high: int = 0
+    mark_low: int = 0
+    mark_high: int = 0
+    peg_bid: int = 0
+    peg_ask: int = 0
+    peg_work: int = 0
+    peg_cursor: int = 0
 
     def amount(self, quantity: int, price: int) -> int:
         return down(quantity, price * self.amount_num, self.amount_den)
@@ -124,9 +180,10 @@ class Instrument:
     def prefunded(self) -> bool:
         return self.settlement == Settlement.PREFUNDED
 
-    @property
-    def hold_ppm(self) -> int:
-        return max(self.maker_ppm, self.taker_ppm)
+    def lots(self, amount: int, price: int) -> int:
+        """The largest quantity in whole lots whose amount at this price is at most `amount`."""
+        most = ((amount + 1) * self.amount_den - 1) // (price * self.amount_num)
+        return most // self.lot * self.lot
 
 
 @dataclass
@@ -157,6 +214,7 @@ class Position:
     open_buy: int = 0
     open_sell: int = 0
     limit: int = 0
+    value: int = 0
 
     def grow_open(self, side: int, quantity: int) -> None:
         if side == Side.BUY:
@@ -188,6 +246,86 @@ class Order:
     self_trade: int
     post_only: int
     held: int = 0
+    state: int = OrderState.BOOK
+    order_type: int = OrderType.LIMIT
+    time_in_force: int = TimeInForce.GTC
+    actor: int = 0
+    sequence: int = 0
+    worst: int = 0
+    display: int = 0
+    shown: int = 0
+    prevented: int = 0
+    fee_min: int = 0
+    options: int = 0
+    trigger: int = Trigger.NONE
+    trigger_on: int = 0
+    trigger_price: int = 0
+    distance: int = 0
+    offset: int = 0
+    good_till: int = 0
+    link: int = Link.NONE
+    mate: int = 0
+    parent: int = 0
+    quoted: int = 0
+    value: int = 0
+    counted: int = 0                            # of its leaves, in the position's open quantity
+    by_quote: bool = False                      # a taker whose quantity is in the quote asset; such an order never stands
+    covered: int = 0                            # of a sleeping child: what its parent has bought
+
+    @property
+    def arrival(self) -> tuple[int, int]:
+        return self.sequence, self.id
+
+    @property
+    def executed(self) -> int:
+        return self.quantity - self.leaves
+
+    @property
+    def reduce_only(self) -> bool:
+        return bool(self.options & REDUCE_ONLY)
+
+
+@dataclass
+class Tier:
+    maker_ppm: int
+    taker_ppm: int
+    rfq_ppm: int
+    minimum: int
+
+
+@dataclass
+class Schedule:
+    offset: int
+    period: int
+    session: int
+    next: int
+    duration: int
+    enabled: int
+    due: int
+
+
+@dataclass
+class Protection:
+    quantity: int
+    delta: int
+    window: int
+    frozen: int = 0
+    bucket: int = 0
+    bought: list[int] = field(default_factory=lambda: [0] * 8)
+    sold: list[int] = field(default_factory=lambda: [0] * 8)
+
+
+@dataclass
+class Exposure:
+    gross_limit: int = 0
+    net_limit: int = 0
+    loss_limit: int = 0
+    gross: int = 0
+    net: int = 0
+    open: int = 0
+    cash: int = 0
+    day: int = 0
+    base: int = 0
 
 
 @dataclass
@@ -306,6 +444,7 @@ class State:
         self.credits: dict[tuple[int, int, int], Credit] = {}               # (giver, taker, asset)
         self.orders: dict[int, Order] = {}
         self.books: dict[tuple[int, int], dict[int, list[Order]]] = {}      # (instrument, side) -> price -> orders in time order
+        self.told: dict[tuple[int, int, int], tuple[int, int]] = {}         # (instrument, side, price) -> the last LEVEL
         self.requests: dict[int, Request] = {}
         self.quotes: dict[int, Quote] = {}
         self.children: dict[int, Child] = {}
@@ -315,7 +454,16 @@ class State:
         self.facts: dict[tuple[int, int, int], tuple[int, int]] = {}        # (source, id) -> (sequence, accepted at), oldest first
         self.flows: dict[tuple[int, int], int] = {}                         # (asset, cause)
         self.account_sweeps: list[int] = []
+        self.partial_sweeps: list[int] = []
+        self.trader_sweeps: list[int] = []
         self.instrument_sweeps: list[int] = []
+        self.session_sweeps: list[int] = []
+        self.entries: dict[int, list[int]] = {}                             # instrument -> TRIGGERED orders in the order they enter
+        self.tiers: dict[tuple[int, int], Tier] = {}                        # (instrument, tier)
+        self.schedules: dict[tuple[int, int], Schedule] = {}                # (instrument, slot)
+        self.protections: dict[tuple[int, int], Protection] = {}            # (account, instrument)
+        self.exposures: dict[int, Exposure] = {}
+        self.restrictions: set[tuple[int, int, int]] = set()                # (account, actor, instrument)
 
     # rows, made when first asked for
     def balance(self, account: int, asset: int) -> Balance:
@@ -345,8 +493,12 @@ class State:
         self.flows[asset, cause] = self.flows.get((asset, cause), 0) + amount
 
     def account_orders(self, account: int) -> list[Order]:
-        """The account's resting orders, oldest id first."""
+        """The account's orders, in whatever state, oldest id first."""
         return sorted((o for o in self.orders.values() if o.account == account), key=lambda o: o.id)
+
+    def standing(self, instrument: int) -> list[Order]:
+        """The instrument's orders in order of arrival."""
+        return sorted((o for o in self.orders.values() if o.instrument == instrument), key=lambda o: o.arrival)
 
     def owes_nothing_open(self, account: int) -> bool:
         return not any(o.account == account for o in self.obligations.values())
@@ -362,14 +514,17 @@ class State:
         self.emit(Event.ALERT, 0, reason=reason, **fields)
 
     def done(self, c: Command, number: int = 0) -> None:
-        named = c.account if c.kind in (Kind.KILL, Kind.REVIVE, Kind.CANCEL_ALL) else 0
+        told = Kind.KILL, Kind.REVIVE, Kind.CANCEL_ALL, Kind.CANCEL_SOME, Kind.DEAD_MAN, Kind.RESET_PROTECTION
+        named = c.account if c.kind in told else 0
         self.echo(c, Event.DONE, named, id=number, instrument=c.instrument)
 
     # money on its own
     def fits(self, account: int, asset: int, change: int) -> bool:
-        """Available stays inside the range of money after this change."""
-        row = self.balances.get((account, asset), Balance())
-        return -MAX_AMOUNT <= row.available + change <= MAX_AMOUNT
+        """Available stays inside the range of money after this change: a narrower one while it is being looked whether the asset's digits may change."""
+        row, most = self.balances.get((account, asset), Balance()), MAX_AMOUNT
+        if self.cell.change_asset == asset and self.cell.change_stage <= 2:
+            most //= 10 ** (self.cell.change_digits - self.assets[asset].digits)
+        return -most <= row.available + change <= most
 
     # reference price
     def fresh_prices(self, instrument: int) -> list[int]:
@@ -384,19 +539,20 @@ class State:
         middle = len(prices) // 2
         return prices[middle] if len(prices) % 2 else (prices[middle - 1] + prices[middle]) // 2
 
-    def band(self, ins: Instrument) -> tuple[int, int] | None:
+    def band(self, ins: Instrument, centre: int = 0) -> tuple[int, int] | None:
         """The collar's lower and upper edge now, or nothing when there is no reference. Only asked when collar_ppm > 0."""
-        reference = self.reference(ins.number)
+        reference = centre or self.reference(ins.number)
         if reference == 0:
             return None
         width = down(reference, ins.collar_ppm, MILLION)
         return reference - width, reference + width
 
     # risk questions that orders, quotes and children share
-    def collar(self, ins: Instrument, side: int, price: int) -> Reason:
+    def collar(self, ins: Instrument, side: int, price: int, centre: int = 0) -> Reason:
+        """Around the reference, or around `centre` when one is given."""
         if ins.collar_ppm == 0:
             return Reason.NONE
-        band = self.band(ins)
+        band = self.band(ins, centre)
         if band is None:
             return Reason.NO_REFERENCE
         low, high = band

@@ -24,6 +24,8 @@ def receiver(t: State, c: Command) -> int:
 
 
 def check_deposit(t: State, c: Command) -> Reason:
+    if t.actors[c["actor"]].person:
+        return R.MINT
     if not is_custody(t, c["custody"]):
         return R.NOT_CUSTODY
     if reason := check_asset_and_amount(t, c):
@@ -132,15 +134,39 @@ def needs_approval(t: State, c: Command) -> bool:
 
 
 def transfer(t: State, c: Command) -> None:
-    to, asset, amount = c["to"], c["asset"], c["amount"]
-    for account, other, change in ((c.account, to, -amount), (to, c.account, amount)):
+    move(t, c, c.account, c["to"])
+
+
+def move(t: State, c: Command, sender: int, receiver_: int) -> None:
+    asset, amount = c["asset"], c["amount"]
+    for account, other, change in ((sender, receiver_, -amount), (receiver_, sender, amount)):
         t.balance(account, asset).available += change
         if t.kind_of(account) in HOUSE_OWNED:
             t.flow(asset, Cause.TRANSFER, change)
         t.echo(c, Event.TRANSFERRED, account, id=other, other=asset, amount=change)
 
 
+def check_manual_credit(t: State, c: Command) -> Reason:
+    suspense, asset, amount = t.single(AccountKind.SUSPENSE), c["asset"], c["amount"]
+    if is_custody(t, c.account):
+        return R.NOT_CUSTODY
+    if c.account == suspense:
+        return R.BAD_VALUE
+    if asset not in t.assets or not t.assets[asset].enabled:
+        return R.UNKNOWN_ASSET
+    if not 1 <= amount <= MAX_AMOUNT:
+        return R.BAD_AMOUNT
+    if t.balance(suspense, asset).available < amount:
+        return R.MINT
+    return R.NONE if t.fits(c.account, asset, amount) else R.OVERFLOW
+
+
+def manual_credit(t: State, c: Command) -> None:
+    move(t, c, t.single(AccountKind.SUSPENSE), c.account)
+
+
 HANDLERS = {
     K.DEPOSIT: (check_deposit, deposit), K.REVERSE_DEPOSIT: (check_reverse_deposit, reverse_deposit),
     K.MOVE_CUSTODY: (check_move_custody, move_custody), K.TRANSFER: (check_transfer, transfer),
+    K.MANUAL_CREDIT: (check_manual_credit, manual_credit),
 }

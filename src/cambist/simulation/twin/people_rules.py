@@ -3,10 +3,12 @@ import hashlib
 
 from cambist.messages import CONFIGURE, Event, Kind, Reason
 from cambist.simulation.twin.model import Command, Held, State
-from cambist.simulation.twin.order_rules import accept, latch_account
+from cambist.simulation.twin.control_rules import latch_account
+from cambist.simulation.twin.order_rules import accept
 
 K, R = Kind, Reason
-MAY_NEED_A_SECOND = CONFIGURE | {K.NET, K.SETTLE, K.HALT, K.RESUME, K.KILL, K.REVIVE, K.KILL_ALL, K.REVIVE_ALL}
+MAY_NEED_A_SECOND = CONFIGURE | {K.NET, K.SETTLE, K.HALT, K.RESUME, K.KILL, K.REVIVE, K.KILL_ALL, K.REVIVE_ALL, K.SESSION, K.KILL_TRADER, K.REVIVE_TRADER,
+                                 K.CHANGE_TERMS, K.CHANGE_DIGITS, K.MANUAL_CREDIT}
 
 
 def check_halt(t: State, c: Command) -> Reason:
@@ -42,6 +44,28 @@ def kill(t: State, c: Command) -> None:
 def revive(t: State, c: Command) -> None:
     t.accounts[c.account].killed = 0
     t.done(c, c.account)
+
+
+def check_kill_trader(t: State, c: Command) -> Reason:
+    return R.NONE if c["number"] in t.actors else R.UNKNOWN_ACTOR
+
+
+def kill_trader(t: State, c: Command) -> None:
+    t.actors[c["number"]].killed = 1
+    if c["number"] not in t.trader_sweeps:
+        t.trader_sweeps.append(c["number"])
+    t.done(c, c["number"])
+
+
+def check_revive_trader(t: State, c: Command) -> Reason:
+    if c["number"] not in t.actors:
+        return R.UNKNOWN_ACTOR
+    return R.SWEEPING if c["number"] in t.trader_sweeps else R.NONE
+
+
+def revive_trader(t: State, c: Command) -> None:
+    t.actors[c["number"]].killed = 0
+    t.done(c, c["number"])
 
 
 def kill_all(t: State, c: Command) -> None:
@@ -119,5 +143,6 @@ def deny(t: State, c: Command) -> None:
 
 HANDLERS = {
     K.HALT: (check_halt, halt), K.RESUME: (check_resume, resume), K.KILL: (accept, kill), K.REVIVE: (accept, revive), K.KILL_ALL: (accept, kill_all),
-    K.REVIVE_ALL: (check_revive_all, revive_all), K.DENY: (check_deny, deny),
+    K.REVIVE_ALL: (check_revive_all, revive_all), K.DENY: (check_deny, deny), K.KILL_TRADER: (check_kill_trader, kill_trader),
+    K.REVIVE_TRADER: (check_revive_trader, revive_trader),
 }

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from cambist.messages import (
-    ARGUMENT_WORDS, COMMAND, CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, MASKS, NAMES_ACCOUNT, NAMES_INSTRUMENT, NUMBER_WINDOW, NUMBERED, RATED, RISKY,
-    Kind, Reason, Scope,
+    ARGUMENT_WORDS, COMMAND, CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, MASKS, NAMES_ACCOUNT, NAMES_INSTRUMENT, NUMBER_WINDOW, NUMBERED, RATED,
+    RATED_CANCELS, RISKY, SKIPPED, Kind, Reason, Scope,
 )
 from cambist.simulation.twin.model import Account, Command, State
 
 K, R = Kind, Reason
 ACCOUNT_ZERO_QUOTA = 4_096
 SECOND = 1_000_000_000
-ALLOWED_WHILE_DISABLED = {K.CANCEL_ORDER, K.CANCEL_ALL, K.CANCEL_REQUEST, K.WITHDRAW_QUOTE, K.CANCEL_CHILD, K.KILL, K.REVIVE}
+ALLOWED_WHILE_DISABLED = {K.CANCEL_ORDER, K.CANCEL_ALL, K.CANCEL_SOME, K.DEAD_MAN, K.CANCEL_REQUEST, K.WITHDRAW_QUOTE, K.CANCEL_CHILD, K.KILL, K.REVIVE}
 KINDS = {int(k) for k in K}
 
 
@@ -89,6 +89,8 @@ def who(t: State, c: Command) -> Reason:
         return R.FOREIGN_ACCOUNT
     if scope == Scope.ENTITY and (actor.account == 0 or t.accounts[c.account].entity != t.accounts[actor.account].entity):
         return R.FOREIGN_ACCOUNT
+    if c.account != actor.account and c.kind in (K.NEW_ORDER, K.MASS_QUOTE):
+        actor.roams = 1                         # whose orders a kill of this trader must go through
     return R.NONE
 
 
@@ -107,19 +109,27 @@ def latches(t: State, c: Command) -> Reason:
             return R.KILLED_ALL
         if t.accounts[c.account].killed:
             return R.KILLED
+        if t.actors[c["actor"]].killed:
+            return R.TRADER_KILLED
     return R.NONE
 
 
 def rate(t: State, c: Command) -> Reason:
     """Line 11."""
-    if c.kind not in RATED:
+    cancels = c.kind in RATED_CANCELS
+    if c.kind not in RATED and not cancels:
         return R.NONE
     account: Account = t.accounts[c.account]
-    if account.rate_limit == 0:
+    if account.rate_limit == 0 or (cancels and account.cancel_reserve == 0):
         return R.NONE
     second = t.time // SECOND
     if account.rate_second != second:
-        account.rate_second, account.rate_count = second, 0
+        account.rate_second, account.rate_count, account.rate_cancels = second, 0, 0
+    if cancels:
+        if account.rate_cancels >= account.rate_limit + account.cancel_reserve:
+            return R.RATE
+        account.rate_cancels += 1
+        return R.NONE
     if account.rate_count >= account.rate_limit:
         return R.RATE
     account.rate_count += 1
@@ -183,9 +193,24 @@ def forget(t: State) -> None:
         del t.facts[next(iter(t.facts))]
 
 
+def skipped(t: State, c: Command, own: int) -> Verdict:
+    """Line 2a: lines 4 to 10 as for any command, and then it is refused."""
+    if not t.cell.started:
+        return Verdict(R.SKIPPED, own)
+    if reason := who(t, c):
+        return Verdict(reason, own)
+    c.belongs = belongs_to(t, c)
+    if reason := disabled(t, c):
+        return Verdict(reason, c.belongs)
+    verdict = again(t, c) if c.kind not in FACTS and c.kind != K.TICK else Verdict()
+    return verdict if not verdict.passed else Verdict(R.SKIPPED, c.belongs)
+
+
 def preamble(t: State, c: Command) -> Verdict:
     """All lines in their order."""
     own = own_account(t, c) if t.cell.started else 0
+    if c["flags"] & SKIPPED and c.kind in KINDS:
+        return skipped(t, c, own)
     if reason := shape(t, c):
         return Verdict(reason, own)
     if not t.cell.started:

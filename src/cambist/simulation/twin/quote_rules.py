@@ -1,8 +1,11 @@
 """Section 7 of the rules: the life of a request for quotes."""
-from cambist.messages import MAX_AMOUNT, AccountKind, Event, Kind, Liquidity, Reason, RequestState, Side
-from cambist.simulation.twin.model import Command, Instrument, Quote, Request, State, fee
-from cambist.simulation.twin.order_rules import lots, price_and_tick
-from cambist.simulation.twin.trade_rules import opposite, post_trade
+from cambist.messages import MAX_AMOUNT, AccountKind, Event, Kind, Liquidity, Reason, RequestState, Session, Side
+from cambist.simulation.twin.control_rules import check_exposure, restricted, stop_losses, traded
+from cambist.simulation.twin.fee_rules import post_fee, quote_fee, tell_charged
+from cambist.simulation.twin.model import Command, Instrument, Quote, Request, State
+from cambist.simulation.twin.shape_rules import lots, price_and_tick
+from cambist.simulation.twin.standing_rules import opposite
+from cambist.simulation.twin.trade_rules import post_trade
 
 K, R = Kind, Reason
 
@@ -13,6 +16,14 @@ def is_open(t: State, request: Request) -> bool:
 
 def live(t: State, quote: Quote) -> bool:
     return quote.expires > t.time
+
+
+def check_may_quote(t: State, c: Command, ins: Instrument) -> Reason:
+    if ins.halted:
+        return R.HALTED
+    if ins.session in (Session.CANCEL_ONLY, Session.CLOSED):
+        return R.SESSION
+    return R.RESTRICTED if restricted(t, c.account, c["actor"], ins.number) else R.NONE
 
 
 def check_ttl(t: State, ttl: int) -> bool:
@@ -73,8 +84,8 @@ def check_request_quote(t: State, c: Command) -> Reason:
     ins = t.instruments.get(c.instrument)
     if ins is None:
         return R.UNKNOWN_INSTRUMENT
-    if ins.halted:
-        return R.HALTED
+    if reason := check_may_quote(t, c, ins):
+        return reason
     if c["side"] not in (Side.BUY, Side.SELL, Side.TWO_WAY):
         return R.BAD_SIDE
     if reason := lots(ins, c["quantity"]):
@@ -138,8 +149,8 @@ def check_quote(t: State, c: Command) -> Reason:
     if request.account == c.account:
         return R.OWN_REQUEST
     ins = t.instruments[request.instrument]
-    if ins.halted:
-        return R.HALTED
+    if reason := check_may_quote(t, c, ins):
+        return reason
     bid, ask = c["bid"], c["ask"]
     if bid < 0 or ask < 0:
         return R.BAD_PRICE
@@ -165,6 +176,9 @@ def check_quote(t: State, c: Command) -> Reason:
     for side, _ in given:
         if t.breaks_position(c.account, ins, side, request.quantity):
             return R.POSITION
+    for side, _ in given:
+        if reason := check_exposure(t, c.account, ins, side, reserve):
+            return reason
     line, replaced = t.house_credit(c.account, ins.quote), replaced_quote(t, c)
     if line is None or line.quoted - (replaced.reserve if replaced else 0) + reserve > line.quoting_limit:
         return R.QUOTING_LINE
@@ -272,8 +286,8 @@ def check_accept_quote(t: State, c: Command) -> Reason:
     if not is_open(t, request):
         return R.REQUEST_CLOSED
     ins = t.instruments[request.instrument]
-    if ins.halted:
-        return R.HALTED
+    if reason := check_may_quote(t, c, ins):
+        return reason
     if c["side"] not in (Side.BUY, Side.SELL) or request.side not in (Side.TWO_WAY, c["side"]):
         return R.BAD_SIDE
     if not 1 <= c["limit_price"] <= MAX_AMOUNT:
@@ -286,7 +300,9 @@ def check_accept_quote(t: State, c: Command) -> Reason:
     if winner is None:
         return R.NO_QUOTE
     a = ins.amount(request.quantity, price_on(winner, c["side"]))
-    return side_funds(t, c.account, ins, c["side"], request.quantity, a, a + fee(a, ins.rfq_ppm))
+    if reason := side_funds(t, c.account, ins, c["side"], request.quantity, a, a + quote_fee(t, c.account, ins, a)):
+        return reason
+    return check_exposure(t, c.account, ins, c["side"], a)
 
 
 def accept_quote(t: State, c: Command) -> None:
@@ -299,17 +315,21 @@ def accept_quote(t: State, c: Command) -> None:
         drop_quote(t, found)
     price, x = price_on(winner, side), request.quantity
     a = ins.amount(x, price)
-    client_fee = fee(a, ins.rfq_ppm)
-    if side == Side.BUY:
-        number = post_trade(t, ins, c.account, winner.account, x, price, client_fee, 0)
-    else:
-        number = post_trade(t, ins, winner.account, c.account, x, price, 0, client_fee)
+    client_fee = quote_fee(t, c.account, ins, a)
+    buyer, seller = (c.account, winner.account) if side == Side.BUY else (winner.account, c.account)
+    number = post_trade(t, ins, buyer, seller, x, price)
+    charged = post_fee(t, c.account, ins, client_fee)
+    for account, its in ((buyer, Side.BUY), (seller, Side.SELL)):
+        traded(t, account, ins, its, a, client_fee if account == c.account else 0, price)
     fields = {"id": winner.id, "other": number, "instrument": ins.number, "price": price, "quantity": x, "amount": a, "liquidity": Liquidity.QUOTE}
-    t.echo(c, Event.FILLED, c.account, side=side, fee=client_fee, **fields)
+    t.echo(c, Event.FILLED, c.account, side=side, fee=0 if charged else client_fee, **fields)
     t.emit(Event.FILLED, winner.account, side=opposite(side), **fields)
+    tell_charged(t, c.account, winner.id, ins, charged)
     t.emit(Event.REQUEST_ENDED, c.account, id=request.id, instrument=ins.number, reason=R.FILLED)
     drop_quote(t, winner)
     request.state, request.expires = RequestState.FILLED, t.time + t.cell.rfq_window
+    for account in (buyer, seller):
+        stop_losses(t, account)
 
 
 HANDLERS = {

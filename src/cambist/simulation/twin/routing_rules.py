@@ -1,9 +1,11 @@
 """Section 8 of the rules: child orders at outside venues, the facts about them, and posted prices."""
 from cambist.messages import MAX_AMOUNT, AccountKind, Cause, ChildState, Event, Kind, Reason, Side, TimeInForce
+from cambist.simulation.twin.control_rules import restricted
 from cambist.simulation.twin.model import Child, Command, Instrument, State
-from cambist.simulation.twin.order_rules import lots
 from cambist.simulation.twin.preamble_rules import count_fact
-from cambist.simulation.twin.trade_rules import hold_asset
+from cambist.simulation.twin.precision_rules import surprise
+from cambist.simulation.twin.shape_rules import lots
+from cambist.simulation.twin.standing_rules import hold_asset
 
 K, R, S = Kind, Reason, ChildState
 REASONS = {int(r) for r in R}
@@ -35,6 +37,8 @@ def check_new_child(t: State, c: Command) -> Reason:
         return R.VENUE_STOPPED
     if ins.halted:
         return R.HALTED
+    if restricted(t, c.account, c["actor"], ins.number):
+        return R.RESTRICTED
     if c["side"] not in (Side.BUY, Side.SELL):
         return R.BAD_SIDE
     if c["time_in_force"] > TimeInForce.FOK:
@@ -197,6 +201,7 @@ def child_filled(t: State, c: Command) -> None:
         t.alert(R.OVERFILL if child is not None else R.UNMATCHED, id=c["child"], other=c["venue"], instrument=ins.number, amount=over)
     if x > 0:
         after_fill(t, child)
+    surprise(t, ins)
 
 
 def after_fill(t: State, child: Child) -> None:

@@ -1,252 +1,206 @@
-"""Sections 4 (matching) and 5 of the rules: holds, the book, self-trade, and the postings of a trade."""
-from cambist.messages import AccountKind, Cause, Event, Liquidity, Reason, SelfTrade, Side
-from cambist.simulation.twin.model import Command, Instrument, Order, State, fee, fee_up
+"""Sections 4 (matching) and 5 of the rules: how two orders meet, and the postings of a trade."""
+from cambist.messages import EFFECTIVE_SELF_TRADE, AccountKind, Cause, Event, Liquidity, Reason, SelfTrade, Side
+from cambist.simulation.twin.band_rules import keep_anchor, outside
+from cambist.simulation.twin.control_rules import protection_trips, stop_losses, traded
+from cambist.simulation.twin.fee_rules import order_fee, post_fee, tell_charged
+from cambist.simulation.twin.model import Instrument, Order, State
 from cambist.simulation.twin.settlement_rules import net_if_behind
+from cambist.simulation.twin.standing_rules import (
+    best_first, book, cancel, cover_children, crosses, dying, finish, leave_level, lose, may_not_trade, opposite, tell_cancelled, tell_level, tell_linked,
+    tell_reduced,
+)
 
 R = Reason
-
-
-def ordinal(identity: int) -> int:
-    return identity & 0xFFFFFFFF
-
-
-def opposite(side: int) -> int:
-    return Side.SELL if side == Side.BUY else Side.BUY
-
-
-def dying(t: State, order: Order) -> bool:
-    account = t.accounts[order.account]
-    return ordinal(order.id) < account.dying_below or bool(account.killed)
-
-
-# ------------------------------------------------------------------------------------------------------------------ holds
-def hold_of(ins: Instrument, side: int, leaves: int, price: int, ppm: int) -> int:
-    if not ins.prefunded:
-        return ins.amount_up(leaves, price)
-    if side == Side.SELL:
-        return leaves
-    a = ins.amount_up(leaves, price)
-    return a + fee_up(a, ppm)
-
-
-def hold_asset(ins: Instrument, side: int) -> int:
-    return ins.quote if side == Side.BUY else ins.base
-
-
-def set_hold(t: State, order: Order, hold: int) -> None:
-    """The order's hold becomes this much; the difference comes from, or goes back to, available or the credit row."""
-    ins = t.instruments[order.instrument]
-    change = hold - order.held
-    order.held = hold
-    if ins.prefunded:
-        row = t.balance(order.account, hold_asset(ins, order.side))
-        row.available -= change
-        row.held += change
-    else:
-        t.house_credit(order.account, ins.quote).reserved += change
-
-
-def follow_hold(t: State, order: Order) -> None:
-    """The hold of what the order still has open, at its own ppm."""
-    set_hold(t, order, hold_of(t.instruments[order.instrument], order.side, order.leaves, order.price, order.fee_ppm) if order.leaves else 0)
-
-
-# ------------------------------------------------------------------------------------------------------------------- book
-def book(t: State, instrument: int, side: int) -> dict[int, list[Order]]:
-    return t.books.setdefault((instrument, side), {})
-
-
-def best_first(t: State, instrument: int, side: int) -> list[int]:
-    return sorted(book(t, instrument, side), reverse=side == Side.BUY)
-
-
-def crosses(side: int, limit: int, price: int) -> bool:
-    return price <= limit if side == Side.BUY else price >= limit
-
-
-def rest(t: State, order: Order) -> None:
-    book(t, order.instrument, order.side).setdefault(order.price, []).append(order)
-    t.orders[order.id] = order
-    t.position(order.account, order.instrument).grow_open(order.side, order.leaves)
-
-
-def leave_book(t: State, order: Order) -> None:
-    """Out of the table and its level; what is still open no longer counts in the position."""
-    level = book(t, order.instrument, order.side)[order.price]
-    level.remove(order)
-    if not level:
-        del book(t, order.instrument, order.side)[order.price]
-    del t.orders[order.id]
-    t.position(order.account, order.instrument).grow_open(order.side, -order.leaves)
-
-
-def level_now(t: State, instrument: int, side: int, price: int) -> tuple[int, int]:
-    """The quantity open at a price, and in how many orders."""
-    level = book(t, instrument, side).get(price, [])
-    return sum(order.leaves for order in level), len(level)
-
-
-def tell_level(t: State, instrument: int, side: int, price: int) -> None:
-    quantity, orders = level_now(t, instrument, side, price)
-    t.emit(Event.LEVEL, 0, instrument=instrument, side=side, price=price, quantity=quantity, leaves=orders)
 
 
 def first_against(t: State, taker: Order) -> Order | None:
     side = opposite(taker.side)
     prices = best_first(t, taker.instrument, side)
-    if not prices or not crosses(taker.side, taker.price, prices[0]):
+    if not prices or not crosses(taker.side, taker.worst, prices[0]):
         return None
     return book(t, taker.instrument, side)[prices[0]][0]
-
-
-def meets_a_level(t: State, ins: Instrument, side: int, limit: int) -> bool:
-    prices = best_first(t, ins.number, opposite(side))
-    return bool(prices) and crosses(side, limit, prices[0])
 
 
 def open_against(t: State, account: int, ins: Instrument, side: int, limit: int, self_trade: int) -> int:
     """The quantity that would trade with an order of this account at once."""
     total = 0
+    mine = Order(0, account, ins.number, side, limit, 0, 0, 0, self_trade, 0)
     for price in best_first(t, ins.number, opposite(side)):
-        if not crosses(side, limit, price):
+        if not crosses(side, limit, price) or outside(t, ins, price):
             break
         for order in book(t, ins.number, opposite(side))[price]:
-            if dying(t, order):
+            if dying(t, order) or order.reduce_only:
                 continue
-            if order.account == account:
-                if self_trade in (SelfTrade.CANCEL_NEWEST, SelfTrade.CANCEL_BOTH):
+            if may_not_trade(t, order, mine):
+                if effective(order, mine) in (SelfTrade.CANCEL_NEWEST, SelfTrade.CANCEL_BOTH):
                     return total
                 continue
             total += order.leaves
     return total
 
 
-# -------------------------------------------------------------------------------------------------------------- cancelling
-def tell_cancelled(t: State, order: Order, reason: int, c: Command | None = None) -> None:
-    fields = {"id": order.id, "instrument": order.instrument, "side": order.side, "price": order.price, "quantity": order.leaves, "reason": reason}
-    if c is None:
-        t.emit(Event.ORDER_CANCELLED, order.account, **fields)
-    else:
-        t.echo(c, Event.ORDER_CANCELLED, order.account, **fields)
-
-
-def cancel_resting(t: State, order: Order, reason: int, c: Command | None = None) -> None:
-    leave_book(t, order)
-    set_hold(t, order, 0)
-    tell_cancelled(t, order, reason, c)
-    order.leaves = 0
-
-
-def withdraw(t: State, order: Order, reason: int, c: Command | None = None) -> None:
-    """Cancel an order that nobody is trading with now."""
-    cancel_resting(t, order, reason, c)
-    tell_level(t, order.instrument, order.side, order.price)
-
-
-def cancel_taker(t: State, taker: Order, reason: int) -> None:
-    set_hold(t, taker, 0)
-    tell_cancelled(t, taker, reason)
-    taker.leaves = 0
-
-
 # ---------------------------------------------------------------------------------------------------------------- matching
-def match(t: State, taker: Order) -> None:
-    met: dict[int, tuple[int, int]] = {}        # price -> what its level was when the taker came to it
+def match(t: State, taker: Order) -> bool:
+    """Until nothing is left of it or nothing it can trade with; whether it was the band that stopped it."""
     while taker.leaves > 0:
         maker = first_against(t, taker)
         if maker is None:
-            return
-        level = maker.instrument, maker.side, maker.price
-        before = met.setdefault(maker.price, level_now(t, *level))
-        if dying(t, maker):
-            cancel_resting(t, maker, R.DYING)
-        elif maker.account == taker.account:
-            meet_self(t, maker, taker)
-        else:
-            fill(t, maker, taker)
-        after = level_now(t, *level)
-        if after != before and (after == (0, 0) or taker.leaves == 0):
-            tell_level(t, *level)
+            return False
+        if outside(t, t.instruments[taker.instrument], maker.price):
+            return True
+        meet(t, maker, taker)
+        if taker.leaves == 0 or maker.price not in book(t, maker.instrument, maker.side):
+            tell_level(t, maker.instrument, maker.side, maker.price)
+    return False
 
 
-def meet_self(t: State, maker: Order, taker: Order) -> None:
-    if taker.self_trade == SelfTrade.CANCEL_NEWEST:
-        cancel_taker(t, taker, R.SELF_TRADE)
-    elif taker.self_trade == SelfTrade.CANCEL_OLDEST:
-        cancel_resting(t, maker, R.SELF_TRADE)
-    elif taker.self_trade == SelfTrade.CANCEL_BOTH:
-        cancel_resting(t, maker, R.SELF_TRADE)
-        cancel_taker(t, taker, R.SELF_TRADE)
+def meet(t: State, maker: Order, taker: Order) -> None:
+    if dying(t, maker):
+        cancel(t, maker, R.DYING, tell=False)
+    elif may_not_trade(t, maker, taker):
+        meet_self(t, maker, taker)
+    elif too_much(t, maker):
+        fit(t, maker)
+    elif too_much(t, taker):
+        fit(t, taker, taker=True)
     else:
-        decrement(t, maker, taker)
+        x = tradable(t, maker, taker)
+        if x == 0:
+            cancel(t, taker, R.IMMEDIATE)
+        else:
+            fill(t, maker, taker, x)
 
 
-def decrement(t: State, maker: Order, taker: Order) -> None:
-    x = min(maker.leaves, taker.leaves)
-    for order in (maker, taker):
-        order.leaves -= x
-        order.quantity -= x
-        follow_hold(t, order)
-    t.position(maker.account, maker.instrument).grow_open(maker.side, -x)
-    for order in (maker, taker):
-        t.emit(Event.ORDER_REDUCED, order.account, id=order.id, instrument=order.instrument, side=order.side, price=order.price, quantity=x,
-               leaves=order.leaves, reason=R.SELF_TRADE)
-        if order.leaves == 0:
-            if order is maker:
-                leave_book(t, order)
-            tell_cancelled(t, order, R.SELF_TRADE)
+def tradable(t: State, maker: Order, taker: Order) -> int:
+    mine = t.instruments[taker.instrument].lots(taker.leaves, maker.price) if taker.by_quote else taker.leaves
+    return min(mine, maker.shown)
 
 
-def fill(t: State, maker: Order, taker: Order) -> None:
-    ins = t.instruments[taker.instrument]
-    x, price = min(maker.leaves, taker.leaves), maker.price
+def effective(maker: Order, taker: Order) -> SelfTrade:
+    return EFFECTIVE_SELF_TRADE[SelfTrade(maker.self_trade)][SelfTrade(taker.self_trade)]
+
+
+def meet_self(t: State, maker: Order, taker: Order, both_rest: bool = False) -> None:
+    mode = effective(maker, taker)
+    if mode in (SelfTrade.CANCEL_OLDEST, SelfTrade.CANCEL_BOTH):
+        cancel(t, maker, R.SELF_TRADE, tell=False)
+    if mode in (SelfTrade.CANCEL_NEWEST, SelfTrade.CANCEL_BOTH):
+        cancel(t, taker, R.SELF_TRADE, tell=False)
+    if mode == SelfTrade.DECREMENT:
+        x = min(maker.leaves, taker.leaves)
+        lose(t, maker, x, prevented=True)
+        lose(t, taker, x, prevented=True, taker=not both_rest)
+        tell_prevented(t, maker, x, R.SELF_TRADE)
+        tell_prevented(t, taker, x, R.SELF_TRADE)
+
+
+def tell_prevented(t: State, order: Order, x: int, reason: int) -> None:
+    """x of it will not trade, already gone from its leaves."""
+    tell_reduced(t, order, x, reason)
+    if order.leaves == 0:
+        tell_cancelled(t, order, reason)
+    tell_linked(t, order, x)
+    if order.leaves == 0:
+        finish(t, order)
+
+
+def room(t: State, order: Order) -> int:
+    """What the position could be reduced by on the order's side."""
+    net = t.position(order.account, order.instrument).net
+    return max(0, -net if order.side == Side.BUY else net)
+
+
+def too_much(t: State, order: Order) -> bool:
+    return order.reduce_only and order.leaves > room(t, order)
+
+
+def fit(t: State, order: Order, taker: bool = False) -> None:
+    x = order.leaves - room(t, order)
+    lose(t, order, x, prevented=True, taker=taker)
+    tell_prevented(t, order, x, R.REDUCE_ONLY)
+
+
+def fill(t: State, maker: Order, taker: Order, x: int) -> None:
+    """A trade in the book at the maker's price."""
+    if maker.display:
+        maker.shown -= x
+    trade(t, (maker, Liquidity.MAKER), (taker, Liquidity.TAKER), x, maker.price)
+    if maker.leaves and maker.display and maker.shown == 0 and maker.id in t.orders:
+        leave_level(t, maker)
+        maker.shown = min(maker.display, maker.leaves)
+        book(t, maker.instrument, maker.side).setdefault(maker.price, []).append(maker)
+
+
+def trade(t: State, one: tuple[Order, Liquidity], other: tuple[Order, Liquidity], x: int, price: int) -> None:
+    """x changes hands; told in the order the two are given."""
+    ins = t.instruments[one[0].instrument]
     a = ins.amount(x, price)
-    fees = {maker.id: fee(a, min(ins.maker_ppm, maker.fee_ppm)), taker.id: fee(a, ins.taker_ppm)}
-    buyer, seller = (taker, maker) if taker.side == Side.BUY else (maker, taker)
-    for order in (maker, taker):
-        order.leaves -= x
-        follow_hold(t, order)
-    t.position(maker.account, ins.number).grow_open(maker.side, -x)
-    number = post_trade(t, ins, buyer.account, seller.account, x, price, fees[buyer.id], fees[seller.id])
-    for order, liquidity in ((maker, Liquidity.MAKER), (taker, Liquidity.TAKER)):
+    both = (one, other)
+    fees = {order.id: order_fee(t, order, a, liquidity, order.executed == 0) for order, liquidity in both}
+    for order, liquidity in both:
+        lose(t, order, a if order.by_quote else x, taker=liquidity == Liquidity.TAKER)
+    buyer, seller = sorted((order for order, _ in both), key=lambda order: order.side)
+    keep_anchor(t, ins, price)
+    number = post_trade(t, ins, buyer.account, seller.account, x, price)
+    ins.book_last = price
+    for order in (buyer, seller):
+        cover_children(t, order, x)
+    rebate = min(fees.values()) < 0
+    charged = {order.id: post_fee(t, order.account, ins, fees[order.id], rebate) for order in (buyer, seller)}
+    for order in (buyer, seller):
+        traded(t, order.account, ins, order.side, a, fees[order.id], price)
+    for order, liquidity in both:
         t.emit(Event.FILLED, order.account, id=order.id, other=number, instrument=ins.number, side=order.side, price=price, quantity=x,
-               leaves=order.leaves, amount=a, fee=fees[order.id], liquidity=liquidity)
-    if maker.leaves == 0:
-        leave_book(t, maker)
+               leaves=order.leaves, amount=a, fee=0 if charged[order.id] else fees[order.id], liquidity=liquidity)
+    for order, _ in both:
+        tell_charged(t, order.account, order.id, ins, charged[order.id])
+    for order, _ in both:
+        tell_linked(t, order, x)
+        if order.leaves == 0:
+            finish(t, order)
+    for order, _ in both:
+        if protection_trips(t, order, x):
+            withdraw_quote(t, order)
+    for order in (buyer, seller):
+        stop_losses(t, order.account)
+
+
+def quote_orders(t: State, account: int, instrument: int) -> list[Order]:
+    """The account's MASS_QUOTE in the book: bid, then ask."""
+    found = (o for o in t.orders.values() if o.quoted and (o.account, o.instrument) == (account, instrument))
+    return sorted(found, key=lambda o: o.side)
+
+
+def withdraw_quote(t: State, traded_one: Order) -> None:
+    """By protection, in the middle of a trade: whoever works in the level of the order that traded tells that level."""
+    for order in quote_orders(t, traded_one.account, traded_one.instrument):
+        cancel(t, order, R.PROTECTED, tell=order is not traded_one)
 
 
 # ---------------------------------------------------------------------------------------------------------------- postings
-def post_trade(t: State, ins: Instrument, buyer: int, seller: int, x: int, price: int, buyer_fee: int, seller_fee: int) -> int:
-    """Everything a trade posts, holds already reduced; the number of the match."""
+def post_trade(t: State, ins: Instrument, buyer: int, seller: int, x: int, price: int) -> int:
+    """What a trade posts but its fees, holds already reduced; the number of the match."""
     a = ins.amount(x, price)
-    fees = t.single(AccountKind.FEES)
     if ins.prefunded:
-        t.balance(buyer, ins.quote).available -= a + buyer_fee
+        t.balance(buyer, ins.quote).available -= a
         t.balance(buyer, ins.base).available += x
         t.balance(seller, ins.base).available -= x
-        t.balance(seller, ins.quote).available += a - seller_fee
-        t.balance(fees, ins.quote).available += buyer_fee + seller_fee
+        t.balance(seller, ins.quote).available += a
     else:
-        for account in (buyer, seller, fees):
+        for account in (buyer, seller, t.single(AccountKind.FEES)):
             net_if_behind(t, account)
-        t.balance(buyer, ins.quote).unsettled -= a + buyer_fee
+        t.balance(buyer, ins.quote).unsettled -= a
         t.balance(buyer, ins.base).unsettled += x
         t.balance(seller, ins.base).unsettled -= x
-        t.balance(seller, ins.quote).unsettled += a - seller_fee
-        t.balance(fees, ins.quote).unsettled += buyer_fee + seller_fee
+        t.balance(seller, ins.quote).unsettled += a
         for account in (buyer, seller):
             t.house_credit(account, ins.quote).traded += a
     t.position(buyer, ins.number).net += x
     t.position(seller, ins.number).net -= x
-    t.flow(ins.quote, Cause.FEE, buyer_fee + seller_fee)
-    if t.kind_of(buyer) == AccountKind.DESK:
-        t.flow(ins.base, Cause.TRADE, x)
-        t.flow(ins.quote, Cause.TRADE, -a)
-        t.flow(ins.quote, Cause.FEE, -buyer_fee)
-    if t.kind_of(seller) == AccountKind.DESK:
-        t.flow(ins.base, Cause.TRADE, -x)
-        t.flow(ins.quote, Cause.TRADE, a)
-        t.flow(ins.quote, Cause.FEE, -seller_fee)
+    for account, sign in ((buyer, 1), (seller, -1)):
+        if t.kind_of(account) == AccountKind.DESK:
+            t.flow(ins.base, Cause.TRADE, sign * x)
+            t.flow(ins.quote, Cause.TRADE, -sign * a)
     ins.last = price
     t.cell.matches += 1
     return t.cell.matches

@@ -5,15 +5,17 @@ import numpy as np
 
 from cambist.messages import COMMAND, CONFIGURE, EVENT, GROUP_MORE, GROUPED, MAX_GROUP, Event, Kind, Reason, named
 from cambist.simulation.twin import (
-    configuration_rules, money_rules, order_rules, people_rules, quote_rules, routing_rules, settlement_rules, table_rows,
+    configuration_rules, control_rules, list_rules, mass_quote_rules, money_rules, order_rules, people_rules, precision_rules, quote_rules, routing_rules,
+    session_rules, settlement_rules, table_rows, trading_configuration_rules,
 )
 from cambist.simulation.twin.model import Command, Held, State
 from cambist.simulation.twin.preamble_rules import Verdict, check_release, forget, own_account, preamble
-from cambist.simulation.twin.work_rules import work
+from cambist.simulation.twin.work_rules import look_again, work
 
 K, R = Kind, Reason
 HANDLERS = {**configuration_rules.HANDLERS, **order_rules.HANDLERS, **money_rules.HANDLERS, **quote_rules.HANDLERS, **routing_rules.HANDLERS,
-            **settlement_rules.HANDLERS, **people_rules.HANDLERS}
+            **settlement_rules.HANDLERS, **people_rules.HANDLERS, **trading_configuration_rules.HANDLERS, **control_rules.HANDLERS, **mass_quote_rules.HANDLERS,
+            **session_rules.HANDLERS, **precision_rules.HANDLERS}
 NAMED_IN_REFUSAL = ("order", "request", "quote", "child", "obligation", "held")     # request before quote: ACCEPT_QUOTE names both
 
 
@@ -63,6 +65,7 @@ class Twin(State):
             self._run(c)
         else:
             self._refuse(c, verdict)
+        look_again(self)
 
     def _refuse(self, c: Command, verdict: Verdict) -> None:
         if verdict.duplicate_of:
@@ -84,6 +87,8 @@ class Twin(State):
         check, change = HANDLERS[c.kind]
         if reason := check(self, c):
             self._refuse(c, Verdict(reason, c.belongs))
+        elif precision_rules.held_off(self, c):
+            self._refuse(c, Verdict(R.SWEEPING, c.belongs))
         elif not c.released and c.kind == K.QUOTE and quote_rules.needs_approval(self, c):
             people_rules.hold(self, c, quote_rules.stands_until(self, c))
         elif not c.released and (people_rules.needs_a_second(self, c) or (c.kind == K.TRANSFER and money_rules.needs_approval(self, c))):
@@ -106,13 +111,14 @@ class Twin(State):
         self.emitting = commands[0].sequence
         forget(self)
         work(self)
-        if broken or len(commands) > MAX_GROUP or any(c.kind not in GROUPED for c in commands):
+        if broken or len(commands) > MAX_GROUP or commands[0].kind not in GROUPED or len({c.kind for c in commands}) > 1:
             for c in commands:
                 self.emitting = c.sequence
                 self._refuse(c, Verdict(R.BAD_GROUP, own_account(self, c) if self.cell.started else 0))
             return
         verdicts = [preamble(self, c) for c in commands]
         if all(v.passed for v in verdicts) and self._run_all(commands, verdicts):
+            look_again(self)
             return
         for c, verdict in zip(commands, verdicts, strict=True):
             self.emitting = c.sequence
@@ -120,16 +126,38 @@ class Twin(State):
 
     def _run_all(self, commands: list[Command], verdicts: list[Verdict]) -> bool:
         """Each record in turn; at the first refusal all is as before, and its verdict says why."""
-        before = copy.deepcopy(self.balances), dict(self.flows), len(self.events)
+        before = copy.deepcopy(self.__dict__)
+        at, reason = self._run_list(commands) if list_rules.is_list(commands) else self._run_each(commands)
+        if reason == R.NONE:
+            return True
+        self.__dict__ = before
+        verdicts[at] = Verdict(reason, commands[at].belongs)
+        return False
+
+    def _run_list(self, commands: list[Command]) -> tuple[int, Reason]:
+        """(which record was refused, why)."""
+        if not list_rules.well_formed(commands):
+            return 0, R.BAD_LINK
+        orders, reason = list_rules.check_and_accept(self, commands)
+        if reason == R.NONE:
+            list_rules.begin_all(self, commands, orders)
+        return len(orders), reason
+
+    def _run_each(self, commands: list[Command]) -> tuple[int, Reason]:
         for i, c in enumerate(commands):
             self.emitting = c.sequence
-            reason = money_rules.check_transfer(self, c)
-            if reason == R.NONE and money_rules.needs_approval(self, c):
+            check, change = HANDLERS[c.kind]
+            reason = self._out_of_order(commands, i) or check(self, c)
+            if reason == R.NONE and c.kind == K.TRANSFER and money_rules.needs_approval(self, c):
                 reason = R.NOT_ALLOWED
             if reason != R.NONE:
-                self.balances, self.flows = before[0], before[1]
-                del self.events[before[2]:]
-                verdicts[i] = Verdict(reason, c.belongs)
-                return False
-            money_rules.transfer(self, c)
-        return True
+                return i, reason
+            change(self, c)
+        return 0, R.NONE
+
+    def _out_of_order(self, commands: list[Command], i: int) -> Reason:
+        """MASS_QUOTEs of a group: one account, instruments in ascending order."""
+        if i == 0 or commands[i].kind != K.MASS_QUOTE:
+            return R.NONE
+        rising = commands[i].account == commands[0].account and commands[i].instrument > commands[i - 1].instrument
+        return R.NONE if rising else R.BAD_GROUP
