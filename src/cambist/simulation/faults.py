@@ -41,6 +41,7 @@ CLASSES: dict[str, tuple[str, float]] = {
     "venue-double": ("a venue says the same twice", 1 / 12),
     "venue-late": ("a venue's answer comes late", 1 / 10),
     "venue-lies": ("a venue contradicts itself", 1 / 60),
+    "poison": ("the core dies in a command, each time it is tried", 0.04),
     "overload": ("far more requests at the gateway than it lets in", 0.1),
 }
 GENTLE = frozenset({"kill", "slow", "reset", "late", "split", "double", "reorder", "nudge", "reader", "gateway", "desk", "follower", "stop"})
@@ -88,6 +89,9 @@ class Faults:
 def stream(seed: int, name: str) -> random.Random:
     """A stream of chance of its own, so that one part drawing more does not change another. The same for every order of Python's hashes."""
     return random.Random(f"{seed} {name}")
+
+
+POISON = 0xDEAD                                 # as the decider of a command: what the brittle core dies in
 
 
 class DiskTrouble:

@@ -16,7 +16,7 @@ from cambist.door.client import Code, DoorClosed, Events, Refused, RefusedByDoor
 from cambist.door.link_shell import Answer, Link
 from cambist.messages import COUNTED_ONCE, FACTS, GROUP_MORE, NUMBERED, Event, Kind, Reason
 from cambist.simulation.clock import VirtualClock
-from cambist.simulation.faults import Faults
+from cambist.simulation.faults import POISON, Faults
 from cambist.simulation.workload import Ask, Staff, Told, Trader, record, told
 
 SECOND = 1_000_000_000
@@ -120,7 +120,7 @@ class Session(Program):
             self.trader.calm = self.world.calm
             ask = self.trader.next(self.world.clock.wall())
             if ask is not None:
-                fresh += self._numbered(ask)
+                fresh += self._numbered(ask if isinstance(ask, list) else [ask])
         if fresh:
             records = np.concatenate(fresh)
             self.world.sent(self.name, records)
@@ -133,15 +133,16 @@ class Session(Program):
             return 0.1 + self.chance.random() * 0.2
         return self.pause()
 
-    def _numbered(self, ask: Ask) -> list[np.ndarray]:
-        """One record; of a transfer now and then a group of several."""
-        kind, fields = ask
-        together = self.chance.randint(2, 4) if kind is Kind.TRANSFER and self.chance.random() < 0.2 else 1
+    def _numbered(self, group: list[Ask]) -> list[np.ndarray]:
+        """One record, or a group; of a transfer now and then several."""
+        if group[0][0] is Kind.TRANSFER and self.chance.random() < 0.2:
+            group = group * self.chance.randint(2, 4)
         out = []
-        for i in range(together):
+        for i, (kind, fields) in enumerate(group):
             self.asked += 1
-            flags = NUMBERED | (GROUP_MORE if i < together - 1 else 0)
-            self.open[self.asked] = record(kind, {**fields, "flags": flags, "id_lo": self.asked})
+            flags = NUMBERED | (GROUP_MORE if i < len(group) - 1 else 0)
+            more = {"decider": POISON} if self.world.faults.hits("poison", 0.03) else {}
+            self.open[self.asked] = record(kind, {**fields, **more, "flags": flags, "id_lo": self.asked})
             out.append(self.open[self.asked])
         return out
 

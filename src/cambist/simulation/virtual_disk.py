@@ -154,6 +154,12 @@ class VirtualDisk:
         inode.sync()
         inode.durable[offset:offset + 1] = inode.live[offset:offset + 1]
 
+    def wrong(self, under: str = "", what: str = "") -> list[Lie]:
+        """What is stored and should be otherwise, in files that are there."""
+        there = {id(inode) for name, inode in self.names.items() if inode is not None and name.startswith(under)}
+        self.lies = [lie for lie in self.lies if id(lie.inode) in {id(inode) for inode in self.names.values()}]
+        return [lie for lie in self.lies if id(lie.inode) in there and lie.what.startswith(what)]
+
     def heal(self) -> list[str]:
         """Everything that was corrupted is as it should be, newest last; what was healed, in words."""
         healed = [f"{lie.what} in {lie.path} at {lie.offset}" for lie in self.lies]

@@ -23,15 +23,21 @@ from cambist.door.client import Events, StreamKind
 from cambist.door.server_shell import Door
 from cambist.follower import Follower
 from cambist.log import snapshot
+from cambist.log.decisions import decisions, skipped
 from cambist.log.disk import DiskError, DiskFailed, DiskFull
-from cambist.log.entry import Entry
+from cambist.log.entry import HEADER, MAGIC, Entry
+from cambist.log.journal import Finding
+from cambist.log.mirror import heal
+from cambist.log.pair import Copy
 from cambist.log.replay import Replay
+from cambist.log.scrub import Scrub
 from cambist.log.segment import Damaged
 from cambist.log.times import Times
-from cambist.messages import Kind
+from cambist.messages import LAYOUT, Kind
 from cambist.node import Broken, Node, close_node, open_node
 from cambist.node_shell import Running, begin, look_after
-from cambist.run import EPOCH, genesis, makers, ticker
+from cambist.run import genesis, makers, ticker
+from cambist.simulation.brittle import Poisoned, brittle, try_entries
 from cambist.desk.quoting import Heard
 from cambist.simulation.clock import SECOND, VirtualClock
 from cambist.simulation.desk_world_shell import Clerk, Desk, Executor, outside_venues
@@ -44,18 +50,18 @@ from cambist.simulation.witness import Violation, Witness
 from cambist.simulation.workload import ClientTrader, DealerTrader, Market, Staff, Told
 
 API_KEYS = ("acme-bot", "borea-bot", "b2")
-DIRECTORY, DOOR = "house", "house/door.sock"
+DIRECTORY, DOOR, MIRROR = "house", "house/door.sock", "elsewhere/log"
 SEGMENT_BYTES = 1 << 16
 PATIENCE = 120 * SECOND                                 # virtual, for everything to come to an end once faults stop
 LOOK_SECONDS = 0.25                                     # how often the operator looks around
 FULL_SECONDS = 2.0                                      # how long a disk stays full
-FOLLOW_SECONDS, SNAPSHOT_SECONDS = 0.1, 5
+FOLLOW_SECONDS, SNAPSHOT_SECONDS, SCRUB_SECONDS = 0.1, 5, 4
 
 
 # A plain market: no bands, tiers, scopes or protection, so that orders take the kernel's short way, which asks for none of these.
 MARKET_RULES = [int(kind) for kind in (Kind.CONFIGURE_BAND, Kind.CONFIGURE_TRADING, Kind.CONFIGURE_TIER, Kind.CONFIGURE_PROTECTION, Kind.CONFIGURE_EXPOSURE,
                                        Kind.CONFIGURE_SCHEDULE)]
-PLAIN_SHARE = 0.4
+PLAIN_SHARE, MIRRORED_SHARE = 0.4, 0.6
 
 
 class Inline:
@@ -107,9 +113,11 @@ class House(Death):
         self.clock = VirtualClock()
         self.faults = Faults(plan.seed, plan.faults)
         self.loop = VirtualLoop(self.clock, Wires(self.faults, plan.seed))
-        self.disk = VirtualDisk()
-        self.disk.trouble = DiskTrouble(self.faults, self.clock, self)
+        self.disk, self.mirror = VirtualDisk(), VirtualDisk()
+        self.disk.trouble = self.mirror.trouble = DiskTrouble(self.faults, self.clock, self)
         self.chance = stream(plan.seed, "house")
+        self.mirrored = self.chance.random() < MIRRORED_SHARE
+        self.noted = 0                                  # the highest sequence that the gateway wrote down
         self.commands = 0
         self.calm = False
         self.counts: Counter[str] = Counter()
@@ -119,10 +127,9 @@ class House(Death):
         self._node_process = self._follower_process = Process("node")
         self._node_process.alive = False
         self._genesis, self._side = genesis(design, text)
-        self.plain = self.chance.random() < PLAIN_SHARE
-        if self.plain:
-            self._genesis = self._genesis[~np.isin(self._genesis["kind"], MARKET_RULES)]
         self.names = configure(design).names
+        self.plain = self.chance.random() < PLAIN_SHARE
+        self._genesis = self._genesis[~np.isin(self._genesis["kind"], MARKET_RULES)] if self.plain else self._narrow(self._genesis)
         self.witness = Witness(design, self.names, self._genesis, self.wrong)
         self._market = Market(design, self.names, stream(plan.seed, "market"))
         self._overlap = self.chance.choice((8, 64, 2048))
@@ -132,6 +139,17 @@ class House(Death):
         self._desk: Desk | None = None
         self._desk_processes: dict[str, Process] = {}
         self._post, self._api = Post(self, stream(plan.seed, "post")), list[ApiClient]()
+
+    def _narrow(self, genesis: np.ndarray) -> np.ndarray:
+        """In some runs a price moves little before the market is called, and a client pays fees in bitcoin."""
+        if self.chance.random() < 0.5:
+            rows = genesis.view(LAYOUT[Kind.CONFIGURE_BAND])
+            bands = rows["kind"] == Kind.CONFIGURE_BAND
+            rows["band_ppm"][bands], rows["window"][bands], rows["auction"][bands] = self.chance.choice((40, 150, 1000)), 20 * SECOND, SECOND
+        rows = genesis.view(LAYOUT[Kind.CONFIGURE_TRADING])
+        mine = (rows["kind"] == Kind.CONFIGURE_TRADING) & (rows["account"] == self.names["accounts"]["acme"])
+        rows["fee_instrument"][mine] = self.chance.choice((0, self.names["instruments"]["BTC/USD-PF"]))
+        return genesis
 
     # ------------------------------------------------------------------------------------------------------------------ what programs see
     def wanted(self, count: int = 1) -> bool:
@@ -169,14 +187,14 @@ class House(Death):
         process = PROCESS.get()
         self.note(f"{process.name} is killed")
         if process is self._node_process:
-            self.disk._locks.clear()
+            self._unlock()
         self.loop.kill(process)
         raise Crash
 
     def by_power(self) -> None:
         self.note("the machine loses power")
-        self.disk.dead = True
-        self.disk = self.disk.after_power_loss(self.faults.chances["power"])
+        self.disk.dead = self.mirror.dead = True
+        self.disk, self.mirror = (disk.after_power_loss(self.faults.chances["power"]) for disk in (self.disk, self.mirror))
         for process in (self._node_process, self._follower_process):
             self.loop.kill(process, silent=True)
         raise Crash
@@ -224,21 +242,34 @@ class House(Death):
             running.failure = running.failure or fault
         if running.failure is not None:
             self._failed(running.failure)
-        self.disk._locks.clear()
+        self._unlock()
         self.loop.kill(process)
 
+    def _unlock(self) -> None:
+        """The locks of a process that is no more."""
+        for disk in (self.disk, self.mirror):
+            disk._locks.clear()
+
+    def _copies(self) -> tuple[Copy, Copy]:
+        return Copy(self.disk, f"{DIRECTORY}/log"), Copy(self.mirror, MIRROR)
+
     def _open(self) -> Node:
-        node = open_node(self.disk, DIRECTORY, number=self.design.cell.number, epoch=EPOCH, ticker=ticker(self.design), segment_bytes=SEGMENT_BYTES,
-                         say=self.note, **makers(self.design))
+        excused, known = self._excused(), self._known()
+        node = open_node(self.disk, DIRECTORY, number=self.design.cell.number, ticker=ticker(self.design), segment_bytes=SEGMENT_BYTES, say=self.note,
+                         mirror=self._copies()[1] if self.mirrored else None, probe=try_entries, **brittle(makers(self.design)))
+        if node.log.position.sequence < known:
+            self.wrong(f"the log ends at sequence {node.log.position.sequence}, and a snapshot is there of sequence {known}")
         try:
-            replay = Replay(self.disk, f"{DIRECTORY}/log", cell=self.design.cell.number, unproven=True)
-            entries = [entry for chunk in replay.chunks() for entry in chunk]
-            replay.close()
-            results = [(kept.first_sequence, kept.last_sequence, bytes(kept.events)) for kept in node.results.read(1)]
-        except Damaged:                                 # before the snapshot it began with, where it does not look
+            entries, results = self._read(node)
+        except Damaged as damage:                       # before the snapshot it began with, where it does not look
             close_node(node)
-            raise
-        self.witness.reopened(entries, results, lied=self.disk.lost)
+            if not self.mirrored or "/log/" not in damage.file:
+                raise
+            self.note(f"healed from the other copy: {heal(*self._copies())}")
+            self.counts["healed from the mirror"] += 1
+            return self._open()
+        self.witness.skipped = skipped(decisions(self.disk, f"{DIRECTORY}/log"))
+        self.witness.reopened(entries, results, excused)
         original = node.run
 
         def run(entry: Entry) -> np.ndarray:
@@ -249,20 +280,44 @@ class House(Death):
         node.run = run                                  # the witness sees what went in and what comes out, before anyone is told
         return node
 
+    def _read(self, node: Node) -> tuple[list[Entry], list[tuple[int, int, bytes]]]:
+        """All of the log and of the results as they are stored."""
+        replay = Replay(self.disk, f"{DIRECTORY}/log", cell=self.design.cell.number, unproven=True)
+        try:
+            entries = [entry for chunk in replay.chunks() for entry in chunk]
+        finally:
+            replay.close()
+        return entries, [(kept.first_sequence, kept.last_sequence, bytes(kept.events)) for kept in node.results.read(1)]
+
+    def _excused(self) -> int:
+        """The first sequence of the log that every copy had acknowledged and lost; 0 for none."""
+        lost = [[_sequence_of(lie.right) for lie in disk.wrong(where, "lost")] for disk, where in ((self.disk, f"{DIRECTORY}/log"), (self.mirror, MIRROR))]
+        return max(min(each, default=0) for each in lost) if not self.mirrored or all(lost) else 0
+
+    def _known(self) -> int:
+        """The newest snapshot: no log may end before it."""
+        try:
+            return max((int(name[-20:]) for name in snapshot.snapshot_names(self.disk, f"{DIRECTORY}/snapshots")), default=0)
+        except DiskError:
+            return 0
+
     def _refused(self, fault: Exception) -> None:
         """The node did not start. Right if the disk was damaged or is in trouble; then an operator puts it right."""
         self.counts[f"refused: {type(fault).__name__}"] += 1
         self.note(f"the node does not start: {fault}")
         if isinstance(fault, DiskFull):
-            self.disk.capacity = None
+            self._room_again()
         elif isinstance(fault, DiskFailed):
             return
+        elif self.mirrored and isinstance(fault, Damaged) and "/log/" in fault.file and not self.mirror.wrong(MIRROR):
+            self.wrong(f"the node refuses to start, and the mirror was right: {fault}")
         elif not self._restore():
             self.wrong(f"the node refuses to start, and the disk did nothing wrong: {fault}")
 
     def _restore(self) -> bool:
         """What an operator does with a copy of the disk."""
-        healed = self.disk.heal()
+        there = [lie for disk in (self.disk, self.mirror) for lie in disk.wrong()]
+        healed = [*self.disk.heal(), *self.mirror.heal()] if there else []
         if healed:
             self.note(f"the operator restores {len(healed)} places from a copy: {healed[-1]}")
             self.counts["healed"] += 1
@@ -271,7 +326,7 @@ class House(Death):
     def _failed(self, fault: BaseException) -> None:
         self.note(f"the node stopped: {fault}")
         self.counts[f"stopped: {type(fault).__name__}"] += 1
-        if not isinstance(fault, DiskError | Crash) and not self.disk.lies:
+        if not isinstance(fault, DiskError | Crash | Poisoned) and not self.disk.wrong() and not self.mirror.wrong():
             self.wrong(f"the node stopped: {fault!r}")
 
     # ---------------------------------------------------------------------------------------------------------------------------- follower
@@ -288,10 +343,13 @@ class House(Death):
         while self.node is None or not self.node.cell.sequence:
             await asyncio.sleep(LOOK_SECONDS)
         try:
-            follower = Follower(disk, DIRECTORY, number=self.design.cell.number, every_ns=SNAPSHOT_SECONDS * SECOND, **makers(self.design))
+            follower = Follower(disk, DIRECTORY, number=self.design.cell.number, every_ns=SNAPSHOT_SECONDS * SECOND, **brittle(makers(self.design)))
+            scrub = Scrub(disk, DIRECTORY, self._copies()[1] if self.mirrored else None, cell=self.design.cell.number, every_ns=SCRUB_SECONDS * SECOND)
             while True:
                 step = follower.step(self.clock.now)
                 self.counts["snapshots"] += step.saved is not None
+                for finding in scrub.step(self.clock.now):
+                    self._scrubbed(finding)
                 if self.faults.hits("follower", FOLLOW_SECONDS):
                     break
                 await asyncio.sleep(FOLLOW_SECONDS)
@@ -303,6 +361,14 @@ class House(Death):
             elif not isinstance(fault, DiskError) and not disk.lies and disk is self.disk and self._node_process.alive:
                 self.wrong(f"the follower finds a difference, and the disk did nothing wrong: {fault}")
         self.loop.kill(process)
+
+    def _scrubbed(self, finding: Finding) -> None:
+        """What a scrub says: healed, or right to complain."""
+        self.note(str(finding))
+        self.counts["healed by a scrub" if finding.healed else "found by a scrub"] += 1
+        damaged, other = self.disk.wrong(), self.mirror.wrong()
+        if not finding.healed and not damaged and not other and not self.disk.dead and self.faults.count["eio"] == 0:
+            self.wrong(f"a scrub complains, and the disk did nothing wrong: {finding}")
 
     # ---------------------------------------------------------------------------------------------------------------------------- programs
     def start_program(self, make: Callable[[], Program]) -> None:
@@ -370,6 +436,8 @@ class House(Death):
     def run(self) -> None:
         """Both phases. Raises Violation."""
         structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[lambda logger, name, event: ""])
+        if not self.mirrored:
+            self.counts["runs without a mirror"] += 1
         self.start_node()
         self._people()
         self.start_follower()
@@ -394,7 +462,7 @@ class House(Death):
             self._trouble(LOOK_SECONDS / 5)
         self.calm, self.faults.on = True, False
         self.note("faults stop")
-        self.disk.capacity = None
+        self._room_again()
         self.clock.offset = max(self.clock.offset, VirtualClock().offset)
         for transport in list(self.loop.connections):
             if transport.stopped_until > self.clock.now or transport.peer.stopped_until > self.clock.now:
@@ -439,23 +507,24 @@ class House(Death):
             self.clock.jump(between("jump", -3600, 3600) * SECOND // between("jump", 1, 60))
         if hits("full", seconds):
             self.note("the disk is full")
-            self.disk.capacity = self.disk.used() + between("full", 0, 20_000)
+            disk = self.mirror if self.mirrored and between("full", 0, 1) else self.disk
+            disk.capacity = disk.used() + between("full", 0, 20_000)
             self.loop.call_later(FULL_SECONDS, self._room_again)
         if self.faults.rates.get("rot") and hits("rot", seconds):
             self._rot(between)
 
     def _room_again(self) -> None:
-        self.disk.capacity = None
+        self.disk.capacity = self.mirror.capacity = None
 
     def _rot(self, between: Callable[[str, int, int], int]) -> None:
         """One bit of something that was written long ago."""
-        files = [(name, inode) for name, inode in self.disk.names.items() if inode is not None and inode.live and name.endswith((".cbj", ".cbr"))
-                 and not name.endswith("spare.cbj")]
+        files = [(disk, name, inode) for disk in (self.disk, self.mirror) for name, inode in disk.names.items()
+                 if inode is not None and inode.live and name.endswith((".cbj", ".cbr")) and not name.endswith("spare.cbj")]
         if files:
-            name, inode = files[between("rot", 0, len(files) - 1)]
+            disk, name, inode = files[between("rot", 0, len(files) - 1)]
             end = len(bytes(inode.live).rstrip(b"\0"))
             if end > 16:
-                self.disk.flip(name, between("rot", 0, end - 1), between("rot", 0, 7))
+                disk.flip(name, between("rot", 0, end - 1), between("rot", 0, 7))
 
     def _end(self) -> None:
         """Every account of what happened must agree."""
@@ -472,3 +541,7 @@ class House(Death):
             whole.update(str(snapshot.state_hash(self.node.cell.tables())).encode())
         return whole.hexdigest()
 
+
+def _sequence_of(written: bytes) -> int:
+    """The first sequence of entries that were written; what is no entry may concern every sequence."""
+    return HEADER.unpack_from(written)[7] if written[:4] == MAGIC and len(written) >= HEADER.size else 1

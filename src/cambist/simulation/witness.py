@@ -41,6 +41,7 @@ class Witness:
         self._streams: dict[tuple[StreamKind, int], list[bytes]] = {}   # digest of each event that was heard, by number
         self._auditor = Auditor()
         self._compared = 0
+        self.skipped: frozenset[int] = frozenset()      # sequences that decisions of the log leave out
         self.tables: Callable[[Sequence[str]], Tables] | None = None    # what the node that runs now would tell of its tables
         self.sent(genesis)
 
@@ -76,7 +77,7 @@ class Witness:
 
     def _audit(self, entry: Entry, events: np.ndarray) -> None:
         try:
-            self._auditor.entry(entry.first_sequence, entry.time, bytes(entry.records), events)
+            self._auditor.entry(entry.first_sequence, entry.time, bytes(entry.records), events, self.skipped)
             if self.tables is not None and self._auditor.commands - self._compared >= COMPARE_EVERY:
                 self._compared = self._auditor.commands
                 self._auditor.compare(self.tables(CHECKED_TABLES))
@@ -111,13 +112,14 @@ class Witness:
                 name = Kind(kind).name if kind in Kind._value2member_map_ else kind
                 self._wrong(f"sequence {entry.first_sequence + i} is a command that nobody sent: {name}")
 
-    def reopened(self, entries: Sequence[Entry], results: Sequence[tuple[int, int, bytes]], lied: bool) -> None:
-        """The log and the results as a node found them at its start. `lied`: the disk lost a write that it had acknowledged, so a shorter log is not the
-        house's fault where nothing else could tell."""
+    def reopened(self, entries: Sequence[Entry], results: Sequence[tuple[int, int, bytes]], excused: int) -> None:
+        """The log and the results as a node found them at its start. `excused`: the first sequence that every copy had acknowledged and lost, so that nothing
+        of the log could tell; 0 for none. From there on a shorter log is not the house's fault."""
         last = entries[-1].last_sequence if entries else 0
         if last < self.position:
-            if not lied:
-                self._wrong(f"the log ends at sequence {last}; {self.position} was durable, applied and told")
+            if not excused or last < excused - 1:
+                self._wrong(f"the log ends at sequence {last}; {self.position} was durable, applied and told" +
+                            (f", and only what came from {excused} on was lost by every copy" if excused else ""))
             self._forget(last)
         for known, entry in zip(self._entries, entries, strict=False):
             if known[:3] != (entry.first_sequence, entry.last_sequence, entry.own_hash):
@@ -144,7 +146,7 @@ class Witness:
         self._auditor, self._compared, self.answers, kept = Auditor(), 0, {}, self._kept[:len(self._entries)]
         self._kept = kept
         for first, time, records, events in kept:
-            self._auditor.entry(first, time, records, events)
+            self._auditor.entry(first, time, records, events, self.skipped)
             self._note_answers(events)
 
     def heard(self, by: str, stream: tuple[StreamKind, int], batch: Events) -> None:

@@ -14,7 +14,9 @@ import numpy as np
 
 from cambist.design import Design
 from cambist.desk.quoting import desk_terms
-from cambist.messages import COMMAND, EVENT, LAYOUT, MAX_AMOUNT, Event, Kind, OrderType, Reason, Side, identifier
+from cambist.messages import (
+    BY_QUOTE, COMMAND, EVENT, LAYOUT, MAX_AMOUNT, REDUCE_ONLY, Event, Kind, Link, OrderType, PostOnly, Reason, Session, Side, TimeInForce, Trigger, identifier,
+)
 
 K, E = Kind, Event
 SECOND = 1_000_000_000
@@ -66,7 +68,7 @@ def digest_words(data: bytes) -> Fields:
     return {f"digest{i}": int.from_bytes(digest[8 * i:8 * i + 8], "big", signed=True) for i in range(4)}
 
 
-STOPPING = (Reason.KILLED, Reason.KILLED_ALL)
+STOPPING = (Reason.KILLED, Reason.KILLED_ALL, Reason.TRADER_KILLED)
 
 
 class Listing(NamedTuple):
@@ -77,6 +79,7 @@ class Listing(NamedTuple):
     quote_tick: int
     lot: int
     large: int                                  # lots
+    amount: Callable[[int, int], int]           # of a quantity at a price
 
 
 class Market:
@@ -89,7 +92,8 @@ class Market:
         self.mids: dict[int, int] = {}
         for number, terms in desk_terms(design, names).items():
             mid = {"BTC": 600_000, "XRP": 50_000}.get(design.instruments[terms.name].base, terms.min_price * 1000) // terms.book_tick * terms.book_tick
-            self.listings[number] = Listing(number, mid, terms.book_tick, terms.quote_tick, terms.lot, 30_000 if mid > 100_000 else 8_000)
+            self.listings[number] = Listing(number, mid, terms.book_tick, terms.quote_tick, terms.lot, 30_000 if mid > 100_000 else 8_000,
+                                            lambda quantity, price, terms=terms: quantity * price * terms.amount_num // terms.amount_den)
             self.mids[number] = mid
 
     def wander(self, number: int) -> int:
@@ -116,7 +120,8 @@ class Trader:
         self._crowd: list[Ask] = []                                     # what it has made up its mind to send next
         self._verbs = [(getattr(self, name), weight) for name, weight in self.VERBS.items()]
 
-    def next(self, now: int) -> Ask | None:
+    def next(self, now: int) -> Ask | list[Ask] | None:
+        """A list stands in one group."""
         if self._crowd:
             return self._crowd.pop()
         verbs, weights = zip(*self._verbs, strict=True)
@@ -134,6 +139,10 @@ class Trader:
                     del self.orders[e.id]
         elif kind == E.ORDER_CANCELLED:
             self.orders.pop(e.id, None)
+        elif kind == E.BOOK_QUOTED:
+            for number, side, price, quantity in ((e.id, 0, e.price, e.quantity), (e.other, 1, e.amount, e.leaves)):
+                if number:
+                    _keep(self.orders, number, (e.instrument, side, price, quantity))
         elif kind == E.REQUEST_OPENED:
             _keep(self.requests, e.id, (e.instrument, e.side, e.other))
         elif kind == E.QUOTE_SHOWN:
@@ -196,6 +205,80 @@ class Trader:
         price += one.tick * r.choice((0, 0, 1, -1, 3, -3, 8, -8))
         return self._ask(K.AMEND_ORDER, order=number, price=price, quantity=max(one.lot, leaves + one.lot * r.randint(-15, 12)))
 
+    def special(self, now: int) -> Ask:
+        """An order that is more than a plain one; a few of them fit together badly and are refused."""
+        r, one = self.chance, self._listing()
+        fields: Fields = {"instrument": one.number, "side": r.randint(0, 1), "self_trade": r.randint(0, 3), "price": self._price(one),
+                          "quantity": self._quantity(one)}
+        fields.update(r.choice((self._stop, self._stop, self._trailing, self._peg, self._iceberg, self._good_till, self._for_auction, self._by_quote,
+                                self._minimum, self._slides, self._reduces))(one, fields, now))
+        return self._ask(K.NEW_ORDER, **fields)
+
+    def _stop(self, one: Listing, fields: Fields, now: int) -> Fields:
+        r = self.chance
+        trigger, market = r.choice((Trigger.STOP, Trigger.TAKE_PROFIT)), r.random() < 0.5
+        rising = (trigger == Trigger.STOP) == (fields["side"] == Side.BUY)
+        away = r.randint(1, 12) * one.tick * (1 if rising else -1)
+        price = self.market.mids[one.number] // one.tick * one.tick + away
+        return {"trigger": trigger, "trigger_on": r.randint(0, 2), "trigger_price": price, "order_type": int(market), "time_in_force": r.choice((0, 0, 1)),
+                "price": 0 if market else price + r.randint(-5, 5) * one.tick}
+
+    def _trailing(self, one: Listing, fields: Fields, now: int) -> Fields:
+        return {"trigger": Trigger.TRAILING, "trigger_on": self.chance.randint(0, 2), "trigger_price": self.chance.randint(1, 20) * one.tick, "order_type": 1,
+                "price": 0}
+
+    def _peg(self, one: Listing, fields: Fields, now: int) -> Fields:
+        return {"order_type": self.chance.choice((OrderType.PRIMARY, OrderType.OPPOSITE, OrderType.MIDPOINT)), "offset": self.chance.randint(0, 4) * one.tick,
+                "price": self._price(one, 25)}
+
+    def _iceberg(self, one: Listing, fields: Fields, now: int) -> Fields:
+        lots = self.chance.randint(2, 40)
+        return {"quantity": lots * one.lot, "display": self.chance.randint(1, max(1, lots // 2)) * one.lot}
+
+    def _good_till(self, one: Listing, fields: Fields, now: int) -> Fields:
+        day = self.chance.random() < 0.2
+        return {"time_in_force": TimeInForce.DAY if day else TimeInForce.GTD, "good_till": 0 if day else now + self.chance.randint(-1, 60) * SECOND // 10}
+
+    def _for_auction(self, one: Listing, fields: Fields, now: int) -> Fields:
+        return {"time_in_force": self.chance.choice((TimeInForce.AUCTION, TimeInForce.AT_OPEN, TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE))}
+
+    def _by_quote(self, one: Listing, fields: Fields, now: int) -> Fields:
+        terms = one.amount
+        return {"order_type": 1, "price": 0, "options": BY_QUOTE, "self_trade": self.chance.randint(0, 2), "time_in_force": self.chance.randint(0, 1),
+                "quantity": terms(fields["quantity"], self.market.mids[one.number]) + self.chance.randint(0, 99)}
+
+    def _minimum(self, one: Listing, fields: Fields, now: int) -> Fields:
+        lots = self.chance.randint(2, 30)
+        return {"quantity": lots * one.lot, "minimum": self.chance.randint(1, lots) * one.lot, "time_in_force": self.chance.choice((0, 1))}
+
+    def _slides(self, one: Listing, fields: Fields, now: int) -> Fields:
+        return {"post_only": PostOnly.SLIDE}
+
+    def _reduces(self, one: Listing, fields: Fields, now: int) -> Fields:
+        return {"options": REDUCE_ONLY, "time_in_force": self.chance.choice((0, 1))}
+
+    def together(self, now: int) -> list[Ask]:
+        """Two that cancel one another, a parent with its child, or with two of them."""
+        r, one = self.chance, self._listing()
+        side, quantity, mid = r.randint(0, 1), r.randint(1, 20) * one.lot, self.market.mids[one.number] // one.tick * one.tick
+        up = 1 if side == Side.BUY else -1
+
+        def leg(link: Link, side: int, price: int, trigger: int = 0) -> Ask:
+            return self._ask(K.NEW_ORDER, instrument=one.number, side=side, quantity=quantity, link=link, price=price, self_trade=r.randint(0, 3),
+                             **({"trigger": Trigger.STOP, "trigger_price": trigger} if trigger else {}))
+        parent = leg(Link.PARENT, side, mid + up * one.tick * r.randint(-4, 6))
+        takes, stops = mid + up * one.tick * r.randint(2, 12), mid - up * one.tick * r.randint(3, 12)
+        child, guard = leg(Link.CHILD, 1 - side, takes), leg(Link.CHILD, 1 - side, stops - up * one.tick * 4, stops)
+        rests = leg(Link.OCO, side, mid - up * one.tick * r.randint(0, 9))
+        breaks = leg(Link.OCO, side, mid + up * one.tick * 15, mid + up * one.tick * r.randint(1, 9))
+        return r.choice(([rests, breaks], [parent, child], [parent, child, guard], [parent, guard]))
+
+    def cancel_some(self, now: int) -> Ask:
+        return self._ask(K.CANCEL_SOME, instrument=self.chance.choice((0, *self.market.listings)), side=self.chance.randint(0, 2))
+
+    def dead_man(self, now: int) -> Ask:
+        return self._ask(K.DEAD_MAN, ttl=self.chance.choice((0, 1, 2, 30, 60)) * SECOND // 10)
+
     def crowd(self, now: int) -> Ask:
         """So many orders near the middle that cancelling all of them takes more than one command."""
         r, one = self.chance, self._listing()
@@ -210,7 +293,7 @@ class Trader:
 
 class ClientTrader(Trader):
     VERBS = {"order": 22, "cancel": 5, "amend": 6, "cancel_all": 0.25, "request": 6, "accept": 6, "cancel_request": 0.4, "transfer": 2,
-             "kill": 0.01, "crowd": 0.15}
+             "kill": 0.01, "crowd": 0.3, "special": 9, "together": 2, "cancel_some": 0.2, "dead_man": 0.3}
 
     def request(self, now: int) -> Ask:
         r, one = self.chance, self._listing()
@@ -244,7 +327,26 @@ class ClientTrader(Trader):
 
 
 class DealerTrader(Trader):
-    VERBS = {"order": 14, "cancel": 4, "amend": 4, "cancel_all": 0.15, "quote": 12, "withdraw": 1, "crowd": 0.1}
+    VERBS = {"order": 14, "cancel": 4, "amend": 4, "cancel_all": 0.15, "quote": 12, "withdraw": 1, "crowd": 0.2, "special": 5,
+             "mass_quote": 5, "mass_quotes": 1, "reset_protection": 0.4, "cancel_some": 0.2, "dead_man": 0.2}
+
+    def mass_quote(self, now: int, number: int = 0) -> Ask:
+        r = self.chance
+        one = self.market.listings[number] if number else self._listing()
+        mid, mode = self.market.mids[one.number] // one.tick * one.tick, r.random()
+        bid, ask = mid - one.tick * r.randint(0, 9), mid + one.tick * r.randint(0 if mode > 0.95 else 1, 9)
+        bids, asks = self._quantity(one), self._quantity(one)
+        if mode < 0.1:
+            bid = bids = 0
+        if mode < 0.05 or 0.1 < mode < 0.15:
+            ask = asks = 0
+        return self._ask(K.MASS_QUOTE, instrument=one.number, bid=bid, bid_quantity=bids, ask=ask, ask_quantity=asks, self_trade=r.randint(0, 3))
+
+    def mass_quotes(self, now: int) -> list[Ask]:
+        return [self.mass_quote(now, number) for number in sorted(self.market.listings)]
+
+    def reset_protection(self, now: int) -> Ask:
+        return self._ask(K.RESET_PROTECTION, instrument=self.chance.choice(list(self.market.listings)))
 
     def quote(self, now: int) -> Ask | None:
         self.invited = {number: row for number, row in self.invited.items() if row[2] > now - SECOND}
@@ -272,6 +374,7 @@ class Staff:
         self.market, self.chance, self._find = market, chance, find
         self.held: dict[int, tuple[int, bytes]] = {}                    # id -> account it is told to, bytes
         self.obligations: dict[int, int] = {}                           # id -> amount
+        self.sessions: dict[int, int] = {}                              # instrument -> its session
         self.latched: dict[str, int] = {}                               # what was stopped: to be started again
         self.calm = False
         self.facts = 0
@@ -286,6 +389,8 @@ class Staff:
             _keep(self.obligations, e.id, e.amount)
         elif kind == E.SETTLED:
             self.obligations.pop(e.id, None)
+        elif kind == E.SESSION_CHANGED:
+            self.sessions[e.instrument] = e.id
 
     def _key(self, *names: str) -> int:
         return self.market.keys[self.chance.choice(names)]
@@ -369,6 +474,8 @@ class Staff:
             key = self._key("ines", "oskar")
             if kind == "halt":
                 return self._ask(K.RESUME, key, instrument=number)
+            if kind == "trader":
+                return self._ask(K.REVIVE_TRADER, key, number=number)
             return self._ask(K.REVIVE, key, account=number) if kind == "kill" else self._ask(K.REVIVE_ALL, key)
         if self.calm:
             return None
@@ -389,7 +496,40 @@ class Staff:
         market, key = self.market, self.market.keys["ines"]
         accounts = [*market.design.clients, *market.design.dealers, *market.design.house.desks]
         return [self._ask(K.REVIVE_ALL, key), *(self._ask(K.REVIVE, key, account=market.accounts[name]) for name in accounts),
-                *(self._ask(K.RESUME, key, instrument=number) for number in market.listings)]
+                *(self._ask(K.RESUME, key, instrument=number) for number in market.listings),
+                *(self._ask(K.REVIVE_TRADER, key, number=market.keys[name]) for name in ("acme-bot", "borea-bot", "b2", "c3"))]
+
+    def session(self, now: int) -> Ask | None:
+        """Orders gather, or nothing goes on; then an auction brings trading back."""
+        if self.calm:
+            return None
+        r, market = self.chance, self.market
+        number = r.choice(list(market.listings))
+        asked = self.sessions.get(number, Session.CONTINUOUS)
+        session, following, lasts = Session.AUCTION, Session.CONTINUOUS, r.choice((0, 5, 10, 20)) * SECOND // 10
+        if asked == Session.CONTINUOUS and r.random() < 0.6:
+            session = r.choice((Session.PRE_OPEN, Session.CANCEL_ONLY, Session.CLOSED, Session.AUCTION))
+            following, lasts = (Session.CLOSED, SECOND) if session == Session.AUCTION else (Session.CONTINUOUS, 0)
+        elif asked in (Session.AUCTION, Session.VOLATILITY):
+            session, lasts = Session.CONTINUOUS, 0
+        return self._ask(K.SESSION, self._key("ines", "oskar", "mara"), instrument=number, session=session,
+                         next=following if session == Session.AUCTION else 0, duration=lasts)
+
+    def credit(self, now: int) -> Ask:
+        r, market = self.chance, self.market
+        asset = r.choice(list(market.assets))
+        return self._ask(K.MANUAL_CREDIT, self._key("mara", "tomas"), account=market.accounts[r.choice([*market.design.clients, *market.design.dealers])],
+                         asset=market.assets[asset], amount=r.choice((1, 10**4, 10**9)))
+
+    def trader(self, now: int) -> Ask:
+        """One key may send nothing risky, and what it sent is cancelled; or it may again."""
+        r, market = self.chance, self.market
+        name = r.choice(("acme-bot", "borea-bot", "b2", "c3"))
+        if self.calm or f"trader {name}" in self.latched:
+            self.latched.pop(f"trader {name}", None)
+            return self._ask(K.REVIVE_TRADER, self._key("ines", "oskar"), number=market.keys[name])
+        self.latched[f"trader {name}"] = market.keys[name]
+        return self._ask(K.KILL_TRADER, self._key("ines", "oskar"), number=market.keys[name])
 
     def configure(self, now: int) -> Ask:
         r, market = self.chance, self.market
@@ -416,7 +556,8 @@ class Staff:
         pays = [number for number, amount in self.obligations.items() if amount < 0]
         return self._ask(K.SETTLE, self.market.keys["settlement"], obligation=self.chance.choice(pays if pays and self.chance.random() < 0.9 else some))
 
-    VERBS = {"deposit": 1.5, "move": 0.4, "decide": 4, "latch": 0.7, "configure": 0.6, "net": 0.5, "settle": 4, "foreign": 0.3}
+    VERBS = {"deposit": 1.5, "move": 0.4, "decide": 4, "latch": 0.7, "configure": 0.6, "net": 0.5, "settle": 4, "foreign": 0.3, "session": 0.8,
+             "credit": 0.3, "trader": 0.15}
 
     def next(self, now: int) -> Ask | None:
         if self.latched and self.chance.random() < 0.25:

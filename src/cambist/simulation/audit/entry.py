@@ -159,10 +159,10 @@ class Entry:
         terms, row = order.terms, f.accounts[c.account]
         if self.standing.is_dying(order, now):
             return R.DYING
-        if (row.dead_man and row.dead_man <= now) or (self._doubtful(terms, now) and not terms.halted):
+        if order.link or (row.dead_man and row.dead_man <= now) or (self._doubtful(terms, now) and not terms.halted):
             return None
         leaves = c.quantity - (order.quantity - order.leaves)
-        moves = order.state != OrderState.BOOK or order.type in PEGGED or order.link or order.quoted
+        moves = order.state != OrderState.BOOK or order.type in PEGGED or order.quoted
         if why := self._open(c, terms) or first(((R.UNAMENDABLE, moves), (R.BAD_PRICE, not terms.min_price <= c.price <= terms.max_price),
                                                  (R.OFF_TICK, c.price % terms.book_tick), (R.BAD_QUANTITY, c.quantity <= 0 or leaves <= 0),
                                                  (R.OFF_LOT, c.quantity % terms.lot), (R.MAX_QUANTITY, c.quantity > terms.max_quantity))):

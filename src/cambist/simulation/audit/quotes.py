@@ -181,6 +181,8 @@ class Dealing:
         amount = request.terms.amount(request.quantity, price)
         fees = f.schedule(request.account, request.terms.number)
         due = charge(amount, fees.rfq, fees.minimum)
+        if self.books.in_another_asset(client.account, client.id, request.terms, client.fee, due, False, now):
+            due = 0
         if (e.price, e.quantity, e.amount, client.fee, e.fee, e.other) != (price, request.quantity, amount, due, 0, self.books.matches):
             raise Wrong(f"a quote of {request.quantity} at {price} trades as {client} {e}; right would be {amount} with a fee of {due}")
         buyer, seller = (request.account, quote.account) if c.side == Side.BUY else (quote.account, request.account)

@@ -6,7 +6,7 @@ What an order may be refused for is `entry.py`.
 from __future__ import annotations
 
 from cambist.messages import (
-    CALLS, PEGGED, AccountKind, Event, Kind, Link, Liquidity, OrderState, OrderType, PostOnly, Reason, SelfTrade, Session, Side, TimeInForce, Trigger, TriggerOn,
+    CALLS, PEGGED, AccountKind, Event, Kind, Link, Liquidity, OrderState, OrderType, PostOnly, Reason, Session, Side, TimeInForce, Trigger, TriggerOn,
 )
 from cambist.simulation.audit.figures import Figures, Row, Terms, Wrong, charge, up
 from cambist.simulation.audit.standing import AT_ONCE, AUCTION_ORDERS, ENTERING, Order, Standing, auction_price, crosses
@@ -30,6 +30,7 @@ class Books:
         self.bought: Told | None = None                 # of an auction's trade, and its seller not yet told
         self.charges: dict[tuple[int, int], tuple[int, int]] = {}       # (account, order) -> (asset, amount) that must be charged next
         self.listed: list[Order] = []                   # of the order list that is being accepted
+        self.rested: dict[int, None] = {}               # instruments whose book must not be crossed when the command ends
         self.matches = 0
 
     @property
@@ -123,7 +124,7 @@ class Books:
                 standing.add(order)
                 standing.rest(order, price)
                 standing.quotes[key].append(number)
-                self._not_crossed(order)
+                self.rested[e.instrument] = None
 
     # ------------------------------------------------------------------------------------------------------------------------ trades
     def _entered(self, number: int) -> Order:
@@ -219,10 +220,11 @@ class Books:
         terms, f = one.terms, self.figures
         amount = terms.amount(b.quantity, b.price)
         fees = []
-        for order, told, makes in ((one, a, not auction), (two, b, False)):
+        for order, makes in ((one, not auction), (two, False)):
             row = f.schedule(order.account, terms.number)
             fees.append(charge(amount, min(row.maker if makes else row.taker, order.ppm), 0 if order.executed else min(row.minimum, order.fee_min)))
-        chosen = [self._in_another_asset(order, told, due, fees) for order, told, due in ((one, a, fees[0]), (two, b, fees[1]))]
+        chosen = [self.in_another_asset(order.account, order.id, terms, told.fee, due, min(fees) < 0, now)
+                  for order, told, due in ((one, a, fees[0]), (two, b, fees[1]))]
         right = [0 if other else due for other, due in zip(chosen, fees, strict=True)]
         if b.amount != amount or [a.fee, b.fee] != right:
             raise Wrong(f"{b.quantity} at {b.price} is {b.amount} with fees {a.fee} and {b.fee}; right would be {amount} with {right[0]} and {right[1]}")
@@ -247,16 +249,13 @@ class Books:
             if not order.leaves:
                 self.standing.gone(order)
 
-    def _in_another_asset(self, order: Order, told: Told, due: int, both: list[int]) -> bool:
+    def in_another_asset(self, account: int, number: int, terms: Terms, told: int, due: int, rebates: bool, now: int) -> bool:
         """Whether the fee is charged in the asset that the account chose; it says so right after."""
-        f, terms = self.figures, order.terms
-        listed = f.instruments.get(f.accounts[order.account].fee_instrument)
-        if told.fee or due <= 0 or listed is None or listed.quote != terms.quote or not terms.prefunded or min(both) < 0:
+        f = self.figures
+        listed = f.instruments.get(f.accounts[account].fee_instrument)
+        if told or due <= 0 or listed is None or listed.quote != terms.quote or not terms.prefunded or rebates or not (price := f.reference(listed.number, now)):
             return False
-        price = listed.told
-        if not price:
-            return False
-        self.charges[order.account, order.id] = listed.base, up(due * listed.amount_den, price * listed.amount_num)
+        self.charges[account, number] = listed.base, up(due * listed.amount_den, price * listed.amount_num)
         return True
 
     def charged(self, e: Told) -> None:
@@ -378,9 +377,7 @@ class Books:
         if terms.band_ppm or e.id == Session.AUCTION:
             terms.anchor = e.price
         if e.id == Session.CONTINUOUS:
-            bid, ask = (self.standing.best(e.instrument, side) for side in (Side.BUY, Side.SELL))
-            if bid and ask and bid >= ask:
-                raise Wrong(f"instrument {e.instrument} trades again and its book is crossed: {bid} and {ask}")
+            self.rested[e.instrument] = None
 
     def uncrossed(self, e: Told, now: int) -> None:
         """The price of an auction is the one that trades most, leaves least, and is nearest to the reference."""
@@ -434,12 +431,12 @@ class Books:
         if order.type in PEGGED and price != (right := self.standing.peg_price(order)):
             raise Wrong(f"peg {order.id} stands at {price}; right would be {right}")
         self.standing.rest(order, price)
-        self._not_crossed(order)
+        self.rested[order.instrument] = None
 
-    def _not_crossed(self, order: Order) -> None:
-        best = self.standing.best(order.instrument, 1 - order.side)
-        if order.terms.session == Session.CONTINUOUS and best and crosses(order.side, order.price, best):
-            raise Wrong(f"order {order.id} rests at {order.price} against {best}: the book of instrument {order.instrument} is crossed")
+    def _not_crossed(self, instrument: int) -> None:
+        bid, ask = (self.standing.best(instrument, side) for side in (Side.BUY, Side.SELL))
+        if bid and ask and bid >= ask and self.figures.instruments[instrument].session == Session.CONTINUOUS:
+            raise Wrong(f"the book of instrument {instrument} is crossed: {bid} and {ask}")
 
     def overdue(self, now: int) -> None:
         """A reached order that does not fire, and an order past its day: 16 of such are worked off before each command."""
@@ -466,7 +463,9 @@ class Books:
                 queue.insert(0, queue.pop())
             else:
                 raise Wrong(f"order {order.id} has {order.leaves} left, and neither rests nor was cancelled")
-        self.listed = []
+        for instrument in self.rested:
+            self._not_crossed(instrument)
+        self.listed, self.rested = [], {}
 
 
 def move(f: Figures, terms: Terms, buyer: int, seller: int, quantity: int, amount: int, buyer_fee: int, seller_fee: int) -> None:
