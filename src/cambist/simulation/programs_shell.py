@@ -14,7 +14,7 @@ import numpy as np
 
 from cambist.door.client import Code, DoorClosed, Events, Refused, RefusedByDoor, Role, StreamKind
 from cambist.door.link_shell import Answer, Link
-from cambist.messages import COUNTED_ONCE, FACTS, GROUP_MORE, NUMBERED, Event, Kind, Reason
+from cambist.messages import CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, NUMBERED, Event, Kind, Reason
 from cambist.simulation.clock import VirtualClock
 from cambist.simulation.faults import POISON, Faults
 from cambist.simulation.workload import Ask, Staff, Told, Trader, record, told
@@ -22,6 +22,7 @@ from cambist.simulation.workload import Ask, Staff, Told, Trader, record, told
 SECOND = 1_000_000_000
 AGAIN_SECONDS = 0.05                            # before what the door did not take goes again
 LOST_SHARE = 0.01
+UNHEARD_SECONDS = 0.5                            # for an answer that goes to another account than the one that was named
 WINDOW = 64                                     # numbered requests without an answer
 LINK: dict[str, Any] = {"ping": 0.5, "silent": 1.5}             # seconds; a simulated second costs little, waiting for nothing costs something
 
@@ -253,7 +254,7 @@ class Office(Program):
     async def _ask(self, made: np.ndarray) -> None:
         self.asking += 1
         try:
-            outcome = await self.link.ask(made, 8.0)
+            outcome = await self.link.ask(made, UNHEARD_SECONDS if int(made["kind"][0]) in CONFIGURE or int(made["actor"][0]) in self.staff.strangers else 8.0)
             self.unknown += outcome.events is None
         except (RefusedByDoor, DoorClosed):
             self.unknown += 1

@@ -377,6 +377,7 @@ class Staff:
         self.sessions: dict[int, int] = {}                              # instrument -> its session
         self.latched: dict[str, int] = {}                               # what was stopped: to be started again
         self.calm = False
+        self.strangers = {market.keys["acme-bot"]}      # keys of others that it uses where they must be refused
         self.facts = 0
 
     def hear(self, e: Told) -> None:

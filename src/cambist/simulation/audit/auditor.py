@@ -30,7 +30,6 @@ K, R, E = Kind, Reason, Event
 NOT_SAID = {R.CAPACITY, R.ANSWER_QUOTA, R.SWEEPING, R.OVERFLOW, R.NETTING, R.EXPOSURE, R.NO_RATE, R.DUPLICATE_ORDER}       # not predicted
 HELD_KINDS = CONFIGURE | {K.NET, K.SETTLE, K.HALT, K.RESUME, K.KILL, K.REVIVE, K.KILL_ALL, K.REVIVE_ALL, K.SESSION, K.KILL_TRADER, K.REVIVE_TRADER,
                           K.CHANGE_TERMS, K.CHANGE_DIGITS, K.MANUAL_CREDIT}
-PUBLIC = {E.SESSION_CHANGED, E.UNCROSSED, E.INDICATIVE}
 IDS = {E.ORDER_ACCEPTED, E.REQUEST_OPENED, E.QUOTED, E.CHILD_OPENED, E.OBLIGATION, E.HELD}      # each takes the account's next number
 CHECKED_TABLES = ("balances", "credit", "positions", "orders")
 _KNOWN = {int(kind): kind for kind in Kind}
@@ -62,7 +61,7 @@ class Auditor:
             E.LEVEL: lambda e, c: books.level(e), E.ORDER_ACCEPTED: lambda e, c: books.accepted(e, c, self.now), E.BOOK_QUOTED: books.quoted,
             E.ORDER_CANCELLED: lambda e, c: books.cancelled(e, self.now), E.ORDER_AMENDED: books.amended, E.ORDER_REDUCED: lambda e, c: books.reduced(e),
             E.ORDER_TRIGGERED: lambda e, c: books.triggered(e, self.now), E.ORDER_MOVED: lambda e, c: books.moved(e),
-            E.FEE_CHARGED: lambda e, c: books.charged(e), E.SESSION_CHANGED: lambda e, c: books.session_changed(e),
+            E.FEE_CHARGED: lambda e, c: books.charged(e), E.SESSION_CHANGED: lambda e, c: books.session_changed(e, self.now),
             E.UNCROSSED: lambda e, c: books.uncrossed(e, self.now), E.INDICATIVE: lambda e, c: books.indicative(e, self.now)}
         self._refused: dict[int, Callable[[Row, int], int | None]] = {
             K.NEW_ORDER: entry.new_order, K.AMEND_ORDER: entry.amend, K.MASS_QUOTE: entry.mass_quote, K.CANCEL_SOME: entry.cancel_some,

@@ -369,8 +369,10 @@ class Books:
             self.standing.put(order, OrderState.ASLEEP)
 
     # ---------------------------------------------------------------------------------------------------------------------- sessions
-    def session_changed(self, e: Told) -> None:
+    def session_changed(self, e: Told, now: int) -> None:
         terms = self.figures.instruments[e.instrument]
+        if e.reason == R.BAND and terms.session == Session.CONTINUOUS and terms.window:
+            terms.anchor_window = now // terms.window
         if e.id == Session.CONTINUOUS and terms.session not in (Session.AUCTION, Session.VOLATILITY):
             raise Wrong(f"instrument {e.instrument} trades again without an auction: {e}")
         terms.session, terms.next, terms.ends, terms.ending, terms.uncross = e.id, e.other, e.amount, False, 0
