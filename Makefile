@@ -75,15 +75,17 @@ lint: $(INSTALLED)
 bench: $(WARMED)
 	@for b in $(BENCHES); do echo "== bench $$b"; $(BIN)/cambist bench $$b; done
 
-# As many seeds as fit, each 2,000 commands with all faults; none may break a promise.
-SEEDS ?= 1000
+# As many seeds as fit, each 2,000 commands with all faults, on both processors; none may break a promise, and fewer than LEAST are no proof.
+SEEDS ?= 2000
 SEED ?= 1
+LEAST ?= 500
+BUG ?=
 SIMULATE_SECONDS ?= 480
 simulate: $(WARMED)
-	@$(BIN)/cambist simulate --seed $(SEED) --seeds $(SEEDS) --jobs 2 --seconds $(SIMULATE_SECONDS)
+	@$(BIN)/cambist simulate --seed $(SEED) --seeds $(SEEDS) --least $(LEAST) --jobs 2 --seconds $(SIMULATE_SECONDS) --bug "$(BUG)"
 
 hunt: $(WARMED) $(PAGES)
-	@$(MAKE) --no-print-directory simulate SEED=100000 SEEDS=20000 SIMULATE_SECONDS=7200
+	@$(MAKE) --no-print-directory simulate SEED=100000 SEEDS=20000 LEAST=2000 SIMULATE_SECONDS=7200
 	@CAMBIST_COMPILED=1 HYPOTHESIS_PROFILE=hunt $(BIN)/python -m pytest -q -m hunt
 
 # With Debian's chromium, or the one that CAMBIST_CHROMIUM names.

@@ -88,8 +88,8 @@ def demo(*, feed: Path | None = None, json: FLAG = False, seed: int = 1, design:
 
 
 @app.command
-def simulate(*, seed: int = 1, seeds: int = 1, commands: int = 2000, faults: str = "all", jobs: int = 1, seconds: float = 1e9, bug: str = "",
-             design: Path = DEMO) -> int:
+def simulate(*, seed: int = 1, seeds: int = 1, commands: int = 2000, faults: str = "all", jobs: int = 1, seconds: float = 1e9, least: int = 0,
+             bug: str = "", design: Path = DEMO) -> int:
     """The whole house in one thread, on virtual disk, network, clock, venues and clients, with faults; 0 only if no promise is broken.
 
     Args:
@@ -99,11 +99,13 @@ def simulate(*, seed: int = 1, seeds: int = 1, commands: int = 2000, faults: str
         faults: all, none, gentle, or names with commas; a minus takes one out, as in all,-rot.
         jobs: Processes that the seeds are spread over.
         seconds: No new seed is begun after so long.
+        least: So many seeds must have been run; fewer are a failure too.
         bug: A planted defect that must be found; `list` prints them.
         design: The desk's design file.
     """
     from cambist.simulation.simulate_shell import run_simulate
-    return run_simulate(design, seed=seed, seeds=seeds, commands=commands, faults=faults, jobs=jobs, seconds=seconds, bug=bug, say=_say)
+    return run_simulate(design, seed=seed, seeds=seeds, commands=commands, faults=faults, jobs=jobs, seconds=seconds, least=least, bug=bug,
+                        say=_say)
 
 
 @app.command

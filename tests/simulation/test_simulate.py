@@ -38,11 +38,29 @@ def test_some_seeds_with_every_fault():
     assert [result.violation for result in results if result.violation] == []
     met = sum((result.faults for result in results), Counter())
     assert {"kill", "power", "slow", "late", "split", "reset"} <= set(met)
+    told = sum((result.told for result in results), Counter())
+    assert {"ORDER_TRIGGERED", "ORDER_MOVED", "ORDER_REDUCED", "ORDER_AMENDED", "BOOK_QUOTED", "SESSION_CHANGED", "UNCROSSED", "INDICATIVE", "FEE_CHARGED",
+            "SWEPT", "TRANSFERRED", "FILLED", "QUOTED", "CHILD_FILL", "OBLIGATION", "APPROVED"} <= set(told)
+
+
+@pytest.mark.compiled
+def test_rot_is_healed_from_the_mirror_or_refused():
+    results = [run(seed, 800, "rot,misdirected,lost,power,stop") for seed in range(1, 13)]
+    assert [result.violation for result in results if result.violation] == []
+    became = sum((result.counts for result in results), Counter())
+    assert became["healed by a scrub"] + became["healed from the mirror"] > 0 and became["runs without a mirror"] < len(results)
+
+
+@pytest.mark.compiled
+def test_a_command_that_the_core_dies_in_is_left_out_and_business_goes_on():
+    results = [run(seed, 800, "poison,kill,power") for seed in range(1, 9)]
+    assert [result.violation for result in results if result.violation] == []
+    assert sum((result.counts for result in results), Counter())["stopped: Poisoned"] > 0
 
 
 @pytest.mark.compiled
 def test_the_order_of_hashes_changes_nothing():
-    script = ("from tests.simulation.test_simulate import run\nprint(run(7, 1000).hash)")
+    script = "from tests.simulation.test_simulate import run\nprint([run(seed, 700).hash for seed in (7, 8, 9, 10)])"
     hashes = {subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True,
                              env={"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PYTHONHASHSEED": str(seed), "PATH": "/usr/bin:/bin",
                                   "HOME": str(Path.home())}).stdout for seed in (1, 2)}

@@ -21,7 +21,9 @@ DAY_NS = 86_400_000_000_000
 BATCH_MOST = 512                                # SETTLEs under way at once
 ATTEMPTS_MOST = 1_000                           # of one obligation, before a person is called and it is left alone
 WAITS = {Reason.INSUFFICIENT, Reason.UNCOVERED, Reason.HOUSE_UNCOVERED, Reason.UNPAID, Reason.EXPIRED}     # something else comes first, or nothing is wrong
-MONEY_CAME = {Event.DEPOSITED, Event.TRANSFERRED, Event.CHILD_FILL, Event.FILLED}
+# What may leave an account with more to pay with: money came, or is held no more.
+MONEY_CAME = {Event.DEPOSITED, Event.TRANSFERRED, Event.CHILD_FILL, Event.FILLED, Event.ORDER_CANCELLED, Event.ORDER_REDUCED, Event.ORDER_AMENDED,
+              Event.BOOK_QUOTED}
 Told: TypeAlias = np.void | Mapping[str, Any]
 
 

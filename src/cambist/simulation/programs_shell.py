@@ -22,6 +22,7 @@ from cambist.simulation.workload import Ask, Staff, Told, Trader, record, told
 SECOND = 1_000_000_000
 AGAIN_SECONDS = 0.05                            # before what the door did not take goes again
 LOST_SHARE = 0.01
+LOOK_EVENTS = 20                                # that a reader looks at
 UNHEARD_SECONDS = 0.5                            # for an answer that goes to another account than the one that was named
 WINDOW = 64                                     # numbered requests without an answer
 LINK: dict[str, Any] = {"ping": 0.5, "silent": 1.5}             # seconds; a simulated second costs little, waiting for nothing costs something
@@ -187,6 +188,29 @@ class Session(Program):
         else:
             del self.open[e.id_lo]
             self.answered += 1
+
+
+class Reader(Program):
+    """Looks into a stream anywhere, a few events at a time: what was told under a number is told again the same."""
+    def __init__(self, world: World, chance: random.Random) -> None:
+        super().__init__(world, "reader", chance, (StreamKind.PUBLIC, 0), lambda e: None)
+        self._looks = 0
+
+    async def act(self) -> float:
+        if self.link.connected and self._cursor > 2 and self.world.wanted():
+            self._looks += 1
+            seen = 0
+
+            def heard(batch: Events) -> None:
+                nonlocal seen
+                seen += len(batch.events)
+                self.world.heard(self.name, self.stream, batch)
+                if seen >= LOOK_EVENTS:
+                    looking.close()
+            looking = self.link.follow(*self.stream, self.chance.randint(1, self._cursor - 1), heard)
+            await asyncio.sleep(0.05)
+            looking.close()
+        return 0.1 + self.chance.random() * 0.3
 
 
 class Office(Program):

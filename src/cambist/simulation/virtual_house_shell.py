@@ -8,6 +8,7 @@ Two phases: while commands are wanted, any fault; then none, and everything that
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -43,7 +44,7 @@ from cambist.simulation.clock import SECOND, VirtualClock
 from cambist.simulation.desk_world_shell import Clerk, Desk, Executor, outside_venues
 from cambist.simulation.faults import MS, Death, DiskTrouble, Faults, Wires, stream
 from cambist.simulation.gateway_world_shell import ApiClient, Gateway, Post, key_of
-from cambist.simulation.programs_shell import Office, Program, Session
+from cambist.simulation.programs_shell import Office, Program, Reader, Session
 from cambist.simulation.virtual_disk import Crash, VirtualDisk
 from cambist.simulation.virtual_loop_shell import OUTSIDE, PROCESS, Process, VirtualLoop, within
 from cambist.simulation.witness import Violation, Witness
@@ -54,6 +55,7 @@ DIRECTORY, DOOR, MIRROR = "house", "house/door.sock", "elsewhere/log"
 SEGMENT_BYTES = 1 << 16
 PATIENCE = 120 * SECOND                                 # virtual, for everything to come to an end once faults stop
 LOOK_SECONDS = 0.25                                     # how often the operator looks around
+AFTER_A_START = 40.0                                    # how much more often the machine dies right after a start than after a storage call
 FULL_SECONDS = 2.0                                      # how long a disk stays full
 FOLLOW_SECONDS, SNAPSHOT_SECONDS, SCRUB_SECONDS = 0.1, 5, 4
 
@@ -225,6 +227,9 @@ class House(Death):
         door = running.door = Door(running, DOOR, slow=1.0, ping=0.5, silent=1.5)
         await door.listen()
         looking = asyncio.get_running_loop().create_task(look_after(running))
+        if self.faults.hits("power", AFTER_A_START):    # what a start found and told must be as durable as anything
+            await asyncio.sleep(self.faults.between("power", 1, 40) / 1000)
+            self.by_power()
         while not running.failed.is_set():
             await asyncio.sleep(LOOK_SECONDS)
             if node.stopped and not running.failure:
@@ -392,6 +397,7 @@ class House(Death):
         for account in self.design.dealers:
             self.start_program(lambda account=account: Session(self, DealerTrader(market, account, account, stream(seed, f"trader {account}")),
                                                               stream(seed, f"session {account}")))
+        self.start_program(lambda: Reader(self, stream(seed, "reader")))
         self.start_program(lambda: Office(self, Staff(market, stream(seed, "staff"), self._find), stream(seed, "office")))
 
     # ----------------------------------------------------------------------------------------------------------------------------- gateway
@@ -521,10 +527,20 @@ class House(Death):
         files = [(disk, name, inode) for disk in (self.disk, self.mirror) for name, inode in disk.names.items()
                  if inode is not None and inode.live and name.endswith((".cbj", ".cbr")) and not name.endswith("spare.cbj")]
         if files:
+            log = [each for each in files if "log/" in each[1]]
+            files = log if log and between("rot", 0, 1) else files
             disk, name, inode = files[between("rot", 0, len(files) - 1)]
             end = len(bytes(inode.live).rstrip(b"\0"))
             if end > 16:
                 disk.flip(name, between("rot", 0, end - 1), between("rot", 0, 7))
+                if self.faults.rates.get("power") and not between("rot", 0, 2):
+                    self.loop.call_later(0.01, self._power_goes)
+
+    def _power_goes(self) -> None:
+        """By itself, not in a storage call."""
+        with contextlib.suppress(Crash):
+            if self.faults.on:
+                self.by_power()
 
     def _end(self) -> None:
         """Every account of what happened must agree."""

@@ -6,6 +6,7 @@ every reader of a stream hears the same; nothing is in the log that nobody sent.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -20,6 +21,9 @@ from cambist.simulation.invariants import Tables, invariants
 
 COMPARE_EVERY = 64                              # commands between two comparisons of the auditor's books with the tables
 FREE = {int(Kind.TICK)}                         # what the node itself may put into the log
+
+
+_NAMES = {int(kind): kind.name for kind in Event}
 
 
 class Violation(Exception):
@@ -41,6 +45,7 @@ class Witness:
         self._streams: dict[tuple[StreamKind, int], list[bytes]] = {}   # digest of each event that was heard, by number
         self._auditor = Auditor()
         self._compared = 0
+        self.told: Counter[str] = Counter()             # events by name
         self.skipped: frozenset[int] = frozenset()      # sequences that decisions of the log leave out
         self.tables: Callable[[Sequence[str]], Tables] | None = None    # what the node that runs now would tell of its tables
         self.sent(genesis)
@@ -69,6 +74,7 @@ class Witness:
         self._audit(entry, events)
         self._note_answers(events)
         self._look_at_quotes(events)
+        self.told.update(_NAMES.get(kind, "") for kind in events["kind"].tolist())
         digest = hashlib.sha256(events.tobytes()).digest()
         self._entries.append((entry.first_sequence, entry.last_sequence, entry.own_hash, digest))
         self._kept.append((entry.first_sequence, entry.time, bytes(entry.records), events.copy()))

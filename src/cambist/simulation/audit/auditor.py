@@ -114,8 +114,9 @@ class Auditor:
             for _, _, c in known:
                 if (why := self._expects.get(known[0][0])) and c.kind != K.TICK:
                     raise Wrong(f"nothing was told; right would be {_name(why)}")
-        for part in (self.books, self.dealing, self.affairs):
-            part.end()
+        self.books.end(self.now)
+        self.dealing.end()
+        self.affairs.end()
         self.figures.check()
 
     def _predict_all(self, known: list[tuple[int, bytes, Row]], skipped: Collection[int]) -> None:
@@ -279,6 +280,8 @@ class Auditor:
         held = self.affairs.held.pop(e.id, None)
         if held is None or c.kind != K.APPROVE or c.held != e.id:
             raise Wrong(f"a command is approved that is not held: {e}")
+        if (why := self._expects.get(e.sequence)):
+            raise Wrong(f"a held command is approved; right would be {_name(why)}")
         run: Row = held.command
         run.lapse = held.lapse
         self._released = run
@@ -361,7 +364,8 @@ class Auditor:
         if e.price != right or right == terms.told:
             raise Wrong(f"the reference of instrument {e.instrument} is told as {e.price} after {terms.told}; right would be {right}")
         terms.told = right
-        self.books.priced(terms, TriggerOn.INDEX, right, self.now)
+        self.books.moving[e.instrument] = None
+        self.books.priced(terms, TriggerOn.INDEX, right)
 
     # -------------------------------------------------------------------------------------------------------------------- tables
     def compare(self, tables: Mapping[str, tuple[int, tuple[str, ...], np.ndarray]]) -> None:

@@ -8,7 +8,8 @@ from cambist.simulation.audit.figures import Figures, Row
 
 R, K = Reason, Kind
 DUPLICATE = -1
-STILL_TO = {K.CANCEL_ORDER, K.CANCEL_ALL, K.CANCEL_SOME, K.DEAD_MAN, K.CANCEL_REQUEST, K.WITHDRAW_QUOTE, K.CANCEL_CHILD, K.KILL, K.REVIVE}        # of a disabled account
+STILL_TO = {K.CANCEL_ORDER, K.CANCEL_ALL, K.CANCEL_SOME, K.DEAD_MAN, K.CANCEL_REQUEST, K.WITHDRAW_QUOTE, K.CANCEL_CHILD, K.KILL,
+            K.REVIVE}                           # of a disabled account
 
 
 class Gate:

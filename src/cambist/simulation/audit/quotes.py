@@ -32,7 +32,8 @@ class Dealing:
         if terms is None:
             return R.UNKNOWN_INSTRUMENT
         for reason, holds in ((R.HALTED, terms.halted), (R.SESSION, terms.session in SHUT),
-                              (R.RESTRICTED, f.is_barred(c.account, c.actor, terms.number)), (R.BAD_SIDE, c.side > 2), (R.BAD_QUANTITY, c.quantity <= 0), (R.OFF_LOT, c.quantity % terms.lot),
+                              (R.RESTRICTED, f.is_barred(c.account, c.actor, terms.number)), (R.BAD_SIDE, c.side > 2),
+                              (R.BAD_QUANTITY, c.quantity <= 0), (R.OFF_LOT, c.quantity % terms.lot),
                               (R.MAX_QUANTITY, c.quantity > terms.max_quantity), (R.BAD_TTL, not 1 <= c.ttl <= f.cell["max_ttl"]),
                               (R.OPEN_ORDERS, self.open_of.get(c.account, 0) >= f.accounts[c.account].max_open)):
             if holds:

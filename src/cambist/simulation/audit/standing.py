@@ -62,7 +62,7 @@ class Standing:
         return Order(id=number, account=account, instrument=terms.number, terms=terms, side=side, price=price, worst=price, quantity=quantity, ordered=quantity,
                      leaves=quantity, shown=min(display or quantity, quantity), executed=0, spent=0, prevented=0, cancelled=0, hold=0, counted=0,
                      ppm=max(fees.maker, fees.taker), fee_min=fees.minimum, by_quote=int(bool(given["options"] & BY_QUOTE)), state=ENTERING, mate=None,
-                     parent=None, reached_at=0, **given)
+                     parent=None, seen=False, reached_at=0, **given)
 
     # ------------------------------------------------------------------------------------------------------------------------ holds
     def settle(self, order: Order) -> None:

@@ -30,6 +30,7 @@ class Books:
         self.bought: Told | None = None                 # of an auction's trade, and its seller not yet told
         self.charges: dict[tuple[int, int], tuple[int, int]] = {}       # (account, order) -> (asset, amount) that must be charged next
         self.listed: list[Order] = []                   # of the order list that is being accepted
+        self.moving: dict[int, None] = {}               # instruments with another price than when the command began
         self.rested: dict[int, None] = {}               # instruments whose book must not be crossed when the command ends
         self.matches = 0
 
@@ -244,7 +245,7 @@ class Books:
         buyer, seller = (one, two) if one.side == Side.BUY else (two, one)
         paid = {one.id: right[0], two.id: right[1]}
         move(f, terms, buyer.account, seller.account, b.quantity, amount, paid[buyer.id], paid[seller.id])
-        self._last(terms, b.price, now)
+        self._last(terms, b.price)
         for order in (one, two):
             if not order.leaves:
                 self.standing.gone(order)
@@ -253,7 +254,9 @@ class Books:
         """Whether the fee is charged in the asset that the account chose; it says so right after."""
         f = self.figures
         listed = f.instruments.get(f.accounts[account].fee_instrument)
-        if told or due <= 0 or listed is None or listed.quote != terms.quote or not terms.prefunded or rebates or not (price := f.reference(listed.number, now)):
+        if told or due <= 0 or rebates or listed is None or listed.quote != terms.quote or not terms.prefunded:
+            return False
+        if not (price := f.reference(listed.number, now)):
             return False
         self.charges[account, number] = listed.base, up(due * listed.amount_den, price * listed.amount_num)
         return True
@@ -338,19 +341,20 @@ class Books:
 
     def _reached(self, order: Order) -> bool:
         """Whether a price was seen that it waits for; a price of MARK, and what a trailing order follows, is not looked into."""
-        return bool(order.reached_at) or order.trigger == Trigger.TRAILING or order.trigger_on == TriggerOn.MARK
+        return order.seen or bool(order.reached_at) or order.trigger == Trigger.TRAILING or order.trigger_on == TriggerOn.MARK
 
-    def priced(self, terms: Terms, source: int, price: int, now: int) -> None:
-        """LAST or INDEX has become this: who waits for it is reached."""
+    def priced(self, terms: Terms, source: int, price: int, stays: int = 0) -> None:
+        """LAST or INDEX has become this: who waits for it may fire; must, if it is so still when the command ends, at `stays`."""
         for order in self.standing.waiting.get(terms.number, {}).values():
             if order.trigger in (Trigger.STOP, Trigger.TAKE_PROFIT) and order.trigger_on == source and not order.reached_at and price:
                 rising = (order.trigger, order.side) in RISING
                 if price >= order.trigger_price if rising else price <= order.trigger_price:
-                    order.reached_at = now
+                    order.seen, order.reached_at = True, stays
 
-    def _last(self, terms: Terms, price: int, now: int) -> None:
+    def _last(self, terms: Terms, price: int) -> None:
         terms.book_last = price
-        self.priced(terms, TriggerOn.LAST, price, now)
+        self.moving[terms.number] = None
+        self.priced(terms, TriggerOn.LAST, price)
 
     def moved(self, e: Told) -> None:
         """A peg has left its level, which was told, and stands elsewhere or nowhere."""
@@ -450,8 +454,13 @@ class Books:
             if order.good_till and order.good_till + LATE_NS < now:
                 raise Wrong(f"order {order.id} stands at {now}; it was good until {order.good_till}")
 
-    def end(self) -> None:
+    def end(self, now: int) -> None:
         """After a command nothing is left half done."""
+        for instrument in self.moving:
+            terms = self.figures.instruments[instrument]
+            for source, price in ((TriggerOn.LAST, terms.book_last), (TriggerOn.INDEX, terms.told)):
+                self.priced(terms, source, price, now)
+        self.moving.clear()
         if self.maker is not None or self.bought is not None:
             raise Wrong(f"one side of a match was told and not the other: {self.maker or self.bought}")
         if self.charges:
