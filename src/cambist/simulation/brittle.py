@@ -4,7 +4,7 @@ Decides that a command whose decider is POISON is one the core does not survive,
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,6 @@ def try_entries(cell: Any, entries: Sequence[Entry], skipped: Collection[int]) -
     return None
 
 
-def brittle(makers: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+def brittle(makers: dict[str, Any]) -> dict[str, Any]:
     """Makers of cells that are brittle."""
     return {name: lambda *given, make=make: Brittle(make(*given)) for name, make in makers.items()}

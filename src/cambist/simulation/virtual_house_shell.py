@@ -133,7 +133,7 @@ class House(Death):
         self.plain = self.chance.random() < PLAIN_SHARE
         self._genesis = self._genesis[~np.isin(self._genesis["kind"], MARKET_RULES)] if self.plain else self._narrow(self._genesis)
         self.witness = Witness(design, self.names, self._genesis, self.wrong)
-        self._market = Market(design, self.names, stream(plan.seed, "market"))
+        self._market = Market(design, self.names, stream(plan.seed, "market"), self.plain)
         self._overlap = self.chance.choice((8, 64, 2048))
         self._programs: list[Program] = []
         self._keys = {name: key_of(name) for name in API_KEYS}

@@ -68,6 +68,7 @@ def digest_words(data: bytes) -> Fields:
     return {f"digest{i}": int.from_bytes(digest[8 * i:8 * i + 8], "big", signed=True) for i in range(4)}
 
 
+NOT_PLAIN = {"special", "together", "mass_quote", "mass_quotes"}       # what a plain market has none of
 STOPPING = (Reason.KILLED, Reason.KILLED_ALL, Reason.TRADER_KILLED)
 
 
@@ -84,8 +85,8 @@ class Listing(NamedTuple):
 
 class Market:
     """What all know: instruments, accounts, keys, and where prices wander."""
-    def __init__(self, design: Design, names: Mapping[str, Mapping[str, int]], chance: random.Random) -> None:
-        self.design, self.names, self.chance = design, names, chance
+    def __init__(self, design: Design, names: Mapping[str, Mapping[str, int]], chance: random.Random, plain: bool = False) -> None:
+        self.design, self.names, self.chance, self.plain = design, names, chance, plain
         self.cell = design.cell.number
         self.accounts, self.keys, self.assets, self.sources = (names[table] for table in ("accounts", "actors", "assets", "sources"))
         self.listings: dict[int, Listing] = {}
@@ -118,7 +119,7 @@ class Trader:
         self.calm = False                                               # faults are over: nothing that stops anyone
         self.stopped = False                                            # a kill switch was met: it waits a little
         self._crowd: list[Ask] = []                                     # what it has made up its mind to send next
-        self._verbs = [(getattr(self, name), weight) for name, weight in self.VERBS.items()]
+        self._verbs = [(getattr(self, name), weight) for name, weight in self.VERBS.items() if not (market.plain and name in NOT_PLAIN)]
 
     def next(self, now: int) -> Ask | list[Ask] | None:
         """A list stands in one group."""

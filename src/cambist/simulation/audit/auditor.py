@@ -307,7 +307,8 @@ class Auditor:
             return R.REQUEST_CLOSED
         terms = request.terms
         for reason, holds in ((R.HALTED, terms.halted), (R.SESSION, terms.session in SHUT),
-                              (R.RESTRICTED, f.is_barred(c.account, c.actor, terms.number)), (R.BAD_SIDE, c.side > 1 or (request.side != Side.TWO_WAY and c.side != request.side)),
+                              (R.RESTRICTED, f.is_barred(c.account, c.actor, terms.number)),
+                              (R.BAD_SIDE, c.side > 1 or (request.side != Side.TWO_WAY and c.side != request.side)),
                               (R.BAD_PRICE, not 1 <= c.limit_price <= MAX_AMOUNT), (R.UNKNOWN_QUOTE, c.quote and c.quote not in request.quotes),
                               (R.POSITION, f.over_position(c.account, terms.number, c.side, request.quantity))):
             if holds:
