@@ -13,7 +13,7 @@ from cambist.messages import (
     CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, NUMBERED, AccountKind, Event, Kind, OrderType, Reason, Scope, SelfTrade, Settlement, Side, TimeInForce,
     command,
 )
-from cambist.simulation.invariants import PublicBook, invariants
+from cambist.simulation.invariants import PublicBook, invariants, strangers
 
 K = Kind
 SECOND = 1_000_000_000
@@ -109,12 +109,14 @@ class Scenario:
     # ------------------------------------------------------------------------------------------------------------- the engine
     def apply(self, *records: np.ndarray) -> list[dict[str, int]]:
         """All records as one entry at the scenario's time."""
-        out = self.engine.apply(np.concatenate(records), self.now)
+        asked = np.concatenate(records)
+        out = self.engine.apply(asked, self.now)
         self.events = [{name: int(row[name]) for name in out.dtype.names} for row in out]
         self.history += self.events
         if self.audit:
             tables = self.engine.tables()
-            assert invariants(tables, self.desk_forced) == []
+            found = [*invariants(tables, self.desk_forced), *strangers(tables, asked, out)]
+            assert found == [], found
             assert [*self.public.hear(out), *self.public.differs(tables)] == []
         return self.events
 

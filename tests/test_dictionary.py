@@ -74,6 +74,24 @@ def test_a_fill_in_words():
     assert (staff["account"], staff["sequence"]) == ("acme", 12)
 
 
+def test_an_order_by_quote_quantity_is_told_in_the_quote_asset():
+    sizes = {"instrument": BTC.number, "id": 9, "quantity": 45_000_000_000, "leaves": 15_000_000_000}
+    told = WORDS.told(row(Event.ORDER_ACCEPTED, **sizes, liquidity=Liquidity.TAKER_BY_QUOTE), 5)
+    assert (told["quote_quantity"], told["quote_leaves"]) == ("45000.000000", "15000.000000") and not {"quantity", "leaves", "liquidity"} & set(told)
+    told = WORDS.told(row(Event.FILLED, **sizes | {"quantity": 10**8}, liquidity=Liquidity.TAKER_BY_QUOTE), 5)
+    assert (told["quantity"], told["quote_leaves"], told["liquidity"]) == ("1.00000000", "15000.000000", "taker") and "leaves" not in told
+    told = WORDS.told(row(Event.ORDER_CANCELLED, **sizes, reason=Reason.IMMEDIATE, liquidity=Liquidity.TAKER_BY_QUOTE), 5)
+    assert told["quote_cancelled"] == "45000.000000" and "cancelled" not in told
+    plain = WORDS.told(row(Event.ORDER_ACCEPTED, **sizes), 5)
+    assert plain["quantity"] == "450.00000000" and "quote_quantity" not in plain
+
+
+def test_a_fee_in_a_chosen_asset_says_of_what_and_how_it_traded():
+    told = WORDS.told(row(Event.FEE_CHARGED, instrument=BTC.number, id=9, other=BTC.quote, amount=3_000_000, liquidity=Liquidity.QUOTE), 5)
+    assert told["quote"] == WORDS.opaque.text("quote", 9) and (told["amount"], told["liquidity"]) == ("3.000000", "quote")
+    assert WORDS.told(row(Event.FEE_CHARGED, instrument=BTC.number, id=9, liquidity=Liquidity.TAKER_BY_QUOTE), 5)["order"] == WORDS.opaque.text("order", 9)
+
+
 def test_what_is_of_an_instrument_in_words():
     told = WORDS.told(row(Event.SESSION_CHANGED, instrument=BTC.number, id=3, price=600_000, amount=9, reason=Reason.BAND), 5)
     assert told == {"event": "session_changed", "time": 5, "instrument": "BTC-USD", "session": "volatility", "next": "continuous", "anchor": "60000.0",

@@ -190,3 +190,49 @@ def test_links_resolve(doc):
 def test_the_states_name_every_state():
     text = (ROOT / "docs" / "states.md").read_text()
     missing([f"docs/states.md does not draw {s.name}" for states in (RequestState, ChildState, ObligationState) for s in states if not named(s.name, text)])
+
+
+# ---------------------------------------------------------------------------------------------------------------------------------------- promises
+PROMISES = ROOT / "docs" / "promises.md"
+TEST_NAME = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`( \*\(hunt\)\*)?")
+PARTS_OF_A_PROMISE = ("**Holds under:**", "**Not under:**", "**Shown by:**", "**Measured:**")
+
+
+def promises(text: str) -> dict[str, str]:
+    parts = re.split(r"^### (.+)$", re.sub(r"^## .*$", "", text, flags=re.MULTILINE), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def hunted(file: str, name: str) -> bool:
+    """Whether a test runs in hunts alone: by its own mark, or that of its module."""
+    tree = ast.parse((ROOT / file).read_text())
+    marks = [ast.unparse(mark) for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
+             for mark in node.decorator_list]
+    marks += [ast.unparse(node.value) for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"]
+    return any("mark.hunt" in mark for mark in marks)
+
+
+def wrong_tests(text: str) -> list[str]:
+    found = []
+    for file, name, hunt in TEST_NAME.findall(text):
+        if not (ROOT / file).exists() or name not in defined(ast.parse((ROOT / file).read_text())):
+            found.append(f"{file}::{name} is not there")
+        elif hunted(file, name) != bool(hunt):
+            found.append(f"{file}::{name} {'runs' if hunt else 'does not run'} in CI")
+    return found
+
+
+def test_every_promise_names_tests_that_are_there():
+    text = PROMISES.read_text()
+    missing(wrong_tests(text))
+    told = promises(text)
+    assert len(told) > 15
+    missing([f"{name!r}: no {part}" for name, body in told.items() for part in PARTS_OF_A_PROMISE if part not in body])
+    missing([f"{name!r} names no test of CI" for name, body in told.items() if all(hunt for *_, hunt in TEST_NAME.findall(body))])
+    assert text.count("::test_") == len(TEST_NAME.findall(text)), "a test is named in a way that is not looked at"
+
+
+def test_a_promise_without_its_test_is_noticed():
+    assert wrong_tests("`tests/test_docs.py::test_links_resolve`, `tests/test_restart.py::test_no_order_is_lost_of_a_million_at_rest` *(hunt)*") == []
+    assert len(wrong_tests("`tests/test_docs.py::test_gone`, `tests/gone.py::test_it`, `tests/test_restart.py::test_no_order_is_lost_of_a_million_at_rest`, "
+                           "`tests/test_docs.py::test_links_resolve` *(hunt)*")) == 4

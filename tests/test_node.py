@@ -339,25 +339,25 @@ def running(tmp_path, **wanted):
 def test_a_client_submits_hears_asks_again_and_reads(tmp_path):
     with running(tmp_path) as path, Client(path, Role.SERVICE) as client:
         assert client.welcome.cell == 3
-        first = client.submit_and_wait(orders(5))
-        assert first.asked == 1 and first.events["amount"].tolist() == [5] and first.events["sequence"].tolist() == [0]
+        first = client.submit_and_wait(orders(5))       # asked again where the machine is slow: then it is counted once all the same
+        assert first.events["amount"].tolist() == [5] and first.events["sequence"].tolist() == [0]
         again = client.submit_and_wait(orders(5))       # the same bytes get the first answer
         assert again.events["amount"].tolist() == [5]
+        assert client.submit(orders(7)) == 1
+        assert client.read("answer", 3, sequence=1)[0] >= 3         # waits until it is there
         assert client.submit(np.repeat(orders(0, account=2), 5000)) == 5000
-        position, _ = client.read("answer", 5002, sequence=1)
-        assert position >= 5002
         heard = 0
-        for batch in client.batches(client.subscribe(StreamKind.ALL), 1.0):
+        for batch in client.batches(client.subscribe(StreamKind.ALL), 20.0):
             heard += len(batch.events)
-            if heard >= 5002:
+            if heard >= 5003:
                 break
-        assert heard >= 5002
+        assert heard >= 5003 and client.read("answer", 5003, sequence=1)[0] >= 5003          # what was told is there for whoever asks
         with pytest.raises(RefusedByDoor, match="UNKNOWN_VIEW"):
             client.read("nothing")
         with pytest.raises(RefusedByDoor, match="NOT_YET"):
             client.read("answer", 10**9, sequence=1)
     with running(tmp_path) as path, Client(path, Role.SERVICE) as client:
-        assert client.submit_and_wait(orders(6)).events["amount"].tolist() == [11]
+        assert client.submit_and_wait(orders(6)).events["amount"].tolist() == [18]
 
 
 def test_a_client_whose_node_went_away_holds_an_unknown(tmp_path):

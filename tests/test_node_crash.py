@@ -197,16 +197,19 @@ def test_whatever_call_the_disk_dies_at_the_house_goes_on_as_if_it_had_not(the_d
 
 
 @pytest.mark.compiled
-def test_at_every_single_call(the_day, without_a_crash):
+def test_at_one_call_in_four(the_day, without_a_crash):
     unhurt, _, calls = without_a_crash
-    assert sweep(range(1, calls + 1), the_day, unhurt, 5) > 0
+    seed = random.SystemRandom().getrandbits(32)
+    assert sweep(range(1 + seed % 4, calls + 1, 4), the_day, unhurt, seed) > 0
 
 
 @pytest.mark.hunt
-def test_at_every_single_call_in_many_ways(the_day, without_a_crash):
+@pytest.mark.compiled
+@pytest.mark.parametrize("times", range(5))
+def test_at_every_single_call(the_day, without_a_crash, times):
+    """Each time what was not synced survives in another part."""
     unhurt, _, calls = without_a_crash
-    for _ in range(20):
-        sweep(range(1, calls + 1), the_day, unhurt, random.SystemRandom().getrandbits(32))
+    assert calls > 500 and sweep(range(1, calls + 1), the_day, unhurt, random.SystemRandom().getrandbits(32)) > 0
 
 
 # -------------------------------------------------------------------------------------------------------------------------- a disk that fills up

@@ -1,4 +1,10 @@
-"""A journalled run that dies at every storage call, with every tear of its last write at 512 bytes: nothing told is lost, nothing counts twice."""
+"""A journalled run that dies at every storage call, with every tear of its last write at 512 bytes: nothing told is lost, nothing counts twice.
+
+The run has several lives: it rolls segments, follows its own log with snapshots, closes, opens again, dies in the middle of a write, recovers from the torn
+disk. Before each changing call, of recovery and of the follower too, the machine dies: with the last write torn in every way while all before it is there, with
+any part of what was not synced, and with only the process killed.
+"""
+import contextlib
 import random
 
 import numpy as np
@@ -6,73 +12,136 @@ import pytest
 
 from cambist.door.protocol import Code
 from cambist.feeds.streams import ALL
+from cambist.follower import Follower
+from cambist.log.journal import segment_names
 from cambist.log.pair import Copy
 from cambist.messages import EVENT, Event
-from cambist.node import Node
+from cambist.node import Node, close_node
 
-from tests.log.crash_disk import CrashDisk
-from tests.test_node import opened, orders
+from tests.log.crash_disk import Crash, CrashDisk
+from tests.test_node import Adder, opened, orders
 
 MIRROR = "elsewhere/log"
-STEPS = 12
+SEGMENT_BYTES = 1 << 13
+
+
+def told_by(node: Node) -> np.ndarray:
+    """Every event that the node can tell, in order."""
+    parts, number = [np.empty(0, EVENT)], 1
+    while number <= node.streams.last_number(ALL):
+        parts.append(node.streams.read(ALL, number).events)
+        number += len(parts[-1])
+    return np.concatenate(parts)
 
 
 class Run:
-    """Steps of a few submits each, some of several entries' size; before each storage call the machine dies in every way, and what is left goes on."""
-    def __init__(self, mirrored: bool):
-        self.disk, self.second = CrashDisk(), CrashDisk() if mirrored else None
-        self.disk.keeps_before = True
-        self.disk.before_call = self.look
-        if self.second:
-            self.second.keeps_before, self.second.before_call = True, self.look
-        self.sent: list[list[int]] = []                 # ids of each step
-        self.told: list[np.ndarray] = []
-        self.deaths = self.found = 0
-        self.rng = random.Random(7)
+    """Steps of a few submits each, some of several entries' size. `each`: of all deaths, one in so many is looked at."""
+    def __init__(self, mirrored: bool, seed: int = 7, each: int = 1):
+        self.rng, self.each = random.Random(seed), each
+        self.asked: list[int] = []                      # ids in the order in which they are in the log
+        self.under_way: list[int] = []                  # and those whose step has not come back
+        self.told = np.empty(0, EVENT)
+        self.next_id = 1
+        self.calls = self.deaths = self.looked_at = self.found = self.segments = 0
+        self.take(CrashDisk(), CrashDisk() if mirrored else None)
+
+    def take(self, disk: CrashDisk, second: CrashDisk | None) -> None:
+        self.disk, self.second = disk, second
+        for each in (disk, second):
+            if each:
+                each.keeps_before, each.before_call = True, self.look
 
     def node(self, disk: CrashDisk, second: CrashDisk | None) -> Node:
-        return opened(disk, 1 << 14, mirror=Copy(second, MIRROR) if second else None)
+        return opened(disk, SEGMENT_BYTES, reserves=(4096, 4096), mirror=Copy(second, MIRROR) if second else None)
 
-    def go(self) -> None:
-        node, next_id = self.node(self.disk, self.second), 1
-        for step in range(STEPS):
-            ids = list(range(next_id, next_id + self.rng.choice((1, 3, 12, 30))))
-            next_id += len(ids)
-            self.sent.append(ids)
-            assert node.submit(orders(*ids)) is Code.NONE
-            self.told += [told.events for told in node.step(step + 1)]
+    def go(self, steps: int) -> None:
+        """A life that ends well, one that does not, and one that has to recover."""
+        close_node(self.live(self.node(self.disk, self.second), steps))
+        node = self.live(self.node(self.disk, self.second), steps)
+        self.disk.crash_at = self.disk.calls + 1
+        with contextlib.suppress(Crash):
+            self.step(node, self.fresh(30))
+        torn = [*self.disk.tears(), self.disk.after_power_loss(1)]
+        self.take(torn[len(torn) // 2], self.second.after_power_loss(1) if self.second else None)
+        node = self.node(self.disk, self.second)
+        there = told_by(node)
+        assert there[:len(self.told)].tobytes() == self.told.tobytes()
+        self.told, self.asked = there, there["id_lo"].tolist()
+        self.step(node, self.under_way)                 # whoever was not answered asks again
+        close_node(self.live(node, steps))
+        for disk in (self.disk, self.second):           # after the very last call
+            if disk:
+                self.look(disk)
+        self.segments = len(segment_names(self.disk, "house/log"))
+
+    def live(self, node: Node, steps: int) -> Node:
+        follower = Follower(self.disk, "house", number=3, fresh=Adder, load=Adder.load, every_entries=5)
+        for _ in range(steps):
+            self.step(node, self.fresh(self.rng.choice((1, 3, 12, 30))))
+            while follower.step(0).entries:
+                continue
         node.results.sync()
+        follower.close()
+        return node
+
+    def fresh(self, count: int) -> list[int]:
+        self.next_id += count
+        return list(range(self.next_id - count, self.next_id))
+
+    def step(self, node: Node, ids: list[int]) -> None:
+        self.under_way = ids
+        assert node.submit(orders(*ids)) is Code.NONE
+        self.told = np.concatenate([self.told, *(told.events for told in node.step(node.clockwork.last + 1))])
+        self.asked += ids
+        self.under_way = []
 
     def look(self, dying: CrashDisk) -> None:
+        self.calls += 1
         other = self.second if dying is self.disk else self.disk
-        for torn in [*dying.tears(), dying.after_kill(), dying.after_power_loss(self.deaths)]:
+        for torn in (*dying.tears(), dying.after_kill(), dying.after_power_loss(self.deaths)):
+            self.deaths += 1
+            if self.rng.randrange(self.each):
+                continue
             rest = None if other is None else self.rng.choice((other.after_kill, lambda: other.after_power_loss(self.deaths)))()
             self.check(*((torn, rest) if dying is self.disk else (rest, torn)))
 
     def check(self, disk: CrashDisk, second: CrashDisk | None) -> None:
-        self.deaths += 1
+        self.looked_at += 1
         node = self.node(disk, second)
-        known = np.concatenate([np.empty(0, EVENT), *self.told])
-        whole = node.streams.read(ALL, 1).events
-        assert whole[:len(known)].tobytes() == known.tobytes()              # all that was told is told again, in its place
-        asked = [i for ids in self.sent for i in ids]
-        assert whole["id_lo"].tolist() == asked[:len(whole)]                # and nothing twice, nothing that was not asked
-        self.found += len(whole) > len(known)
-        if self.sent:                                                       # what was not answered is asked again, and counts once
-            node.submit(orders(*self.sent[-1]))
-            node.step(1000)
-            counted = node.streams.read(ALL, 1).events
-            counted = counted[counted["kind"] == Event.DONE]["id_lo"].tolist()
-            assert counted == asked[:len(counted)] and set(self.sent[-1]) <= set(counted)
+        whole, ids = told_by(node), [*self.asked, *self.under_way]
+        assert whole[:len(self.told)].tobytes() == self.told.tobytes()      # all that was told is told again, in its place
+        assert whole["id_lo"].tolist() == ids[:len(whole)]                  # and nothing twice, nothing that was not asked
+        self.found += len(whole) > len(self.told)
+        if ids:                                                             # what was not answered is asked again, and counts once
+            again = self.under_way or ids[-1:]
+            node.submit(orders(*again))
+            node.step(node.clockwork.last + 1)
+            events = told_by(node)
+            counted = events[events["kind"] == Event.DONE]["id_lo"].tolist()
+            assert counted == list(dict.fromkeys(ids))[:len(counted)] and set(again) <= set(counted)
         node.log._lock.release()
 
+    def said(self) -> str:
+        return (f"{self.calls} calls, {self.deaths} deaths, {self.looked_at} looked at, {self.found} after something durable that nobody had been told; "
+                f"{self.segments} segments")
 
+
+@pytest.mark.parametrize(("mirrored", "each"), [(False, 1), (True, 5)])
+def test_at_every_storage_call_with_every_tear_of_the_last_write(mirrored, each):
+    run = Run(mirrored, each=each)
+    run.go(4)
+    print(run.said())
+    assert run.calls > 150 and run.looked_at > 300 and run.found > 50 and run.segments > 2
+
+
+@pytest.mark.hunt
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_at_every_storage_call_with_every_tear_of_the_last_write(mirrored):
-    run = Run(mirrored)
-    run.go()
-    print(f"{run.deaths} deaths, {run.found} of them after something durable that nobody had been told")
-    assert run.deaths > 300 and run.found > 5
+@pytest.mark.parametrize("seed", range(4))
+def test_longer_runs_at_every_storage_call_with_every_tear(mirrored, seed):
+    run = Run(mirrored, seed)
+    run.go(25)
+    print(run.said())
+    assert run.looked_at == run.deaths > 3000
 
 
 def test_a_tear_is_what_it_says():

@@ -31,11 +31,11 @@ def setup(tmp_path: Path, base_port: int | None = None, without: str = ""):
 def test_addresses_are_the_designs_or_count_from_the_base_port(tmp_path):
     assert setup(tmp_path).address["console"] == ("127.0.0.1", 8603)
     assert setup(tmp_path, 9000).address == {key: ("127.0.0.1", 9000 + i) for i, key in enumerate(ADDRESSES)}
-    assert [row.name for row in setup(tmp_path, None, "world, console").rows] == ["node", "gateway", "native", "portal", "desk"]
+    assert [row.name for row in setup(tmp_path, None, "world, console").rows] == ["node", "follower", "gateway", "native", "portal", "desk"]
 
 
 @pytest.mark.parametrize(("base_port", "without", "feed", "said"), [
-    (None, "node", None, "--without node: what can be left out is gateway, native, portal"), (None, "wrold", None, "--without wrold"),
+    (None, "node", None, "--without node: what can be left out is follower, gateway, native, portal"), (None, "wrold", None, "--without wrold"),
     (65_533, "", None, "--base-port 65533"), (0, "", None, "--base-port 0"), (None, "", Path("nowhere.csv"), "--feed nowhere.csv"),
 ])
 def test_what_cannot_be_is_said_before_anything_is_made(tmp_path, base_port, without, feed, said):

@@ -33,8 +33,8 @@ def warm() -> int:
 
 @app.command
 def run(*, design: Path = DEMO, directory: Path = Path("cambist-data"), base_port: int | None = None, without: str = "", plain: FLAG = False,
-        feed: Path | None = None) -> int:
-    """Serve a whole house: node, gateway, portal, console, desk and the simulated world, each a process, started again when it dies.
+        feed: Path | None = None, origin: str = "") -> int:
+    """Serve a whole house: node, follower, gateways, portal, console, desk and the simulated world, each a process, started again when it dies.
 
     Args:
         design: The desk's design file.
@@ -43,9 +43,10 @@ def run(*, design: Path = DEMO, directory: Path = Path("cambist-data"), base_por
         without: Parts to leave out, as in --without world,console.
         plain: Lines instead of a table; always so when this is no terminal.
         feed: Recorded market data for the simulated venues; without it a market is made up.
+        origin: What the log is called where heads of it are signed, as in exchange.example/log; said once, it stays.
     """
     from cambist.supervisor_shell import run_house
-    return run_house(design, directory, base_port=base_port, without=without, plain=plain, feed=feed)
+    return run_house(design, directory, base_port=base_port, without=without, plain=plain, feed=feed, origin=origin)
 
 
 @app.command
@@ -56,7 +57,7 @@ def node(*, design: Path = DEMO, directory: Path = Path("cambist-data")) -> int:
 
 
 @app.command
-def follow(directory: Path, *, every: float = 60.0, origin: str = "") -> int:
+def follow(directory: Path, *, every: float = 45.0, origin: str = "") -> int:
     """Replay a running node's log beside it, compare its results, write snapshots (at most EVERY seconds apart), and sign heads of the log as ORIGIN."""
     from cambist.run import follow as go_on
     return go_on(directory, every, origin, _say)

@@ -46,7 +46,8 @@ TOLD: dict[Event, tuple[tuple[str, str, str], ...]] = {
     E.ORDER_TRIGGERED: (_ORDER, _PRICE, _LEAVES, ("trigger", "other", "price")),
     E.BOOK_QUOTED: (("bid_order", "id", "linked"), ("ask_order", "other", "linked"), ("bid", "price", "price"), ("ask", "amount", "price"),
                     ("bid_quantity", "quantity", "quantity"), ("ask_quantity", "leaves", "quantity")),
-    E.FEE_CHARGED: (_ORDER, ("asset", "other", "asset"), ("amount", "amount", "of_asset")),
+    E.FEE_CHARGED: (("charged", "id", "order_or_quote"), ("asset", "other", "asset"), ("amount", "amount", "of_asset"),
+                    ("liquidity", "liquidity", "liquidity")),
     E.PROTECTED: (_QUANTITY, ("delta", "amount", "quantity")),
     E.SESSION_CHANGED: (("session", "id", "session"), ("next", "other", "session"), ("anchor", "price", "price"), ("ends", "amount", "time_or_none"),
                         _REASON),
@@ -84,6 +85,7 @@ TOLD: dict[Event, tuple[tuple[str, str, str], ...]] = {
     E.DENIED: (_HELD, ("by", "other", "person")),
     E.HELD_EXPIRED: (_HELD,),
 }
+SPENT = frozenset({(E.ORDER_ACCEPTED, "quantity"), (E.ORDER_ACCEPTED, "leaves"), (E.FILLED, "leaves"), (E.ORDER_CANCELLED, "cancelled")})  # BY_QUOTE
 SWEPT = ("account", "instrument", "all", "session", "some", "trader", "digits")      # which mass action has ended
 NULLABLE = frozenset({"swept_other", "price", "reason", "order", "request", "quote", "match", "child", "obligation", "held", "named", "order_or_quote",
                       "linked", "time_or_none"})    # 0 says "none"
@@ -226,7 +228,10 @@ class Dictionary:
             told["instrument"] = listed.symbol
         if event in SIDED:
             told["side"] = Side(int(row["side"])).name.lower()
+        by_quote = row["liquidity"] == Liquidity.TAKER_BY_QUOTE
         for name, field, how in TOLD[event]:
+            if by_quote and (event, name) in SPENT:
+                name, how = f"quote_{name}", "of_quote"
             name, value = self._told_field(name, how, int(row[field]), row, listed)
             if value is not None:
                 told[name] = value
@@ -235,6 +240,10 @@ class Dictionary:
     def told_to_staff(self, row: Row, time: int) -> dict[str, Any]:
         """The same with whose it is and where in the log."""
         return {**self.told(row, time), "account": self.account_name(int(row["account"])) if row["account"] else "", "sequence": int(row["sequence"])}
+
+    def liquidity_name(self, value: int) -> str:
+        """A taker is one whatever its sizes are of."""
+        return "taker" if value == Liquidity.TAKER_BY_QUOTE else _word(Liquidity, value)
 
     def _told_field(self, name: str, how: str, value: int, row: Row, listed: Listed | None) -> tuple[str, Any]:
         if not value and how in NULLABLE:
@@ -265,7 +274,7 @@ class Dictionary:
             case "swept": return SWEPT[value] if 0 <= value < len(SWEPT) else f"#{value}"
             case "venue": return self.venue_name(value)
             case "reason": return _word(Reason, value).upper()
-            case "liquidity": return _word(Liquidity, value)
+            case "liquidity": return self.liquidity_name(value)
             case "child_state": return _word(ChildState, value)
             case "session": return _word(Session, value)
             case _: return value                        # a time or a count

@@ -445,13 +445,13 @@ class Liquidity(IntEnum):
     TAKER = 2
     QUOTE = 3                                   # filled through a request for quotes
     AUCTION = 4
+    TAKER_BY_QUOTE = 5                          # a BY_QUOTE order, also where it is accepted and cancelled: its quantity and leaves are of the quote asset
 
 
 # ---------------------------------------------------------------------------------------------------------------- layouts
 HEAD = (("kind", "<u2"), ("flags", "<u2"), ("instrument", "<u4"), ("account", "<u4"), ("actor", "<u4"), ("decider", "<u4"), ("attachment", "<u4"),
         ("id_hi", "<i8"), ("id_lo", "<i8"), ("received", "<i8"), ("expires", "<i8"))
 HEAD_BYTES, ARGUMENT_WORDS = 56, (RECORD_BYTES - 56) // 8
-
 I, U4, U2, U1 = "<i8", "<u4", "<u2", "u1"
 ARGUMENTS: dict[Kind, tuple[tuple[str, str], ...]] = {
     K.TICK: (),
@@ -592,7 +592,7 @@ def named(record: np.ndarray) -> dict[str, int]:
     kind = int(record["kind"].reshape(-1)[0])
     layout = LAYOUT[Kind(kind)] if kind in Kind._value2member_map_ else COMMAND
     row = np.ascontiguousarray(record.reshape(-1)[:1]).view(layout)
-    return {name: int(row[name][0]) for name in layout.names or ()}
+    return dict(zip(layout.names or (), row[0].item(), strict=True))
 
 
 def identifier(cell: int, account: int, ordinal: int) -> int:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from cambist.archive import Archive
+from cambist.door.checking import is_essential
 from cambist.door.protocol import Code, Welcome, fit_to_seal
 from cambist.epochs import RULES, check_release, current, newest_state
 from cambist.feeds import streams, views
@@ -42,10 +43,6 @@ STEP_NS = 1_000_000_000                                 # the wall clock may mov
 TICK_PERIOD_NS = 1_000_000_000
 NUMBERS = "stream-numbers"                              # snapshots of how far each stream was numbered, beside those of the state
 NS_PER_SECOND = 1_000_000_000
-# What is let in while the disk is full: what only takes risk away, and what happened outside to orders that are out there already.
-ESSENTIAL = np.zeros(1 << 8 * COMMAND["kind"].itemsize, bool)
-ESSENTIAL[[Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.CANCEL_REQUEST, Kind.WITHDRAW_QUOTE, Kind.CANCEL_CHILD, Kind.HALT, Kind.KILL, Kind.KILL_ALL,
-           Kind.CHILD_ACKED, Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN]] = True
 
 
 class Broken(Exception):
@@ -216,7 +213,7 @@ class Node:
         with self._lock:
             # Whoever was told RECEIVED must find room: what is staged and what is under way has its bytes set aside before more is let in.
             needed = self._in_flight + self._staging.bytes_at_most(len(records), len(attachments))
-            if needed > self._room or (self._full and not (essential or ESSENTIAL[records["kind"]].all())):
+            if needed > self._room or (self._full and not (essential or is_essential(records))):
                 return Code.DISK_FULL
             return self._staging.put(records, attachments)
 
@@ -425,15 +422,17 @@ def _of_these(results: Any, manifest: snapshot.Manifest) -> bool:
 
 def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Cell], load: Callable[[Any], Cell], segment_bytes: int = SEGMENT_BYTES,
               reserves: tuple[int, int] = (0, 0), say: Callable[[str], None] = lambda line: None, mirror: Copy | None = None,
-              both: Both = one_after_the_other, probe: Probe | None = None, rules: int = RULES,
+              both: Both = one_after_the_other, probe: Probe | None = None, rules: int = RULES, passed: Callable[[str], None] = lambda part: None,
               **settings: Any) -> Node:
     """The node of a directory: its log is opened and locked, made equal with its mirror, its results cut where torn, the newest snapshot that the results
     reach loaded, the tail applied and compared. `reserves`: bytes set aside for what is essential on a full disk, in the log and in the results. `probe`:
-    how entries are tried whose results nobody kept. `say` is told what a crash had left and what became of it. Raises Broken, Damaged, DiskError."""
+    how entries are tried whose results nobody kept. `say` is told what a crash had left and what became of it, `passed` which part of the work is done.
+    Raises Broken, Damaged, DiskError."""
     log_reserve, results_reserve = reserves
     now = current(disk, directory)
     check_release(now, rules)
     newest, damaged = newest_state(disk, directory, now)
+    passed("snapshot")
     settings["epoch"] = now.number
     here, begin = Copy(disk, f"{directory}/log"), newest.manifest.position if newest else None
     kept: list[KeptResults] = []
@@ -448,11 +447,13 @@ def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Ce
 
     log = Journal.open(PairDisk(here, mirror, both) if mirror else disk, here.directory, cell=number, segment_bytes=segment_bytes,
                        reserve_bytes=log_reserve, start=begin, first=first)
+    passed("log")
     try:
         (results,) = kept
         reach = min(results.position.sequence, log.position.sequence)       # from a later snapshot the results could not be rebuilt
         found = newest if newest is None or newest.manifest.sequence <= reach else newest_state(disk, directory, now, reach)[0]
         cell = load(found.tables) if found else fresh()
+        passed("state")
         replay = Replay(disk, here.directory, cell=number, after=found.manifest.position if found else None, unproven=True)
         left_out = skipped(decisions(disk, here.directory, found.manifest.sequence if found else 0))
         trial = Trial(probe, log, results, left_out, number=number, epoch=settings["epoch"], ticker=settings.get("ticker", 0), say=say) if probe else None
@@ -462,6 +463,7 @@ def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Ce
                      **settings)
         node.archive = Archive(disk, directory, cell=number, known=reader)
         replay.close()
+        passed("tail")
     except BaseException:
         log.close()
         raise

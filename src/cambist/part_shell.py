@@ -29,6 +29,7 @@ class Part(NamedTuple):
     say: Callable[[str], None]
     design: Path = Path()                       # the file a new house begins with; afterwards the log's own is in force (view `design`)
     feed: Path | None = None                    # recorded market data for the simulated venues
+    origin: str = ""                            # what the log is called where its first head is signed
 
     def url(self, key: str, scheme: str = "http", path: str = "") -> str:
         """Where a part is reached: `http` and `ws` become `https` and `wss` with TLS."""

@@ -1,4 +1,4 @@
-"""What `cambist node` and `cambist follow` start, and the node as a part of `cambist run`: one process each, wired from a design file and a directory.
+"""What `cambist node` and `cambist follow` start, and both as parts of `cambist run`: one process each, wired from a design file and a directory.
 
 Decides which cell, which directory, which socket. The other parts of a house are wired in `desk_part_shell.py` and the gateways' own packages.
 """
@@ -22,7 +22,8 @@ from cambist.core.cell import Cell
 from cambist.design import Design, read_design
 from cambist.door.client_shell import Client
 from cambist.door.protocol import Role
-from cambist.follower import Follower
+from cambist.follower import EVERY_NS, Follower
+from cambist.log.disk import DiskLocked
 from cambist.log.disk_shell import RealDisk
 from cambist.log.entry import SideSection
 from cambist.log.journal import RESERVE_BYTES as LOG_RESERVE
@@ -32,6 +33,7 @@ from cambist.log.results import RESERVE_BYTES as RESULTS_RESERVE
 from cambist.log.scrub import Scrub
 from cambist.log.segment import Damaged
 from cambist.log.times import Times
+from cambist.log.transparency import Publisher
 from cambist.log.transparency_shell import open_publisher
 from cambist.node import close_node, open_node
 from cambist.node_shell import SWITCH_SECONDS, run_node, serve
@@ -42,6 +44,7 @@ from cambist.warm import warm
 SOCKET = "door.sock"
 EPOCH = 1                                       # a release that changes rules or layouts starts the next one from a migrated snapshot
 IDLE_SECONDS = 0.2                              # how long a follower waits when the log has nothing new
+NICENESS = 10                                   # of a follower beside the house, on machines with few processors
 DOOR_SECONDS = 5.0                              # an answer of our own door
 
 
@@ -82,20 +85,39 @@ class Start(NamedTuple):
     mirror: str                                 # as the file says: where things are is not the log's to know
 
 
-def prepare(design_file: Path, directory: Path, say: Callable[[str], None]) -> Start:
-    """The kernel is warm, the directory there and private, and the design is the one in force: the log's own where it has one. Raises DesignError."""
+class Stopwatch:
+    """What a start spends its time on: called with the name of each part when it is done."""
+    def __init__(self) -> None:
+        self._began = self._last = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, part: str) -> None:
+        now = time.monotonic()
+        self.seconds[part], self._last = self.seconds.get(part, 0.0) + now - self._last, now
+
+    def __str__(self) -> str:
+        return f"open after {self._last - self._began:.2f} s: {', '.join(f'{part} {seconds:.2f}' for part, seconds in self.seconds.items())}"
+
+
+def prepare(design_file: Path, directory: Path, say: Callable[[str], None], passed: Callable[[str], None] = lambda part: None) -> Start:
+    """The kernel is warm, the directory there and private, and the design is the one in force: the log's own where it has one. `passed` is told which part
+    of that is done. Raises DesignError."""
     text = design_file.read_text()
     design = read_design(text, str(design_file))
     mirror = design.redundancy.mirror
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
+    passed("design")
     warm(say)
+    passed("kernel")
     _look_at_mirror(design, directory, say)
     running = running_design(RealDisk(), str(directory))
     if running is not None and (difference := state_differs(running, design)):
         say(f"{design_file} is not the design this directory runs by ({difference}); the running one is kept. `cambist apply` changes it.")
         design = read_design(running.text, "the running design")
-    return Start(design, *genesis(design, text), mirror)
+    start = Start(design, *genesis(design, text), mirror)
+    passed("design")
+    return start
 
 
 def _look_at_mirror(design: Design, directory: Path, say: Callable[[str], None]) -> None:
@@ -123,15 +145,17 @@ def storing(mirror: str) -> dict[str, Any]:
 
 def start_node(design_file: Path, directory: Path, say: Callable[[str], None]) -> int:
     """Serve the directory's node in the foreground until SIGTERM or SIGINT. 0, or 1 when it could not start or had to stop."""
-    design, commands, side, mirror = prepare(design_file, directory, say)
+    passed = Stopwatch()
+    design, commands, side, mirror = prepare(design_file, directory, say, passed)
     socket = directory / SOCKET
 
     def opened() -> None:
+        say(str(passed))
         say(f"node of cell {design.cell.number} in {directory}")
         say(f"door: unix socket {socket} (native record protocol; docs/wire.md)")
         say(f"look: cambist status {directory}; stop: Ctrl-C or SIGTERM")
     return run_node(str(directory), str(socket), number=design.cell.number, genesis=commands, genesis_attachments=side, epoch=EPOCH,
-                    ticker=ticker(design), opened=opened, say=say, **storing(mirror), **makers(design))
+                    ticker=ticker(design), opened=opened, say=say, passed=passed, **storing(mirror), **makers(design))
 
 
 async def serve_node(part: Part) -> None:
@@ -167,38 +191,98 @@ def _wait_for_door(part: Part, loop: asyncio.AbstractEventLoop) -> None:
 
 def follow(directory: Path, every_seconds: float, origin: str, say: Callable[[str], None]) -> int:
     """Replay the log beside the node, compare results, write a snapshot now and then, sign heads of the log; until SIGTERM or SIGINT."""
+    stopped: list[int] = []
+    following = open_following(directory, int(every_seconds * 1e9), origin, say)
+    if following is None:
+        raise FileNotFoundError(f"{directory} holds no log that was started; run `cambist run --directory {directory}` first")
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda number, _: stopped.append(number))
+    say(f"following {directory} as process {os.getpid()}, from sequence {following.follower.position.sequence}")
+    with contextlib.closing(following):
+        while not stopped:
+            if not following.step(time.monotonic_ns()):
+                time.sleep(IDLE_SECONDS)
+    return 0
+
+
+class Following(NamedTuple):
+    """A second reader beside the node, with all it does there."""
+    follower: Follower
+    publisher: Publisher
+    scrub: Scrub
+    say: Callable[[str], None]
+
+    def step(self, now: int) -> bool:
+        """Whether there was anything new."""
+        step, published = self.follower.step(now), self.publisher.step(now)
+        if step.saved:
+            self.say(f"snapshot at sequence {step.saved.sequence}, state {step.saved.state_hash[:16]}")
+        if step.unsaved:
+            self.say(f"no snapshot: {step.unsaved}")
+        if published.head:
+            self.say(f"signed a head of {published.head.size} entries, to sequence {published.head.position.sequence}")
+        _tell_scrubbed(self.scrub.step(now), self.say)
+        return bool(step.entries or published.entries)
+
+    def close(self) -> None:
+        self.follower.close()
+        self.publisher.close()
+
+
+def _tell_scrubbed(findings: list[Finding], say: Callable[[str], None]) -> None:
+    for finding in findings:
+        say(f"{'HEALED' if finding.healed else 'DAMAGED'}: {finding}")
+
+
+def open_following(directory: Path, every_ns: int, origin: str, say: Callable[[str], None]) -> Following | None:
+    """None where no log was started yet. Raises DiskLocked where another process follows."""
     disk = RealDisk()
     scrub = Scrub(disk, str(directory), mirror_copy(noted_mirror(directory)))
-
-    def scrubbed(findings: list[Finding]) -> None:
-        for finding in findings:
-            say(f"{'HEALED' if finding.healed else 'DAMAGED'}: {finding}")
-
     try:
         running = running_design(disk, str(directory))
     except Damaged:
-        scrubbed(scrub.at_once(time.monotonic_ns()))
+        _tell_scrubbed(scrub.at_once(time.monotonic_ns()), say)
         running = running_design(disk, str(directory))
     if running is None:
-        raise FileNotFoundError(f"{directory} holds no log that was started; run `cambist run --directory {directory}` first")
+        return None
     design = read_design(running.text, "the running design")
     warm(say)
     publisher = open_publisher(directory, design.cell.number, origin)
-    follower = Follower(disk, str(directory), number=design.cell.number, every_ns=int(every_seconds * 1e9), **makers(design))
-    stopped: list[int] = []
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda number, _: stopped.append(number))
-    say(f"following {directory} as process {os.getpid()}, from sequence {follower.position.sequence}")
-    with contextlib.closing(publisher), contextlib.closing(follower):
-        while not stopped:
-            step, published = follower.step(time.monotonic_ns()), publisher.step(time.monotonic_ns())
-            if step.saved:
-                say(f"snapshot at sequence {step.saved.sequence}, state {step.saved.state_hash[:16]}")
-            if step.unsaved:
-                say(f"no snapshot: {step.unsaved}")
-            if published.head:
-                say(f"signed a head of {published.head.size} entries, to sequence {published.head.position.sequence}")
-            scrubbed(scrub.step(time.monotonic_ns()))
-            if not step.entries and not published.entries:
+    try:
+        follower = Follower(disk, str(directory), number=design.cell.number, every_ns=every_ns, **makers(design))
+    except BaseException:
+        publisher.close()
+        raise
+    return Following(follower, publisher, scrub, say)
+
+
+async def serve_follower(part: Part) -> None:
+    """The same as a part: until `part.stop`; ready once it follows. Raises Broken, Damaged."""
+    os.nice(NICENESS)                                   # never in the way of what it looks after
+    await asyncio.to_thread(_follow_as_part, part)
+
+
+def _follow_as_part(part: Part) -> None:
+    def say(line: str) -> None:
+        if not line.startswith("DAMAGED") and said[0].startswith("DAMAGED"):
+            print(line, flush=True)                     # what a person must look at stays in the table
+            return
+        said[0] = line
+        part.say(line)
+
+    said, following = [""], None
+    while following is None and not part.stop.is_set():
+        try:
+            following = open_following(part.directory, EVERY_NS, part.origin, say)
+        except DiskLocked:
+            part.say("another process follows this directory already: waiting for it to end")
+        if following is None:
+            time.sleep(IDLE_SECONDS)
+    if following is None:
+        return
+    with contextlib.closing(following):
+        part.ready(str(part.directory / "transparency" / "public"))
+        say(f"following from sequence {following.follower.position.sequence}")
+        while not part.stop.is_set():
+            if not following.step(time.monotonic_ns()):
                 time.sleep(IDLE_SECONDS)
-    return 0

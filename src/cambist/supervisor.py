@@ -32,6 +32,7 @@ class PartRow(NamedTuple):
 
 PARTS = (
     PartRow("node", "cambist.run", "serve_node"),
+    PartRow("follower", "cambist.run", "serve_follower"),
     PartRow("gateway", "cambist.gateways.gateway_shell", "serve", ("rest", "websocket")),
     PartRow("native", "cambist.native.native_shell", "serve", ("native",)),
     PartRow("portal", "cambist.ops.portal.portal_shell", "serve", ("portal",)),

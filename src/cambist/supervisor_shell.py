@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from cambist.credentials_shell import Secrets
 from cambist.design import Design, address, read_design
+from cambist.log.checkpoint import check_origin
 from cambist.log.disk import DiskLocked
 from cambist.log.disk_shell import RealDisk
 from cambist.part_shell import ADDRESSES
@@ -43,12 +44,14 @@ class Setup(NamedTuple):
     address: dict[str, tuple[str, int]]
     tls: tuple[Path, Path] | None
     feed: Path | None
+    origin: str = ""                            # what the log is called where heads of it are signed
 
 
-def run_house(design_file: Path, directory: Path, *, base_port: int | None = None, without: str = "", plain: bool = False, feed: Path | None = None) -> int:
+def run_house(design_file: Path, directory: Path, *, base_port: int | None = None, without: str = "", plain: bool = False, feed: Path | None = None,
+              origin: str = "") -> int:
     """All parts until SIGINT, SIGTERM or SIGHUP. 0 when all ended cleanly. Raises NotStarted, DesignError, CredentialError."""
     design = read_design(design_file.read_text(), str(design_file))
-    setup = prepared(design, design_file, directory, base_port, without, feed)
+    setup = prepared(design, design_file, directory, base_port, without, feed)._replace(origin=check_origin(origin) if origin else "")
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
     with only_one(directory):
@@ -256,6 +259,7 @@ class House:
             words += ["--address", f"{key}={host}={port}"]
         if setup.tls:
             words += ["--certificate", str(setup.tls[0]), "--private-key", str(setup.tls[1])]
+        words += ["--origin", setup.origin] if setup.origin else []
         return [*words, "--feed", str(setup.feed)] if setup.feed else words
 
     def _hear(self, name: str) -> None:

@@ -34,8 +34,9 @@ HEAD_MEANS = {
 
 EVENT_MEANS = {
     "kind": "what happened: one of the events below", "reason": "a reason, or 0", "side": "0 buy, 1 sell, 2 two-way",
-    "liquidity": "of a FILLED", "command": "the kind that is answered, where the event echoes one", "account": "who is told; 0 is the house",
-    "instrument": "its number, or 0", "sequence": "of the command at work; 0 in the stream of an account and in the public one", "id": "by event",
+    "liquidity": "of a trade; TAKER_BY_QUOTE in every event of such an order", "command": "the kind that is answered, where the event echoes one",
+    "account": "who is told; 0 is the house", "instrument": "its number, or 0",
+    "sequence": "of the command at work; 0 in the stream of an account and in the public one", "id": "by event",
     "other": "by event", "price": "by event", "quantity": "by event", "leaves": "by event", "amount": "by event", "fee": "by event",
     "id_hi": "of the command that is answered", "id_lo": "of the command that is answered"}
 

@@ -156,6 +156,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--certificate", type=Path)
     parser.add_argument("--private-key", type=Path)
     parser.add_argument("--feed", type=Path)
+    parser.add_argument("--origin", default="")
     parser.add_argument("--reports", type=int, required=True, metavar="DESCRIPTOR")
     parser.add_argument("--log", type=Path)
     return parser.parse_args(words)
@@ -179,7 +180,7 @@ def main() -> int:
 
     def make(stop: asyncio.Event) -> Part:
         return Part(given.directory, str(given.directory / "door.sock"), addresses, tls, stop, lambda address: reports.tell("ready", address), say,
-                    given.design, given.feed)
+                    given.design, given.feed, given.origin)
     try:
         check_listeners(row, addresses, tls)
         code = run_part(row, make)

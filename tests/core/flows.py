@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from cambist.messages import (
-    ARGUMENTS, COMMAND, CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, HEAD_BYTES, LAYOUT, MAX_AMOUNT, NUMBERED, AccountKind, Kind, identifier,
+    ARGUMENTS, COMMAND, CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, LAYOUT, MAX_AMOUNT, NUMBERED, AccountKind, Kind, identifier,
 )
-from tests.core.engines import BOTH_COMPLETE, FIELDS_OF_BOTH, KINDS_OF_BOTH, LATER_FIELDS, LATER_KINDS
 from tests.core.market_flow import MarketFlow
+from tests.core.rare_flow import RareFlow
 from tests.core.world import (
     ACME_GROUP, ALL_ACTORS, BANK, BOLT_BOT, BTCXRP, CAREFUL, MINER, MINER_KEY, NOBODY, QUIET, QUOTES_ABOVE, ROOT, ROOT_TWO, SECOND_DESK, SECOND_DESK_KEY,
     SIZES, TOY,
@@ -35,7 +35,7 @@ ONE = {BTC: ONE_BTC, USD: ONE_USD, XRP: ONE_XRP, TOY: 1}
 EDGES = (0, 1, -1, 2, 3, 99, MAX_AMOUNT, MAX_AMOUNT + 1, (1 << 63) - 1, -(1 << 63), 10**18, 10**18 + 1, (1 << 24) - 1, 1 << 31)
 
 
-class Flow(MarketFlow):
+class Flow(MarketFlow, RareFlow):
     """Makes entries of records. `weights`: how often each verb is chosen; the verbs are the methods named by VERBS."""
 
     def __init__(self, seed: int) -> None:
@@ -62,10 +62,7 @@ class Flow(MarketFlow):
         while len(out) < count:
             made = getattr(self, self.random.choices(verbs, shares)[0])()
             out += made if isinstance(made, list) else [made] if made is not None else []
-        records = np.concatenate(out)
-        if not BOTH_COMPLETE:                   # groups of orders are for complete engines
-            records["flags"] &= np.where(records["kind"] == K.NEW_ORDER, 0xFFFF ^ GROUP_MORE, 0xFFFF).astype(np.uint16)
-        return records
+        return np.frombuffer(bytearray(b"".join(record.tobytes() for record in out)), COMMAND)
 
     def build(self, kind: Kind, actor: int, **fields: int) -> np.ndarray:
         """A record with a fresh id or number, now and then spoiled or remembered to be sent again."""
@@ -112,7 +109,7 @@ class Flow(MarketFlow):
         """One field at an edge of its range."""
         r = self.random
         kind = Kind(int(record["kind"][0]))
-        names = list(FIELDS_OF_BOTH[kind]) * 3 + ["account", "instrument", "actor", "flags", "id_lo", "expires"]
+        names = [name for name, _ in ARGUMENTS[kind]] * 3 + ["account", "instrument", "actor", "flags", "id_lo", "expires"]
         name = r.choice(names)
         row = record.copy().view(LAYOUT[kind])
         limits = np.iinfo(LAYOUT[kind][name])
@@ -158,6 +155,9 @@ class Flow(MarketFlow):
         r = self.random
         price = MIDDLE.get(instrument, 100) + TICK.get(instrument, 1) * r.randint(-spread, spread)
         return price if r.random() < 0.98 else price + r.choice((1, 33, PRICE, -PRICE))
+
+    def middle(self, instrument: int) -> int:
+        return MIDDLE.get(instrument, 100)
 
     def lot(self, instrument: int) -> int:
         return LOT.get(instrument, 1)
@@ -403,6 +403,9 @@ class Flow(MarketFlow):
         killed = [int(a[0]) for a in self.rows["actors"] if a[self.columns["actors"]["killed"]]]
         if killed and self.random.random() < 0.5:
             return self.build(K.REVIVE_TRADER, ROOT, number=self.random.choice(killed))
+        off = [n for n in TRADERS if n <= len(self.rows["accounts"]) and not self.rows["accounts"][n - 1][7]]
+        if off and self.random.random() < 0.5:
+            return self.build(K.CONFIGURE_ACCOUNT, ADMIN, **self.known_account(self.random.choice(off), enabled=1))
         halted = [int(a[0]) for a in self.rows["instruments"] if a[20]]
         return self.build(K.RESUME, RISK_ONE, instrument=self.random.choice(halted)) if halted else None
 
@@ -435,14 +438,13 @@ class Flow(MarketFlow):
         r = self.random
         if r.random() < 0.3 or not self.past:
             row = np.frombuffer(r.randbytes(128), COMMAND).copy()
-            row["kind"] = r.choice((int(row["kind"][0]), r.choice([n for n in range(128) if n not in LATER_KINDS]), r.choice(KINDS_OF_BOTH)))
+            row["kind"] = r.choice((int(row["kind"][0]), r.randrange(128), r.choice(list(Kind))))
             if r.random() < 0.5:
                 row["flags"] &= NUMBERED
                 row["actor"] = r.choice(ALL_ACTORS)
             return row
         raw = bytearray(r.choice(self.past).tobytes())
-        at = HEAD_BYTES if not BOTH_COMPLETE and raw[0] in LATER_FIELDS else 128
-        raw[r.randrange(at)] ^= 1 << r.randrange(8)
+        raw[r.randrange(len(raw))] ^= 1 << r.randrange(8)
         return np.frombuffer(bytes(raw), COMMAND).copy()
 
     def numbers(self):
@@ -462,13 +464,13 @@ class Flow(MarketFlow):
 
     def refused_role(self):
         """Any kind by anybody, mostly empty."""
-        r, kind = self.random, self.random.choice([k for k in KINDS_OF_BOTH if k not in CONFIGURE])
+        r, kind = self.random, self.random.choice([k for k in Kind if k not in CONFIGURE])
         return self.build(kind, r.choice((*ALL_ACTORS, 0, 99)), flags=0)
 
     # ---------------------------------------------------------------------------------------------------------- configuration
     def configure(self):
         r = self.random
-        kind = r.choice(sorted(CONFIGURE - LATER_KINDS))
+        kind = r.choice(sorted(CONFIGURE))
         actor = r.choice((ADMIN, ADMIN, ADMIN, ROOT, CAREFUL, RISK_ONE, ACME_GROUP))
         fields = getattr(self, f"_{kind.name.lower()}")()
         return self.build(kind, actor, **fields)
@@ -578,8 +580,11 @@ MARKET = {"special": 16, "order_list": 3, "book_quote": 5, "some": 1, "session_m
 CONTROLS = {"watched": 1, "floating_crowd": 0.4,
             "configure": 8, "manual_credit": 1, "terms": 1, "digits": 1, "special": 6, "order": 6, "book_quote": 4, "open_market": 2, "trader_latch": 0.5,
             "some": 1, "revive": 2, "source_price": 2, "accept": 1, "quote": 2, "tick": 2}
+RARE = {"switched_off": 2, "emptied_desk": 2, "tight_exposure": 2, "many_waiting": 1, "twice": 1, "own_approval": 2, "foreign_child": 0.5, "missed_auction": 1,
+        "rebate": 2, "request": 3, "quote": 9, "special": 4, "order": 6, "child": 1, "large_transfer": 0.5, "open_market": 2, "source_price": 2, "deposit": 3,
+        "revive": 2, "decide": 1, "tick": 3}
 CALM = {"open_market": 4, "revive": 4, "tick": 4, "source_price": 4, "deposit": 2}
 FLOWS = {"trade": TRADE, "quotes": QUOTES, "route": ROUTE, "money": MONEY, "settle": SETTLE, "latch": LATCH, "people": PEOPLE, "shape": SHAPE, "market": MARKET,
-         "controls": CONTROLS, "calm": CALM}
+         "controls": CONTROLS, "rare": RARE, "calm": CALM}
 MIXED = {verb: sum(flow.get(verb, 0) for name, flow in FLOWS.items() if name != "shape") for name, flow in FLOWS.items() for verb in flow if name != "shape"}
 MIXED = {**MIXED, "kill_all": 0.05, "crowd": 0.1, "group": 0.1, "kill": 0.4, "halt": 0.4, "net": 0.2, "configure": 2, "again": 2, "garbage": 0.5}

@@ -1,12 +1,12 @@
 """A market for the domain tables: the scenarios' world with everything configured that trading knows, and the verbs of a trader.
 
-It runs on any engine; `market` fixtures take those of `engines.COMPLETE`. Prices here are whole dollars of BTC/USD around 60,000 (`at`), quantities
+It runs on any engine; `market` fixtures take those of `engines.ENGINES`. Prices here are whole dollars of BTC/USD around 60,000 (`at`), quantities
 tenths of a bitcoin (`lots`), so that a table reads as a trader would say it.
 """
 from collections.abc import Callable
 
 from cambist.messages import GROUP_MORE, Event, Kind, OrderState, Session
-from tests.core.engines import COMPLETE
+from tests.core.engines import ENGINES
 from tests.scenarios import (
     ACCOUNTS, ACME, ACME_TWO, ACTORS, ADMIN, BOLT, BTC, BTCUSD, BUY, DEALER_A, DEALER_B, KEY_OF, ONE_BTC, ONE_USD, RISK_ONE, SECOND, SELL, USD, Scenario,
     Scope, command,
@@ -136,7 +136,7 @@ def grant_more(s: Scenario) -> None:
 
 def market(engine: str | Callable[[], object] = "twin", audit: bool = True) -> Market:
     """A started market on a fresh engine, named or made."""
-    s = Market(COMPLETE[engine]() if isinstance(engine, str) else engine(), audit)
+    s = Market(ENGINES[engine]() if isinstance(engine, str) else engine(), audit)
     s.genesis()
     grant_more(s)
     for account in TRADERS:

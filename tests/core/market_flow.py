@@ -188,8 +188,9 @@ class MarketFlow:
     def _configure_schedule(self):
         r, session = self.random, self.random.choice((0, 1, 2, 2, 4, 5))
         period = r.choice((7, 61)) * SECOND
-        return {"instrument": self._known("instruments"), "slot": r.choice((0, 1, 7, 8)), "offset": r.randint(0, 6) * SECOND, "period": period,
-                "session": session, "next": 0, "duration": SECOND if session == 2 else 0, "enabled": int(r.random() < 0.3)}
+        return {"instrument": self._known("instruments"), "slot": r.choice((0, 1, 7, 8)), "offset": r.randint(0, 6) * SECOND,
+                "period": period, "session": session, "next": r.choice((0, 5)) if session == 2 else 0, "duration": SECOND if session == 2 else 0,
+                "enabled": int(r.random() < 0.3)}
 
     def _configure_protection(self):
         r, instrument = self.random, self.instrument()

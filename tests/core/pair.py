@@ -1,52 +1,19 @@
-"""Kernel and twin side by side: the same entries to both, and what they say and hold compared byte by byte. Counts what was met."""
-from collections import Counter
-
+"""Kernel and twin side by side: the same entries to both, and what they say and hold compared byte by byte."""
 import numpy as np
 
 from cambist.core.cell import Cell
-from cambist.messages import Event, Kind, Reason, named
-from cambist.simulation.invariants import PublicBook, invariants
+from cambist.messages import Event, Reason, named
+from cambist.simulation.invariants import PublicBook, invariants, strangers
 from cambist.simulation.twin import Twin
-from tests.core.engines import BOTH_COMPLETE
 from tests.core.flows import Flow, Tables
+from tests.core.seen import Seen
 from tests.core.world import SIZES, early_records, world_records
 from tests.scenarios import SECOND
 
 BEGIN = 1_000 * SECOND
 
 
-class Seen:
-    """What every pair of a run has met."""
-
-    def __init__(self) -> None:
-        self.commands = 0
-        self.accepted: Counter[int] = Counter()
-        self.refused: Counter[int] = Counter()
-        self.events: Counter[int] = Counter()
-        self.refusals: Counter[int] = Counter()         # reasons of REFUSED
-        self.reasons: Counter[int] = Counter()          # reasons of anything
-
-    def note(self, records: np.ndarray, events: np.ndarray, before: int) -> None:
-        self.commands += len(records)
-        no = np.unique(events["sequence"][(events["kind"] == Event.REFUSED) | (events["kind"] == Event.DUPLICATE)]) - before - 1
-        mask = np.zeros(len(records), bool)
-        mask[no] = True
-        self.refused.update(records["kind"][mask].tolist())
-        self.accepted.update(records["kind"][~mask].tolist())
-        self.events.update(events["kind"].tolist())
-        self.refusals.update(events["reason"][events["kind"] == Event.REFUSED].tolist())
-        self.reasons.update(events["reason"].tolist())
-
-    def table(self) -> str:
-        lines = [f"{self.commands:,} commands, {sum(self.accepted.values()) / max(1, self.commands):.0%} accepted",
-                 f"{'kind':<24}{'accepted':>9}{'refused':>9}"]
-        lines += [f"{k.name:<24}{self.accepted[k]:>9,}{self.refused[k]:>9,}" for k in Kind]
-        lines += ["events: " + ", ".join(f"{e.name} {self.events[e]:,}" for e in Event)]
-        lines += ["reasons: " + ", ".join(f"{r.name} {self.reasons[r]:,}" for r in Reason)]
-        return "\n".join(lines)
-
-
-SEEN = Seen()
+SEEN = Seen()                                   # of every pair of this process
 
 
 def told(event: np.void | None) -> dict[str, object]:
@@ -73,21 +40,15 @@ def event_difference(kernel: np.ndarray, twin: np.ndarray, records: np.ndarray, 
     return "the events differ in their padding"
 
 
-def of_columns(table: tuple[int, tuple[str, ...], np.ndarray], columns: tuple[str, ...]) -> np.ndarray:
-    """The rows of a table as far as these columns say; in ascending order."""
-    matrix = table[2][:, [table[1].index(column) for column in columns]]
-    return matrix[np.lexsort(matrix.T[::-1])] if len(matrix) else matrix
-
-
 def table_difference(one: Tables, other: Tables) -> str:
-    """The first table that differs; empty when there is none. Until both engines are complete the first says which tables and columns are looked at."""
+    """The first table that differs; empty when there is none."""
     for name, (version, columns, matrix) in one.items():
-        if BOTH_COMPLETE and (version, columns) != other[name][:2]:
+        if (version, columns) != other[name][:2]:
             return f"table {name}: version or columns differ"
-        if not np.array_equal(matrix, of_columns(other[name], columns)):
-            a, b = ({tuple(row) for row in m.tolist()} for m in (matrix, of_columns(other[name], columns)))
+        if not np.array_equal(matrix, other[name][2]):
+            a, b = ({tuple(row) for row in m.tolist()} for m in (matrix, other[name][2]))
             return f"table {name} {columns}\n  first  {sorted(a - b)[:3]}\n  second {sorted(b - a)[:3]}"
-    return "" if not BOTH_COMPLETE or list(one) == list(other) else "the tables are not in the same order"
+    return "" if list(one) == list(other) else "the tables are not in the same order"
 
 
 class Pair:
@@ -95,7 +56,7 @@ class Pair:
 
     def __init__(self) -> None:
         self.kernel, self.twin, self.now = Cell(SIZES), Twin(answer_capacity=SIZES["answers"]), BEGIN
-        self.source, self.public = Flow(0), PublicBook()
+        self.source, self.public, self.tables = Flow(0), PublicBook(), self.kernel.tables()
         self.submit(np.concatenate(early_records()))
         self.submit(np.concatenate(world_records()))
 
@@ -103,13 +64,15 @@ class Pair:
         """One entry to both; everything must agree, and the auditor must be content."""
         before = self.kernel.sequence
         kernel, twin = self.kernel.apply(records, self.now), self.twin.apply(records, self.now)
+        self.last = kernel
         if found := event_difference(kernel, twin, records, before):
             raise AssertionError(found)
-        self.tables = self.kernel.tables()
+        last, self.tables = self.tables, self.kernel.tables()
         if found := table_difference(self.tables, self.twin.tables()):
             raise AssertionError(found)
         # fills and reversals may take a desk anywhere, so its short limit is not looked at
-        assert invariants(self.tables, desk_forced=True) == []
+        found = [*invariants(self.tables, desk_forced=True), *strangers(self.tables, records, kernel, last)]
+        assert found == [], found
         assert [*self.public.hear(kernel), *self.public.differs(self.tables)] == []
         SEEN.note(records, kernel, before)
 

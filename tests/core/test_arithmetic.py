@@ -3,10 +3,9 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from numba import njit
 
 from cambist.core.arithmetic import MILLION, TOO_LARGE, fee, fee_up, multiply_divide, multiply_divide_by
-from cambist.core.memory import COMPILED, clz, ctz, inverse, wrap
+from cambist.core.memory import COMPILED, clz, ctz, entry, inverse, wrap
 from cambist.messages import MAX_AMOUNT
 
 EDGES = [0, 1, 2, 3, 999_999, MILLION, 2**31 - 1, 2**31, 2**32, 2**53, 2**61 - 1, 2**61, MAX_AMOUNT - 1, MAX_AMOUNT]
@@ -25,7 +24,7 @@ def _many(a, b, c, up, out):
         out[i, 6] = multiply_divide_by(a[i], b[i], c[i], inverse(c[i]), up[i])
 
 
-many = njit(_many) if COMPILED else _many
+many = entry(_many)                          # as the kernel is: helpers are linked, whole, into what Python calls, and into nothing else
 
 
 def exact(a: int, b: int, c: int, up: int) -> int:

@@ -4,10 +4,9 @@ import pytest
 
 from cambist.core.cell import Cell
 from cambist.messages import (
-    ARGUMENT_WORDS, COMMAND, COUNTED_ONCE, FACTS, GROUP_MORE, LAYOUT, MASKS, MAX_AMOUNT, NAMES_ACCOUNT, NAMES_INSTRUMENT, NUMBERED, Event, Kind,
+    ARGUMENTS, ARGUMENT_WORDS, COMMAND, COUNTED_ONCE, FACTS, GROUP_MORE, LAYOUT, MASKS, MAX_AMOUNT, NAMES_ACCOUNT, NAMES_INSTRUMENT, NUMBERED, Event, Kind,
     Reason, Scope, Session, command,
 )
-from tests.core.engines import FIELDS_OF_BOTH, KINDS_OF_BOTH
 from tests.core.market import grant_more
 from tests.scenarios import (
     ACME, ACME_KEY, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_FEES, BTCUSD_LIMITS, BTCUSD_MADE, CELL, CUSTODIAN, DEALER_A, DESK, DESK_KEY, HOUSE, KEY_OF, KRAKEN,
@@ -130,7 +129,7 @@ def living() -> Living:
 
 def edges_of(kind: Kind):
     """(field, value) for every field of the kind and its head at every edge that fits."""
-    names = list(FIELDS_OF_BOTH[kind]) + ["account", "instrument", "actor", "flags", "id_hi", "id_lo", "expires"]
+    names = [name for name, _ in ARGUMENTS[kind]] + ["account", "instrument", "actor", "flags", "id_hi", "id_lo", "expires"]
     for name in names:
         limits = np.iinfo(LAYOUT[kind][name])
         for value in EDGES:
@@ -138,14 +137,14 @@ def edges_of(kind: Kind):
                 yield name, value
 
 
-@pytest.mark.parametrize("kind", KINDS_OF_BOTH, ids=lambda k: k.name)
+@pytest.mark.parametrize("kind", list(Kind), ids=lambda k: k.name)
 def test_a_good_record_is_taken(living, kind):
     """Otherwise the next test proves little."""
     wanted = {K.START: R.ALREADY_STARTED, K.APPROVE: R.WRONG_DIGEST, K.CHANGE_DIGITS: R.IN_USE}.get(kind)      # a command is held
     assert living.try_one(living.record(kind)) == wanted
 
 
-@pytest.mark.parametrize("kind", KINDS_OF_BOTH, ids=lambda k: k.name)
+@pytest.mark.parametrize("kind", list(Kind), ids=lambda k: k.name)
 def test_every_field_at_every_edge(living, kind):
     """Taken or refused; whatever is refused has one event, a known code, and changed nothing."""
     refused = 0
@@ -157,7 +156,7 @@ def test_every_field_at_every_edge(living, kind):
     assert refused >= 10
 
 
-@pytest.mark.parametrize("kind", KINDS_OF_BOTH, ids=lambda k: k.name)
+@pytest.mark.parametrize("kind", list(Kind), ids=lambda k: k.name)
 def test_bits_outside_the_layout(living, kind):
     for word in range(ARGUMENT_WORDS):
         stray = ~int(MASKS[kind][word])

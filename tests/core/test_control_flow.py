@@ -1,5 +1,5 @@
 """Random trading under every control: exposure and daily loss, duplicates, execution throttles, rates, restrictions, fee tiers and protections that change
-while orders of every kind stand. Over all engines of `engines.COMPLETE`; what a kernel holds goes on after a restart."""
+while orders of every kind stand. Over all engines of `engines.ENGINES`; what a kernel holds goes on after a restart."""
 from collections import Counter
 
 import pytest

@@ -1,10 +1,10 @@
-"""Controls, fees, the mint guard and precision: docs/rules.md sections 2, 5, 6, 14 and 15. On every engine of `engines.COMPLETE`."""
+"""Controls, fees, the mint guard and precision: docs/rules.md sections 2, 5, 6, 14 and 15. On every engine of `engines.ENGINES`."""
 import pytest
 
-from cambist.messages import AccountKind, Cause, Event, Kind, Reason, Session
+from cambist.messages import AccountKind, Cause, Event, Kind, Liquidity, Reason, Session
 from cambist.simulation.invariants import invariants
-from tests.core.engines import COMPLETE
-from tests.core.market import IOC, REDUCE_ONLY, STOP, TENTH, Market, at, market
+from tests.core.engines import ENGINES
+from tests.core.market import BY_QUOTE, IOC, MARKET, REDUCE_ONLY, STOP, TENTH, Market, at, market
 from tests.scenarios import (
     ACME, ACME_KEY, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_FEES, BUY, DEALER_A, DEALER_B, DESK, FEES, KEY_OF, KRAKEN, ONE_BTC,
     ONE_USD, OPERATIONS, RISK_ONE, RISK_TWO, SECOND, SELL, SUSPENSE, TWO_WAY, USD, WALLET, XRP, XRPUSD, Scope,
@@ -15,7 +15,7 @@ NEW = 13                                        # a client made in a test, who h
 NEW_KEY = 13
 
 
-@pytest.fixture(params=sorted(COMPLETE))
+@pytest.fixture(params=sorted(ENGINES))
 def m(request) -> Market:
     return market(request.param)
 
@@ -313,6 +313,27 @@ def test_a_fee_in_a_chosen_asset(m):
     m.advance(3_601), m.price(BTCUSD, 1, at(60_000)), m.price(BTCUSD, 2, at(60_000))
     m.sell(ACME, 1, 60_000), m.buy(BOLT, 1, 60_000)
     assert m.find(E.FEE_CHARGED) == []                                      # no fresh reference: in dollars
+
+
+def test_a_fee_in_a_chosen_asset_says_how_it_traded(m):
+    m.do(K.CONFIGURE_TRADING, ADMIN, account=BOLT, fee_instrument=XRPUSD)
+    m.deposit(BOLT, XRP, 1_000 * 10**6)
+    m.sell(ACME, 2, 60_000)
+
+    def charged():
+        return Liquidity(m.one(E.FEE_CHARGED, BOLT)["liquidity"]), Liquidity(m.find(E.FILLED, BOLT)[0]["liquidity"])
+
+    m.buy(BOLT, 1, 60_000)
+    assert charged() == (Liquidity.TAKER, Liquidity.TAKER)
+    m.do(K.NEW_ORDER, KEY_OF[BOLT], account=BOLT, instrument=BTCUSD, order_type=MARKET, options=BY_QUOTE, quantity=6_000 * ONE_USD)
+    assert charged() == (Liquidity.TAKER_BY_QUOTE, Liquidity.TAKER_BY_QUOTE)
+    m.buy(BOLT, 1, 60_000), m.sell(ACME, 1, 60_000)
+    assert charged() == (Liquidity.MAKER, Liquidity.MAKER)
+    request = m.request(BOLT, BUY, ONE_BTC)
+    m.quote(DEALER_A, request, ask=at(60_000)), m.accept(BOLT, request, BUY, at(60_000))
+    assert charged() == (Liquidity.QUOTE, Liquidity.QUOTE)
+    m.session(Session.AUCTION, Session.CONTINUOUS), m.buy(BOLT, 1, 60_000), m.sell(ACME, 1, 60_000), m.session(Session.CONTINUOUS), m.work()
+    assert charged() == (Liquidity.AUCTION, Liquidity.AUCTION)
 
 
 def test_the_client_of_a_quote_pays_by_its_tier(m):

@@ -2,8 +2,9 @@
 import pytest
 
 from cambist.messages import MAX_AMOUNT, Event, Kind, Reason, SelfTrade
-from tests.core.engines import ENGINES
-from tests.scenarios import ACME, ADMIN, BUY, CELL, DEALER_A, DEALER_B, DESK, ONE_BTC, PRICE, RISK_ONE, SELL, USD, Scenario, scenario
+from tests.core.engines import COMPLETE, ENGINES
+from tests.core.market import PRIMARY, Market, market
+from tests.scenarios import ACME, ADMIN, BOLT, BUY, CELL, DEALER_A, DEALER_B, DESK, ONE_BTC, PRICE, RISK_ONE, SELL, USD, Scenario, scenario
 
 K, E, R = Kind, Event, Reason
 
@@ -49,3 +50,17 @@ def test_a_reduced_order_says_at_which_price_it_stands(s):
     s.order(ACME, SELL, ONE_BTC, PRICE + 100)
     s.order(ACME, BUY, ONE_BTC // 2, PRICE + 200, self_trade=SelfTrade.DECREMENT)
     assert [(e["side"], e["price"], e["leaves"]) for e in s.find(E.ORDER_REDUCED)] == [(SELL, PRICE + 100, ONE_BTC // 2), (BUY, PRICE + 200, 0)]
+
+
+@pytest.mark.parametrize("engine", sorted(COMPLETE))
+def test_a_peg_is_looked_at_when_its_taker_has_met_plain_orders_first(engine):
+    """Found by the long hunt: a plain taker that went on as a special one forgot that it had taken the last order the peg was priced by."""
+    m: Market = market(engine)
+    peg = m.sell(ACME, 1, 59_900, order_type=PRIMARY)
+    m.sell(BOLT, 1, 60_100)
+    m.work()
+    assert m.book() == ([], [(60_100, 2)])
+    m.buy(ACME, 3, 60_100, self_trade=SelfTrade.CANCEL_NEWEST)
+    assert m.fills(ACME) == [(60_100, 1)] and m.book() == ([], [(60_100, 1)])
+    m.work()
+    assert m.state(peg) == "ASLEEP" and m.book() == ([], [])

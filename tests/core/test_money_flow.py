@@ -1,4 +1,4 @@
-"""Money, controls and precision at random, over every engine of `engines.COMPLETE` at once: deposits and fills of venues, quotes that are paid by tier and
+"""Money, controls and precision at random, over every engine of `engines.ENGINES` at once: deposits and fills of venues, quotes that are paid by tier and
 in a chosen asset, exposure, credit and its netting, restrictions, kills of traders, terms and digits that change under all of it.
 
 What the engines tell and hold must be equal, the auditor is content, and a kernel that goes on from its own snapshot goes on as if it had not stopped.
@@ -10,8 +10,8 @@ import pytest
 
 from cambist.core.cell import Cell
 from cambist.messages import AccountKind, ChildState, Event, Kind, Reason, RequestState, Scope
-from cambist.simulation.invariants import invariants
-from tests.core.engines import COMPLETE
+from cambist.simulation.invariants import invariants, strangers
+from tests.core.engines import ENGINES
 from tests.core.market import TRADERS, Market, market
 from tests.core.trading_flow import Everyone
 from tests.scenarios import (
@@ -25,11 +25,19 @@ LIMITS = {BTCUSD: BTCUSD_LIMITS, XRPUSD: XRPUSD_LIMITS}
 SEEN: Counter = Counter()
 
 
+class Watched(Everyone):
+    """No account is told another one's ids."""
+    def apply(self, records, time):
+        told = super().apply(records, time)
+        assert [*strangers(self.engines[0].tables(), records, told)] == []
+        return told
+
+
 class MoneyFlow:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
         self.m: Market = market(audit=False)
-        self.all = self.m.engine = Everyone([market(name).engine for name in COMPLETE])
+        self.all = self.m.engine = Watched([market(name).engine for name in ENGINES])
         self.configure()
 
     def configure(self) -> None:

@@ -1,8 +1,8 @@
-"""Every order type and flag of docs/rules.md sections 4 and 12, each success beside its refusals. On every engine of `engines.COMPLETE`."""
+"""Every order type and flag of docs/rules.md sections 4 and 12, each success beside its refusals. On every engine of `engines.ENGINES`."""
 import pytest
 
 from cambist.messages import EFFECTIVE_SELF_TRADE, FLOATING, Event, Kind, Liquidity, Reason, SelfTrade, Session
-from tests.core.engines import COMPLETE
+from tests.core.engines import ENGINES
 from tests.core.market import (
     AT_CLOSE, AT_OPEN, AUCTION, BY_QUOTE, DAY, FOK, GTD, INDEX, IOC, LAST, LIMIT, MARK, MARKET, MIDPOINT, OPPOSITE, PRIMARY, REDUCE_ONLY, STOP, TAKE_PROFIT,
     TENTH, TRAILING, Market, at, market,
@@ -12,7 +12,7 @@ from tests.scenarios import ACME, ACME_TWO, BOLT, BTC, BTCUSD, BUY, DEALER_A, DE
 K, E, R = Kind, Event, Reason
 
 
-@pytest.fixture(params=sorted(COMPLETE))
+@pytest.fixture(params=sorted(ENGINES))
 def m(request) -> Market:
     return market(request.param)
 
@@ -49,13 +49,25 @@ def test_a_market_order_by_quote_spends_at_most_its_quantity(m):
     assert (first["quantity"], rest["quantity"]) == (5 * TENTH, 24_958_000)        # 15,000 at 60,100, in whole lots of 0.00001
     assert m.one(E.ORDER_CANCELLED, BOLT)["reason"] == R.IMMEDIATE and 0 < m.one(E.ORDER_CANCELLED, BOLT)["quantity"] < ONE_USD
     spent = first["amount"] + rest["amount"]
+    assert [(e["kind"], e["liquidity"]) for e in m.events if e["account"] == BOLT] == [
+        (kind, Liquidity.TAKER_BY_QUOTE) for kind in (E.ORDER_ACCEPTED, E.FILLED, E.FILLED, E.ORDER_CANCELLED)]
+    assert first["leaves"] == 15_000 * ONE_USD and {e["liquidity"] for e in m.events if e["account"] == ACME} == {Liquidity.MAKER}
     assert spent <= 45_000 * ONE_USD and before - m.balance(BOLT, USD) == spent + first["fee"] + rest["fee"] and m.balance(BOLT, USD, "held") == 0
 
 
 def test_a_market_order_by_quote_sells_for_at_most_its_quantity(m):
     m.buy(ACME, 10, 60_000)
     m.do(K.NEW_ORDER, KEY_OF[BOLT], account=BOLT, instrument=BTCUSD, side=SELL, order_type=MARKET, options=BY_QUOTE, quantity=12_000 * ONE_USD)
-    assert m.fills(BOLT) == [(60_000, 2)] and m.find(E.ORDER_CANCELLED, BOLT) == [] and m.balance(BOLT, BTC, "held") == 0
+    assert m.find(E.ORDER_CANCELLED, BOLT) == [] and m.balance(BOLT, BTC, "held") == 0
+
+
+def test_an_order_by_base_quantity_says_nothing_of_the_quote(m):
+    m.buy(ACME, 1, 60_000)
+    m.sell(BOLT, 2, 60_000, time_in_force=IOC)
+    assert [(e["kind"], e["liquidity"]) for e in m.events if e["account"] == BOLT] == [
+        (E.ORDER_ACCEPTED, Liquidity.NONE), (E.FILLED, Liquidity.TAKER), (E.ORDER_CANCELLED, Liquidity.NONE)]
+    m.sell(BOLT, 2, 60_000, options=BY_QUOTE)                               # a limit cannot be by quote
+    assert m.refused() is R.BAD_VALUE and m.one(E.REFUSED)["liquidity"] == Liquidity.NONE
 
 
 def test_a_market_order_by_quote_that_is_too_large_in_base(m):
@@ -258,6 +270,51 @@ def test_no_more_than_so_many_floating_orders_stand_in_an_instrument(m):
     assert m.refused() is R.FLOATING
 
 
+# What makes an order die is worked off before anything fires, enters or moves (section 10), so nothing that dies is ever met there.
+DIES = {
+    "cancel all": (lambda m: m.cancel_all(ACME), R.CANCEL_ALL),
+    "cancel some": (lambda m: m.do(K.CANCEL_SOME, KEY_OF[ACME], account=ACME, instrument=BTCUSD, side=2), R.CANCEL_ALL),
+    "kill": (lambda m: m.do(K.KILL, RISK_ONE, account=ACME), R.KILLED),
+    "kill trader": (lambda m: m.do(K.KILL_TRADER, RISK_ONE, number=KEY_OF[ACME]), R.TRADER_KILLED),
+    "good till": (lambda m: m.advance(30), R.EXPIRED),
+    "dead man": (lambda m: (m.do(K.DEAD_MAN, KEY_OF[ACME], account=ACME, ttl=SECOND), m.advance(30)), R.DEAD_MAN),
+}
+
+
+@pytest.mark.parametrize("cause", sorted(DIES))
+def test_what_dies_in_the_queue_never_enters(m, cause):
+    """More orders than one command's work, all due to enter when they die."""
+    m.trade(60_000), m.buy(DEALER_A, 5, 58_000)
+    till = {"time_in_force": GTD, "good_till": m.now + 20 * SECOND} if cause == "good till" else {}
+    stops = [m.sell(ACME, 0.1, 58_000, trigger=STOP, trigger_price=at(59_500), **till) for _ in range(20)]
+    m.do(K.HALT, RISK_ONE, instrument=BTCUSD)
+    m.index(60_000), m.do(K.RESUME, RISK_ONE, instrument=BTCUSD)
+    m.buy(DEALER_B, 0.1, 59_400), m.do(K.HALT, RISK_ONE, instrument=BTCUSD), m.sell(DEALER_A, 0.1, 59_400)
+    assert m.refused() is R.HALTED
+    m.do(K.RESUME, RISK_ONE, instrument=BTCUSD)
+    m.sell(DEALER_A, 0.1, 59_400)                                           # the last price, which all of them wait for
+    m.do(K.HALT, RISK_ONE, instrument=BTCUSD), m.work()
+    assert {m.state(stop) for stop in stops} == {"TRIGGERED"}
+    kill, reason = DIES[cause]
+    kill(m)
+    m.do(K.RESUME, RISK_ONE, instrument=BTCUSD)
+    told = m.events + m.work()
+    assert [e["reason"] for e in m.history if e["kind"] == E.ORDER_CANCELLED and e["id"] in stops] == [reason] * 20
+    assert not [e for e in told if e["kind"] == E.FILLED] and {m.state(stop) for stop in stops} == {"gone"}
+
+
+@pytest.mark.parametrize("cause", sorted(DIES))
+def test_a_peg_that_dies_never_moves(m, cause):
+    m.buy(DEALER_A, 1, 59_900), m.sell(DEALER_B, 1, 60_100)
+    till = {"time_in_force": GTD, "good_till": m.now + 20 * SECOND} if cause == "good till" else {}
+    pegs = [m.buy(ACME, 0.1, 60_000, order_type=PRIMARY, **till) for _ in range(20)]
+    kill, reason = DIES[cause]
+    m.do(K.HALT, RISK_ONE, instrument=BTCUSD), kill(m), m.cancel_all(DEALER_A), m.do(K.RESUME, RISK_ONE, instrument=BTCUSD)
+    m.buy(DEALER_A, 1, 59_950), m.work()
+    assert [e["reason"] for e in m.history if e["kind"] == E.ORDER_CANCELLED and e["id"] in pegs] == [reason] * 20
+    assert not [e for e in m.history if e["kind"] == E.ORDER_MOVED]
+
+
 # ------------------------------------------------------------------------------------------------------------------ pegs
 @pytest.mark.parametrize("kind, side, offset, price", [
     (PRIMARY, BUY, 0, 59_900), (PRIMARY, BUY, 50, 59_850), (PRIMARY, SELL, 0, 60_100), (OPPOSITE, BUY, 0, 60_099), (OPPOSITE, BUY, 150, 59_950),
@@ -289,6 +346,17 @@ def test_a_peg_follows_and_falls_asleep_when_its_side_is_gone(m):
     assert m.refused() is R.UNAMENDABLE
     m.cancel(ACME, peg)
     assert m.one(E.ORDER_CANCELLED)["reason"] == R.USER
+
+
+def test_pegs_follow_when_a_taker_ends_at_its_own_order(m):
+    """Found by the random flows: the kernel did not look at what such a taker had filled before."""
+    m.sell(DEALER_A, 1, 60_000), m.sell(ACME, 1, 60_050, time_in_force=DAY)
+    peg = m.buy(BOLT, 1, 61_000, order_type=OPPOSITE, offset=at(100))
+    assert m.row("orders", id=peg)["price"] == at(59_900)
+    m.buy(ACME, 2, 60_050, self_trade=SelfTrade.CANCEL_NEWEST)
+    assert m.fills(ACME) == [(60_000, 1)] and m.one(E.ORDER_CANCELLED)["reason"] == R.SELF_TRADE
+    m.work()
+    assert m.row("orders", id=peg)["price"] == at(59_950)
 
 
 def test_two_pegs_never_lean_on_one_another(m):
@@ -536,3 +604,14 @@ def test_a_kill_of_all_kinds_of_orders(m):
     m.order_list(target(link=1), stop_loss(link=1)), m.order_list(entry(dollars=58_000), target(link=3))
     m.do(K.KILL, RISK_ONE, account=ACME), m.work()
     assert m.rows("orders", account=ACME) == [] and m.balance(ACME, USD, "held") == m.balance(ACME, BTC, "held") == 0
+
+
+def test_pegs_are_looked_at_after_a_plain_order_that_ends_at_one(m):
+    """It traded with what is not pegged, then met its own peg and was cancelled: the best of what is not pegged is another."""
+    m.sell(BOLT, 1, 60_000)
+    peg = m.sell(ACME, 1, 59_000, order_type=PRIMARY, offset=at(100))
+    assert m.row("orders", id=peg)["price"] == at(60_100)
+    m.buy(ACME, 3, 60_500)
+    assert m.fills(ACME) == [(60_000, 1)] and m.one(E.ORDER_CANCELLED)["reason"] == R.SELF_TRADE
+    m.work()
+    assert m.one(E.ORDER_MOVED)["id"] == peg and m.state(peg) == "ASLEEP"

@@ -1,11 +1,11 @@
-"""docs/orders.md, line by line: every example is run, and what it says after `=` must be so. On every engine of `engines.COMPLETE`."""
+"""docs/orders.md, line by line: every example is run, and what it says after `=` must be so. On every engine of `engines.ENGINES`."""
 import re
 from pathlib import Path
 
 import pytest
 
 from cambist.messages import Event, Kind, Reason, SelfTrade, Session
-from tests.core.engines import COMPLETE
+from tests.core.engines import ENGINES
 from tests.core.market import BY_QUOTE, REDUCE_ONLY, TENTH, Market, at, market
 from tests.scenarios import ACME, BOLT, BTCUSD, BUY, DEALER_A, KEY_OF, ONE_BTC, ONE_USD, SECOND, SELL
 
@@ -110,7 +110,7 @@ def test_there_are_examples():
     assert len(EXAMPLES) > 15 and all(any(line.startswith("=") for line in lines) for _, lines in EXAMPLES)
 
 
-@pytest.mark.parametrize("engine", sorted(COMPLETE))
+@pytest.mark.parametrize("engine", sorted(ENGINES))
 @pytest.mark.parametrize(("line", "lines"), EXAMPLES, ids=[f"line {line}" for line, _ in EXAMPLES])
 def test_an_example_of_the_page_is_so(engine, line, lines):
     page = Page(market(engine))

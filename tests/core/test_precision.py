@@ -1,9 +1,9 @@
-"""Precision: what a price increment and an asset's unit are, changed at one sequence. docs/rules.md section 15. On every engine of `engines.COMPLETE`."""
+"""Precision: what a price increment and an asset's unit are, changed at one sequence. docs/rules.md section 15. On every engine of `engines.ENGINES`."""
 import pytest
 
 from cambist.messages import AccountKind, Cause, Event, Kind, Reason
 from cambist.simulation.invariants import invariants
-from tests.core.engines import COMPLETE
+from tests.core.engines import ENGINES
 from tests.core.market import IOC, STOP, TENTH, Market, at, market
 from tests.scenarios import (
     ACME, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BTCUSD_MADE, BUY, DEALER_A, DEALER_B, DESK, HOUSE, KRAKEN, ONE_BTC, ONE_USD, OPERATIONS, RISK_ONE, SECOND,
@@ -13,7 +13,7 @@ from tests.scenarios import (
 K, E, R = Kind, Event, Reason
 
 
-@pytest.fixture(params=sorted(COMPLETE))
+@pytest.fixture(params=sorted(ENGINES))
 def m(request) -> Market:
     return market(request.param)
 

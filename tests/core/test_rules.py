@@ -4,7 +4,7 @@ import pytest
 from cambist.messages import NUMBERED, Cause, ChildState, Event, Kind, Liquidity, OrderType, Reason, RequestState, SelfTrade, TimeInForce
 from cambist.simulation.invariants import invariants
 from cambist.simulation.twin import Twin
-from tests.core.engines import COMPLETE, ENGINES
+from tests.core.engines import ENGINES
 from tests.scenarios import (
     ACME, ACME_KEY, ACME_TWO, ACME_TWO_KEY, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_LIMITS, BUY, DEALER_A, DEALER_B, DEFICIT, DESK, FEES, HOUSE, KRAKEN, ONE_BTC,
     ONE_USD, ONE_XRP, OPERATIONS, PRICE, RISK_ONE, RISK_TWO, SECOND, SELL, SUSPENSE, TWO_WAY, USD, VENUE, WALLET, XRP, XRP_PRICE, XRPUSD, Scenario, digests,
@@ -38,10 +38,10 @@ def test_before_start_only_configuration(bare):
     assert bare.refused() == R.ALREADY_STARTED
 
 
-@pytest.mark.parametrize("engine", sorted(COMPLETE))
+@pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_tables_are_those_of_the_rules(engine):
     from pathlib import Path
-    s = scenario(COMPLETE[engine])
+    s = scenario(ENGINES[engine])
     text = (Path(__file__).parents[2] / "docs" / "rules.md").read_text().split("## 11.")[1]
     import re
     for line in text.splitlines():
@@ -447,6 +447,30 @@ def test_deposits_count_once_and_may_be_misplaced():
     assert s.refused() == R.NOT_CUSTODY
     s.move_custody(WALLET, KRAKEN, USD, 7)
     assert [e["account"] for e in s.find(E.CUSTODY_MOVED)] == [WALLET, KRAKEN]
+
+
+def ids(event):
+    return event["id_hi"], event["id_lo"], event["command"]
+
+
+def test_a_transfer_tells_its_ids_to_its_sender_only(s):
+    s.transfer(ACME, BOLT, USD, 10, id_hi=5, id_lo=7)
+    assert ids(s.one(E.TRANSFERRED, ACME)) == (5, 7, K.TRANSFER) and ids(s.one(E.TRANSFERRED, BOLT)) == (0, 0, 0)
+    s.transfer(ACME, BOLT, USD, 2 * MILLION_USD, id_hi=5, id_lo=8)
+    assert ids(s.one(E.REFUSED, ACME)) == (5, 8, K.TRANSFER)
+
+
+def test_a_settlement_tells_its_ids_to_the_house_only(s):
+    """SETTLED goes to a client, the request came from the house: DONE answers it."""
+    s.order(ACME, SELL, 10 * ONE_XRP, XRP_PRICE, XRPUSD), s.order(BOLT, BUY, 10 * ONE_XRP, XRP_PRICE, XRPUSD)
+    s.net()
+    s.tick()
+    owed = next(r for r in s.rows("obligations", account=BOLT) if r["amount"] < 0)
+    s.settle(owed["id"], id_hi=5, id_lo=7)
+    assert ids(s.one(E.SETTLED, BOLT)) == (0, 0, 0)
+    assert ids(s.one(E.DONE, 0)) == (5, 7, K.SETTLE) and s.one(E.DONE)["id"] == owed["id"] and s.kinds() == [E.SETTLED, E.DONE]
+    s.settle(owed["id"], id_hi=5, id_lo=8)
+    assert s.refused() == R.UNKNOWN_OBLIGATION and s.kinds() == [E.REFUSED]
 
 
 def test_a_group_of_transfers_is_all_or_nothing(s):

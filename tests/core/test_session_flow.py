@@ -1,9 +1,9 @@
-"""The market around its auctions, at random: the engines of `engines.COMPLETE` agree, and a kernel that is restarted after every entry agrees with them."""
+"""The market around its auctions, at random: the engines of `engines.ENGINES` agree, and a kernel that is restarted after every entry agrees with them."""
 from collections import Counter
 
 import pytest
 
-from tests.core.engines import COMPLETE
+from tests.core.engines import ENGINES
 from tests.core.reloading import Reloading
 from tests.core.session_flow import SessionFlow, drive
 from tests.core.trading_flow import TradingFlow
@@ -27,7 +27,7 @@ def test_a_kernel_that_is_restarted_after_every_entry(flow):
     trading = flow(7, also=(Reloading,))
     for _ in range(60):
         trading.step()
-    assert len(trading.m.engine.engines) == len(COMPLETE) + 1
+    assert len(trading.m.engine.engines) == len(ENGINES) + 1
 
 
 @pytest.mark.hunt

@@ -1,15 +1,15 @@
-"""Sessions, auctions and bands: docs/rules.md section 13. On every engine of `engines.COMPLETE`."""
+"""Sessions, auctions and bands: docs/rules.md section 13. On every engine of `engines.ENGINES`."""
 import pytest
 
 from cambist.messages import SESSION_MOVES, Event, Kind, Liquidity, Reason, Session
-from tests.core.engines import COMPLETE
+from tests.core.engines import ENGINES
 from tests.core.market import AUCTION, DAY, FOK, IOC, MARKET, PRIMARY, STOP, TENTH, Market, at, market
 from tests.scenarios import ACME, ACME_TWO, ADMIN, BOLT, BTCUSD, BUY, DEALER_A, DEALER_B, KEY_OF, ONE_BTC, RISK_ONE, SECOND, SELL, TWO_WAY
 
 K, E, R, S = Kind, Event, Reason, Session
 
 
-@pytest.fixture(params=sorted(COMPLETE))
+@pytest.fixture(params=sorted(ENGINES))
 def m(request) -> Market:
     return market(request.param)
 

@@ -1,31 +1,34 @@
 """Kernel and twin driven together by Hypothesis: after every entry the same events, the same tables, and the auditor content.
 
-Every rule is one flow of up to 200 commands; Hypothesis draws the seed of its records and shrinks to the few rules that matter. The counts at the end
-say what was met: every kind accepted and refused, every event, and every reason but those explained below.
+Every rule is one flow of up to 200 commands; Hypothesis draws the seed of its records and shrinks to the few rules that matter. Then plain seeds, in
+several processes, until enough commands were compared (hunt.py). The counts at the end say what was met: every kind accepted and refused, every event,
+every value of a field, and every reason but those explained below.
+
+The long one alone: `CAMBIST_COMPILED=1 pytest -m hunt tests/core/test_state_machine.py`, or without Hypothesis `python -m tests.core.hunt`.
 """
-import random
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from cambist.messages import Event, Kind, Reason
 from cambist.warm import warm
-from tests.core.engines import BOTH_COMPLETE, KINDS_OF_BOTH
-from tests.core.flows import CALM, CONTROLS, FLOWS, LATCH, MARKET, MIXED, MONEY, PEOPLE, QUOTES, ROUTE, SETTLE, SHAPE, TRADE
+from tests.core.flows import CALM, CONTROLS, LATCH, MARKET, MIXED, MONEY, PEOPLE, QUOTES, RARE, ROUTE, SETTLE, SHAPE, TRADE
+from tests.core.hunt import COMMANDS, hunt, processors
 from tests.core.pair import SEEN, Pair
+from tests.core.seen import Seen
 from tests.scenarios import SECOND
 
 pytestmark = pytest.mark.compiled
 
-WANTED, EXAMPLES = 300_000, 30                  # commands in all; examples of Hypothesis, of up to 50 entries each
-HUNT = 10                                       # times as many of both
-PLAIN = 24                                      # runs of plain seeds: they alone meet nearly everything, in every run alike
+WANTED, EXAMPLES = 500_000, 30                  # commands in all in CI; examples of Hypothesis, of up to 50 entries each
+HUNT_EXAMPLES = 100
 NEVER = {
-    Reason.CAPACITY: "rare: only the quotas of answers can be used up here; every table is filled in test_capacity",
-    Reason.FACT_REPEATED_LATE: "the table of facts is never full here (test_capacity)",
-    Reason.DENIED: "an event of its own says so; nothing carries the reason",
+    "reason CAPACITY": "rare: only the quotas of answers can be used up here; every table is filled in test_capacity",
+    "reason FACT_REPEATED_LATE": "the table of facts is never full here (test_capacity)",
+    "reason DENIED": "an event of its own says so; nothing carries the reason",
 }
 SEEDS, COUNTS = st.integers(0, 2**32 - 1), st.integers(1, 200)
 JUMPS = st.sampled_from([0] * 8 + [1, SECOND // 100, SECOND // 100, SECOND // 2, SECOND // 2, SECOND, SECOND, 2 * SECOND, 5 * SECOND, 8 * SECOND, 31 * SECOND,
@@ -74,6 +77,10 @@ class KernelAndTwin(RuleBasedStateMachine):
     def controls(self, seed, count, jump):
         self.pair.flow(seed, CONTROLS, count, jump)
 
+    @rule(seed=SEEDS, count=COUNTS, jump=JUMPS)
+    def rare(self, seed, count, jump):
+        self.pair.flow(seed, RARE, count, jump)
+
     @rule(seed=SEEDS, count=COUNTS, jump=JUMPS, edges=st.lists(st.integers(-2**63, 2**63 - 1), max_size=4))
     def shape(self, seed, count, jump, edges):
         """Bad records, with edge values that Hypothesis chooses besides our own."""
@@ -101,37 +108,33 @@ class KernelAndTwin(RuleBasedStateMachine):
         self.at = self.pair.kernel.time
 
 
-def drive(seed: int, steps: int) -> None:
-    """The same without Hypothesis: repeatable coverage, and what is missing in the number."""
-    chance, pair = random.Random(seed), Pair()
-    for _ in range(steps):
-        weights = MIXED if chance.random() < 0.4 else chance.choice(list(FLOWS.values()))
-        pair.flow(chance.getrandbits(32), weights, chance.randint(20, 160), chance.choice((0, 0, SECOND // 100, SECOND, 8 * SECOND, 61 * SECOND)))
-        if chance.random() < 0.1:
-            pair.restart()
-
-
-def search(times: int) -> int:
-    """Hypothesis, then plain seeds until enough were compared; how many runs of those."""
+def search(commands: int, examples: int, progress: Path | None = None) -> Seen:
+    """Hypothesis, then plain seeds until so many were compared; what both have met."""
     warm()
-    run_state_machine_as_test(KernelAndTwin, settings=settings(max_examples=EXAMPLES * times, stateful_step_count=50, deadline=None, print_blob=True,
+    run_state_machine_as_test(KernelAndTwin, settings=settings(max_examples=examples, stateful_step_count=50, deadline=None, print_blob=True,
                                                                suppress_health_check=list(HealthCheck)))
-    seed = 0
-    while SEEN.commands < WANTED * times or seed < PLAIN:
-        drive(seed, 40)
-        seed += 1
-    return seed
+    by_hypothesis = SEEN.taken()
+    print(f"\nhunt: {by_hypothesis['commands']:,} commands by Hypothesis without a difference")
+    seen = hunt(commands - by_hypothesis["commands"], processors(), progress=progress)
+    seen.add(by_hypothesis)
+    print(seen.table())
+    missing = seen.missing(frozenset(NEVER))
+    print("not reached: " + (", ".join(missing) or "nothing") + "; never by random flows: " + ", ".join(NEVER))
+    assert not missing
+    return seen
 
 
 def test_kernel_and_twin_are_one(capsys):
-    runs = search(1)
     with capsys.disabled():
-        print(f"\n{SEEN.table()}\nof these by plain seeds: {runs} runs")
-    assert {k.name for k in KINDS_OF_BOTH} <= {k.name for k in Kind if SEEN.accepted[k] and SEEN.refused[k]}
-    assert not BOTH_COMPLETE or {e.name for e in Event if SEEN.events[e]} == {e.name for e in Event}
-    assert not BOTH_COMPLETE or {r.name for r in Reason if not SEEN.reasons[r]} <= {r.name for r in NEVER}
+        seen = search(WANTED, EXAMPLES)
+    assert seen.commands >= WANTED
 
 
 @pytest.mark.hunt
-def test_hunt_for_a_difference():
-    search(HUNT)
+def test_hunt_for_a_difference(capsys):
+    """Goes on from CAMBIST_HUNT_PROGRESS, a file, when that is set; CAMBIST_HUNT_COMMANDS says how many in all."""
+    progress = os.environ.get("CAMBIST_HUNT_PROGRESS")
+    wanted = int(os.environ.get("CAMBIST_HUNT_COMMANDS", COMMANDS))
+    with capsys.disabled():
+        seen = search(wanted, HUNT_EXAMPLES, Path(progress) if progress else None)
+    assert seen.commands >= wanted

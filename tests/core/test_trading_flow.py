@@ -1,4 +1,4 @@
-"""Everything the market knows at once, at random: the engines of `engines.COMPLETE` agree, and what must always hold does."""
+"""Everything the market knows at once, at random: the engines of `engines.ENGINES` agree, and what must always hold does."""
 from collections import Counter
 
 import pytest

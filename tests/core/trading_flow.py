@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cambist.messages import GROUP_MORE, Event, Kind, OrderState, Reason, Session
-from tests.core.engines import COMPLETE
+from tests.core.engines import ENGINES
 from tests.core.market import FOK, TENTH, TRADERS, Market, at, market
 from tests.scenarios import BOLT, BTCUSD, DEALER_A, DEALER_B, KEY_OF, ONE_USD, RISK_ONE, SECOND, XRP
 
@@ -41,7 +41,7 @@ class TradingFlow:
     def __init__(self, seed: int, also: tuple[Callable[[], object], ...] = ()) -> None:
         self.chance, self.seen = random.Random(seed), Counter()
         self.m: Market = market()
-        self.m.engine = Everyone([market(make).engine for make in (*COMPLETE.values(), *also)])
+        self.m.engine = Everyone([market(make).engine for make in (*ENGINES.values(), *also)])
         self.fill_or_kill: set[int] = set()
         self.configure()
 

@@ -23,7 +23,7 @@ def to_public(events: np.ndarray) -> np.ndarray:
         paired = filled & np.isin(events["liquidity"], (Liquidity.QUOTE, Liquidity.AUCTION))
         again = np.zeros(len(events), bool)
         again[1:] = paired[1:] & paired[:-1] & (events["other"][1:] == events["other"][:-1])
-        seen |= filled & (events["liquidity"] == Liquidity.TAKER) | paired & ~again
+        seen |= filled & np.isin(events["liquidity"], (Liquidity.TAKER, Liquidity.TAKER_BY_QUOTE)) | paired & ~again
     if not seen.any():
         return events[:0]
     shown = events[seen]

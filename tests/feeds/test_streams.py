@@ -45,7 +45,7 @@ def fill(journal, seed, entries, accounts=ACCOUNTS, most=8):
         events = np.zeros(int(chance.integers(0, most)), EVENT)
         events["kind"] = chance.choice([Event.ORDER_ACCEPTED, Event.FILLED, *NOBODYS, Event.DUPLICATE], len(events))
         events["account"] = np.where(np.isin(events["kind"], NOBODYS), 0, chance.integers(1, accounts + 1, len(events)))
-        events["liquidity"] = np.where(events["kind"] == Event.FILLED, chance.integers(1, 5, len(events)), 0)
+        events["liquidity"] = np.where(events["kind"] == Event.FILLED, chance.integers(1, 6, len(events)), 0)
         events["id_lo"] = chance.integers(1, 1 << 60, len(events))
         events["other"] = np.arange(1, len(events) + 1)
         events["amount"], events["id"], events["reason"] = (chance.integers(1, 100, len(events)) for _ in range(3))

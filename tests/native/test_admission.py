@@ -4,9 +4,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cambist.configure import configure
-from cambist.door.protocol import Logon, logon_text
-from cambist.messages import Kind
-from cambist.native.admission import KINDS, SECOND, Bucket, Keys, Rate, Throttle, admitted
+from cambist.door.protocol import Code, Logon, logon_text
+from cambist.gateways.operations import OPERATIONS
+from cambist.messages import Kind, command
+from cambist.native.admission import KINDS, SECOND, Bucket, Keys, Rate, Throttle, admitted, allowed_by
+from cambist.native.relay import Gathering
 
 from tests.process.house_on_disk import DESIGN
 
@@ -47,6 +49,32 @@ def test_a_key_without_a_public_one_or_switched_off_is_none():
     assert Keys(DESIGN, NAMES, {}).find(KEY) is None
     one = admitted(logon(), CHALLENGE, KEYS)
     assert one and KEYS.still(one) and not Keys(DESIGN, NAMES, {KEY: OTHERS.public_key()}).still(one)
+
+
+def test_a_scope_is_the_same_at_both_doors():
+    """What a key may do over REST and WebSocket it may do here, and nothing else."""
+    at_the_gateway = {}
+    for row in OPERATIONS.values():
+        for scope in row.scopes if row.changes else ():
+            at_the_gateway.setdefault(scope, set()).update(kind for kind in row.kinds if kind is not None)
+    assert at_the_gateway == KINDS
+
+
+# One record of every kind an outside program may send, by the scope that lets it; everything else is the house's own.
+OUTSIDE = {Kind.NEW_ORDER: {"trade"}, Kind.AMEND_ORDER: {"trade"}, Kind.CANCEL_ORDER: {"trade", "cancel"}, Kind.CANCEL_ALL: {"trade", "cancel"},
+           Kind.CANCEL_SOME: {"trade", "cancel"}, Kind.DEAD_MAN: {"trade", "cancel"}, Kind.REQUEST_QUOTE: {"trade"}, Kind.ACCEPT_QUOTE: {"trade"},
+           Kind.CANCEL_REQUEST: {"trade", "cancel"}, Kind.QUOTE: {"quote"}, Kind.WITHDRAW_QUOTE: {"quote", "cancel"}, Kind.MASS_QUOTE: {"quote"},
+           Kind.RESET_PROTECTION: {"quote"}, Kind.TRANSFER: {"transfer"}, Kind.KILL: {"kill"}}
+
+
+@pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.name)
+def test_a_kind_is_let_through_by_its_scopes_alone(kind):
+    one = KEYS.find(KEY)
+    for scope in ("read", "trade", "cancel", "quote", "transfer", "kill"):
+        whose = one._replace(scopes=frozenset({scope}), allowed=allowed_by((scope,)))
+        refusal = Gathering().put("me", 1, command(kind, actor=one.actor, account=one.account), whose, 5)
+        let = scope in OUTSIDE.get(kind, ())
+        assert (refusal is None) == let and (let or refusal.code is Code.NOT_ALLOWED)
 
 
 def test_scopes_let_through_their_kinds_and_never_the_houses():

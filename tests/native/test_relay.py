@@ -57,3 +57,53 @@ def test_it_takes_no_more_than_it_has_room_for():
     for _ in range(5):
         assert gathering.put(1, 1, orders(MAX_RECORDS), ME, 0) is None or gathering._count <= GATHERED
     assert gathering.put(1, 1, orders(MAX_RECORDS), ME, 0).code is Code.OVERLOAD
+
+
+# ---------------------------------------------------------------------------------------------------------------- a full disk
+def cancels(count, first=1):
+    rows = orders(count, first)
+    rows["kind"] = Kind.CANCEL_ALL
+    return rows
+
+
+def test_a_full_disk_refuses_orders_and_not_the_cancels_beside_them():
+    gathering = Gathering()
+    mixed = np.concatenate([orders(1, 31), cancels(1, 32)])
+    for request, rows in enumerate((orders(2, 1), cancels(3, 11), orders(1, 21), mixed, cancels(1, 41)), 1):
+        assert gathering.put("me", request, rows, ME, 0) is None
+    assert gathering.frame()["id_lo"].tolist() == [1, 2, 11, 12, 13, 21, 31, 32, 41]
+    assert [each.request for each in gathering.unstopped()] == [1, 3, 4]                # what has some of both is refused whole
+    assert gathering.frame()["id_lo"].tolist() == [11, 12, 13, 41] and set(gathering.frame()["kind"].tolist()) == {Kind.CANCEL_ALL}
+    assert [each.request for each in gathering.done()] == [2, 5] and gathering.frame() is None
+
+
+def test_what_is_all_of_one_sort_is_refused_as_it_is():
+    for rows in (orders(2), cancels(2)):
+        gathering = Gathering()
+        assert gathering.put("me", 1, rows, ME, 0) is None and gathering.put("you", 2, rows, ME, 0) is None
+        assert len(gathering.frame()) == 4 and [tuple(each) for each in gathering.unstopped()] == [("me", 1, 2), ("you", 2, 2)]
+        assert gathering.frame() is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([1, 3, 1500]), st.booleans(), st.booleans()), max_size=12))
+def test_a_full_disk_loses_nothing_and_keeps_the_order_of_what_goes_on(submits):
+    gathering, kept, refused, wanted, number = Gathering(), [], [], {True: [], False: []}, 0
+
+    def answer():
+        frame = gathering.frame()
+        if (frame["kind"] == Kind.CANCEL_ALL).all():
+            kept.extend(frame["id_lo"].tolist())
+            gathering.done()
+        else:
+            refused.extend(gathering.unstopped())
+    for i, (who, count, cancel, now) in enumerate(submits):
+        rows = (cancels if cancel else orders)(count, number + 1)
+        assert gathering.put(who, i, rows, ME, 0) is None
+        wanted[cancel].append((who, i, count, number + 1))
+        number += count
+        if now and gathering.frame() is not None:
+            answer()
+    while gathering.frame() is not None:
+        answer()
+    assert kept == [n for _, _, count, first in wanted[True] for n in range(first, first + count)]
+    assert [tuple(each) for each in refused] == [each[:3] for each in wanted[False]]

@@ -277,6 +277,25 @@ async def _a_node_that_goes_away_ends_every_session_and_the_next_one_goes_on(hou
     assert numbers == [3, 4, 5, 6, 7]
 
 
+async def _on_a_full_disk_a_cancel_is_received_beside_orders_that_are_refused(house):
+    peers = [await Peer.at(house) for _ in range(2)]
+    house.node._full, house.node._see_room = True, lambda: None
+    for i in range(5):                                  # whatever meets in one frame
+        cancel = orders(1, 900 + i)
+        cancel["kind"] = Kind.CANCEL_ALL
+        peers[0].say(Submit(2 * i, orders(3, 1 + 3 * i)), Submit(2 * i + 1, cancel))
+        peers[1].say(Submit(i, orders(2, 500 + 2 * i)))
+    said = [await peers[0].hear() for _ in range(10)]
+    assert {(each.request, each.code) for each in said if isinstance(each, Refused)} == {(2 * i, Code.DISK_FULL) for i in range(5)}
+    assert {each for each in said if isinstance(each, Received)} == {Received(2 * i + 1, 1) for i in range(5)}
+    assert [(await peers[1].hear())[:2] for _ in range(5)] == [(i, Code.DISK_FULL) for i in range(5)]
+    del house.node._see_room
+    house.node._see_room()
+    peers[0].say(Submit(99, orders(1, 100)))
+    assert await peers[0].hear() == Received(99, 1)
+
+
+test_on_a_full_disk_a_cancel_is_received = at_a_house(_on_a_full_disk_a_cancel_is_received_beside_orders_that_are_refused)
 test_what_is_sent_is_received_and_its_events_are_its_own = at_a_house(_what_is_sent_is_received_and_its_events_are_its_own)
 test_what_names_others_never_reaches_the_log = at_a_house(_what_names_others_never_reaches_the_log)
 test_strangers_are_let_go = at_a_house(_strangers_are_let_go)

@@ -17,7 +17,7 @@ from cambist.part_shell import ADDRESSES
 from tests.process.node_process import ACCOUNT, DEMO, INSTRUMENT, KEY, OPEN_SECONDS, NodeProcess, Started, cambist
 
 pytestmark = pytest.mark.process
-PARTS = ("node", "gateway", "native", "portal", "console", "desk", "world")
+PARTS = ("node", "follower", "gateway", "native", "portal", "console", "desk", "world")
 END_SECONDS = 10.0                                      # for all of them to end when they are asked to
 ORPHAN_SECONDS = 15.0                                   # for all of them to end when nobody is left to ask
 
@@ -155,7 +155,7 @@ def test_a_killed_supervisor_leaves_nothing_behind_and_the_next_run_starts_at_on
 
 
 def test_a_second_run_is_refused_in_one_line(tmp_path):
-    with HouseProcess(tmp_path / "house", free_ports(), "--without", "gateway,portal,console,desk,world") as house:
+    with HouseProcess(tmp_path / "house", free_ports(), "--without", "follower,gateway,portal,console,desk,world") as house:
         house.wait_ready()
         words = ("run", "--plain", "--design", DEMO, "--base-port")
         second = cambist(*words, free_ports(), "--directory", house.directory)

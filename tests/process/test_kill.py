@@ -16,7 +16,8 @@ from cambist.log.replay import Replay
 from cambist.log.results import ResultsReader
 from cambist.messages import COMMAND, EVENT, Event, Kind, Reason
 
-from tests.process.node_process import NodeProcess, cambist, seed_of_this_run
+from tests.process.node_forks import Forge
+from tests.process.node_process import NodeProcess, Started, cambist, seed_of_this_run
 from tests.process.traders import Feeds, Key, Listening, Trader, crowd, echoes, key_of
 
 pytestmark = pytest.mark.process
@@ -74,15 +75,39 @@ def check_streams(listening: list[Listening], told: np.ndarray) -> None:
         assert heard.tobytes() == whole[:len(heard)].tobytes()
 
 
-def kill_again_and_again(directory: Path, cycles: int) -> None:
+class Following:
+    """`cambist follow` beside the node, killed and started again now and then."""
+    def __init__(self, directory: Path, rng: random.Random):
+        self.directory, self.rng, self.kills = directory, rng, 0
+        self.start()
+
+    def start(self) -> None:
+        self.process = Started(self.directory.with_name("followed"), "follow", self.directory, "--every", "3")
+
+    def look(self) -> None:
+        assert self.process.process.poll() is None, self.process.output()
+        if self.rng.random() < 0.1:
+            self.process.kill()
+            self.kills += 1
+            self.start()
+
+
+def kill_again_and_again(directory: Path, cycles: int, followed: bool = False) -> None:
+    """One start in five is as a person's, the others are forks that are at work at once."""
     rng = random.Random(seed_of_this_run())
+    with Forge(directory) as forge:
+        _kill_again_and_again(directory, cycles, followed, rng, forge)
+
+
+def _kill_again_and_again(directory: Path, cycles: int, followed: bool, rng: random.Random, forge: Forge) -> None:
     node = NodeProcess(directory).wait_open()
+    following = Following(directory, rng) if followed else None
     feeds, house = Feeds(node.door), Listening(node.door, StreamKind.ALL, role=Role.OBSERVER)
     traders = crowd(node.door, rng)
     everyone = [house, *traders]
     for each in (feeds, *everyone):
         each.start()
-    cuts = early = 0
+    cuts = early = from_snapshots = 0
     try:
         for _ in range(cycles):
             time.sleep(rng.uniform(0.1, 1.2))
@@ -90,12 +115,15 @@ def kill_again_and_again(directory: Path, cycles: int) -> None:
             findings = verify(RealDisk(), f"{directory}/log").findings
             assert all(finding.torn for finding in findings), findings
             if rng.random() < 0.25:                     # and once more while it starts
-                node = NodeProcess(directory)
-                time.sleep(rng.uniform(0.2, 1.8))
+                node = forge.node()
+                time.sleep(rng.uniform(0.0, 0.4))
                 node.kill()
                 early += 1
-            node = NodeProcess(directory).wait_open()
+            node = (NodeProcess(directory) if rng.random() < 0.2 else forge.node()).wait_open()
             cuts += "cut: " in node.output()
+            from_snapshots += "began with the snapshot" in node.output()
+            if following:
+                following.look()
             assert [each.fault for each in everyone] == [None] * len(everyone)
         for trader in traders:
             trader.quiet.set()
@@ -108,6 +136,8 @@ def kill_again_and_again(directory: Path, cycles: int) -> None:
         for each in (feeds, *everyone):
             each.join(15)
         code = node.stop() if node.process.poll() is None else node.process.returncode
+        if following:
+            following.process.kill()
     assert [each.fault for each in everyone] == [None] * len(everyone)
     assert [trader.unknown for trader in traders] == [{}] * len(traders)
     assert code == 0, node.output()
@@ -121,7 +151,8 @@ def kill_again_and_again(directory: Path, cycles: int) -> None:
     known, asked_again = sum(len(t.answers) for t in traders), sum(len(t.asked_again) for t in traders)
     doubled = sum(len(sequences) > 1 for sequences in log.values())
     kinds = {Event(int(kind)).name: int(count) for kind, count in zip(*np.unique(told["kind"], return_counts=True), strict=True)}
-    print(f"{cycles} kills under load and {early} at the start, {cuts} tails cut; {known} commands acknowledged, {asked_again} unknown and asked again, "
+    print(f"{cycles} kills under load and {early} at the start, {cuts} tails cut, {from_snapshots} starts from a snapshot"
+          f"{f' ({following.kills} kills of the follower)' if following else ''}; {known} commands acknowledged, {asked_again} unknown and asked again, "
           f"{doubled} of them were in the log already; {kinds}")
     assert known > 10 * cycles and asked_again and all(trader.answers for trader in traders)
 
@@ -131,8 +162,8 @@ def test_killed_under_load_nothing_acknowledged_is_lost_and_nothing_counts_twice
 
 
 @pytest.mark.hunt
-def test_killed_a_hundred_times(tmp_path):
-    kill_again_and_again(tmp_path / "house", 100)
+def test_killed_three_hundred_times(tmp_path):
+    kill_again_and_again(tmp_path / "house", 300, followed=True)
 
 
 def test_sigterm_closes_cleanly_and_the_next_start_finds_nothing_to_cut(tmp_path):

@@ -7,7 +7,7 @@ from cambist.core.accounts import may_trade, next_id, position_of
 from cambist.core.arithmetic import MILLION, multiply_divide
 from cambist.core.book import crosses, may_rest, price_of
 from cambist.core.trading_controls import check_exposure, is_duplicate, is_restricted
-from cambist.core.emit import echo, of, write
+from cambist.core.emit import as_taker_of, echo, of, write
 from cambist.core.fees import hold_minimum, hold_ppm
 from cambist.core.layout import DRAFT, INSTRUMENT, STATE, L
 from cambist.core.meetings import open_against, room_to_reduce
@@ -104,7 +104,8 @@ def _base_quantity(b: INSTRUMENT, c: NEW, d: DRAFT):
 @cold
 def check_line(state: STATE, b: INSTRUMENT, position: int, side: int, more: int):
     """Whether the account can hold `more`."""
-    return check_funds(state, b, at.position_row(state, position), side, more)
+    p = at.position_row(state, position)
+    return check_funds(state, b, p, p.account, side, more)
 
 
 @cold
@@ -291,6 +292,6 @@ def _link(state: STATE, i: int, d: DRAFT):
 
 @cold
 def _tell_accepted(state: STATE, i: int, c: NEW, d: DRAFT, other: int):
-    n = write(state, of(Event.ORDER_ACCEPTED, 0, c.side, 0), c.account, c.instrument, at.order(state, i).id, d.trigger_price, d.worst, c.quantity, c.quantity,
-              other, 0)
+    n = write(state, of(Event.ORDER_ACCEPTED, 0, c.side, as_taker_of(c.options, 0)), c.account, c.instrument, at.order(state, i).id, d.trigger_price, d.worst,
+              c.quantity, c.quantity, other, 0)
     echo(state, n)

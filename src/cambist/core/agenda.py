@@ -4,7 +4,7 @@ Whoever changes a book, a price, a session or a halt of an instrument that has a
 what prices have become (triggers, pegs) and `review` notes the work there is then. The lowest instrument with work of a line is found in a bitmap tree.
 """
 from cambist.core import layout as at
-from cambist.core.layout import INSTRUMENT, STATE, instrument_rows
+from cambist.core.layout import INSTRUMENT, LOOKED, STATE, instrument_rows
 from cambist.core.memory import cold, ctz, hot, wrap
 from cambist.messages import Session
 
@@ -31,7 +31,7 @@ def look_later(state: STATE, number: int):
 @hot
 def touch(state: STATE, b: INSTRUMENT, number: int):
     """Its book or a price of it is not what it was."""
-    if b.flags:
+    if b.flags & LOOKED:
         look_later(state, number)
 
 

@@ -182,9 +182,9 @@ def _begin_second(state: STATE, account: int):
 
 @cold
 def _check_cancels(state: STATE, account: int):
-    """Line 11 of what cancels, of an account with a rate: counted apart, and above the rate there is a reserve; without a reserve not counted."""
+    """Line 11 of what cancels, of an account with a rate and a reserve above it: counted apart."""
     owner, x = at.account(state, account), at.account_extra(state, account)
-    if x.cancel_reserve == 0:
+    if owner.rate_limit == 0:
         return Reason.NONE
     if owner.rate_second != state.second:
         _begin_second(state, account)
@@ -239,7 +239,7 @@ def admit(state: STATE, c: COMMAND):
     reason = _check_number(state, c) if c.flags & NUMBERED else _check_id(state, c, account)
     if not reason and traits & COUNTED_RATE:
         reason = _check_rate(state, account)
-    elif not reason and traits & CANCELS and at.account(state, account).rate_limit:
+    elif not reason and traits & CANCELS and at.account(state, account).reserves:
         reason = _check_cancels(state, account)
     return reason if reason else _check_latches(state, c, traits)
 

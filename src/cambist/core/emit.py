@@ -1,7 +1,7 @@
 """What happened is written here, whole words at a time; the only writer of events. The buffer is a table of the state; room is checked before work begins."""
 from cambist.core.layout import COMMAND, STATE, as_wide, event
 from cambist.core.memory import cold, hot, wrap
-from cambist.messages import Event
+from cambist.messages import BY_QUOTE, Event, Liquidity
 
 
 @hot
@@ -49,6 +49,12 @@ def answer(state: STATE, what: int, account: int, instrument: int, id: int, pric
 def of(kind: int, reason: int, side: int, liquidity: int):
     """The first word of an event."""
     return kind | (reason << 16) | (side << 32) | (liquidity << 40)
+
+
+@cold
+def as_taker_of(options: int, liquidity: int):
+    """The liquidity that events of an order with these options tell: of one that is BY_QUOTE, that its sizes are of the quote asset."""
+    return Liquidity.TAKER_BY_QUOTE + 0 if options & BY_QUOTE else liquidity
 
 
 @cold

@@ -6,7 +6,7 @@ nothing here calls itself.
 from cambist.core import layout as at
 from cambist.core.accounts import account_of
 from cambist.core.book import price_of, tell_level
-from cambist.core.emit import answer, of, say, write
+from cambist.core.emit import answer, as_taker_of, of, say, write
 from cambist.core.layout import INSTRUMENT, ORDER, ORDER_EXTRA, STATE
 from cambist.core.lists import join_queue, join_tree
 from cambist.core.memory import cold, hot
@@ -31,10 +31,11 @@ def tell_reduced(state: STATE, i: int, x: int, reason: int):
 @cold
 def tell_cancelled(state: STATE, i: int, reason: int, answers: int, price: int):
     o, e = at.order(state, i), at.order_extra(state, i)
+    what = of(Event.ORDER_CANCELLED, reason, o.side, as_taker_of(e.options, 0))
     if answers:
-        answer(state, of(Event.ORDER_CANCELLED, reason, o.side, 0), account_of(o), e.instrument, o.id, price, o.leaves, 0)
+        answer(state, what, account_of(o), e.instrument, o.id, price, o.leaves, 0)
     else:
-        say(state, of(Event.ORDER_CANCELLED, reason, o.side, 0), account_of(o), e.instrument, o.id, price, o.leaves, 0)
+        say(state, what, account_of(o), e.instrument, o.id, price, o.leaves, 0)
 
 
 @cold

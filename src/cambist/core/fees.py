@@ -115,8 +115,10 @@ def post_fee(state: STATE, b: INSTRUMENT, account: int, owed: int, rebates: int)
 
 
 @cold
-def tell_charged(state: STATE, account: int, instrument: int, id: int, instead: int):
+def tell_charged(state: STATE, account: int, instrument: int, id: int, liquidity: int, instead: int):
     """FEE_CHARGED, when a fee was paid in the chosen asset."""
     if instead:
         asset = at.instrument(state, at.account_extra(state, account).fee_instrument).base + 0
-        at.event(state, put(state, Event.FEE_CHARGED, account, instrument, id, asset)).amount = instead
+        e = at.event(state, put(state, Event.FEE_CHARGED, account, instrument, id, asset))
+        e.liquidity = liquidity
+        e.amount = instead

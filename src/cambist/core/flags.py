@@ -15,7 +15,9 @@ def flag_account(state: STATE, number: int):
         flags |= WATCHED
     if x.some_below:
         flags |= PARTIAL_SWEEP
-    at.account(state, number).flags = flags
+    owner = at.account(state, number)
+    owner.flags = flags
+    owner.reserves = 1 if x.cancel_reserve else 0
 
 
 @cold

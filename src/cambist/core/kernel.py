@@ -45,7 +45,7 @@ record = element(COMMAND)
 AIMS = layout.AIMS - 1
 POSITIONS, MANY = PLACES["positions"], 256     # the rows of so few positions, and of who has them, stay in the nearest caches by themselves
 FEW = 8                                         # so few books do
-FAR, NEAR, HERE, NEXT = 12, 8, 4, 2                      # how many commands ahead lines are asked for: the index, the rows it names, their neighbours
+COMING, FAR, NEAR, HERE, NEXT = 24, 12, 8, 4, 2          # how many commands ahead lines are asked for: the command, the index, the rows it names, theirs
 
 
 # ------------------------------------------------------------------------------------------------------------- dispatch
@@ -252,14 +252,13 @@ def _aim_at_level(state: STATE, c: COMMAND, k: int):
 
 
 @hot
-def _look_at_books(state: STATE, commands: COMMANDS, i: int):
+def _look_at_books(state: STATE, far: COMMAND, near: COMMAND, i: int):
     """Over many books a new order's own is far away: its instrument, then the word of its tick, its level, and the order it will stand behind."""
-    c = record(commands, i + FAR)
-    row = address(at.instrument(state, c.instrument if c.instrument <= state.instrument_count else 0))
+    row = address(at.instrument(state, far.instrument if far.instrument <= state.instrument_count else 0))
     prefetch(row)
     prefetch(row + 64)
     prefetch(row + 128)
-    _aim_at_level(state, record(commands, i + NEAR), (i + NEAR) & AIMS)
+    _aim_at_level(state, near, (i + NEAR) & AIMS)
     x = at.aim(state, (i + HERE) & AIMS)
     prefetch(address(at.level(state, at.word(state, x.word).page * 64 + (x.tick & 63))))
     x = at.aim(state, (i + NEXT) & AIMS)
@@ -267,13 +266,16 @@ def _look_at_books(state: STATE, commands: COMMANDS, i: int):
 
 
 @hot
-def _look_ahead(state: STATE, commands: COMMANDS, i: int):
-    """Ask for the cache lines that the commands to come will read; what they hold decides nothing here."""
-    _look_far(state, record(commands, i + FAR), (i + FAR) & AIMS)
-    _look_near(state, record(commands, i + NEAR), (i + NEAR) & AIMS)
+def _look_ahead(state: STATE, coming: int, far: COMMAND, near: COMMAND, i: int):
+    """Ask for the cache lines that the commands to come will read; what they hold decides nothing here. `coming`: where a command lies that is not read yet,
+    perhaps beyond the last. (It takes records and no array: an array that is handed on is counted, and counting is a locked instruction.)"""
+    prefetch(coming)
+    prefetch(coming + 64)
+    _look_far(state, far, (i + FAR) & AIMS)
+    _look_near(state, near, (i + NEAR) & AIMS)
     _look_here(state, (i + HERE) & AIMS)
     if state.instrument_count > FEW:
-        _look_at_books(state, commands, i)
+        _look_at_books(state, far, near, i)
 
 
 # ---------------------------------------------------------------------------------------------------------------- apply
@@ -299,7 +301,7 @@ def _apply(states, commands, first, limit, now):
             if i >= end or state.written > room:
                 return i - first
             if COMPILED and i + FAR < total:
-                _look_ahead(state, commands, i)
+                _look_ahead(state, address(record(commands, i + COMING)), record(commands, i + FAR), record(commands, i + NEAR), i)
             pass_time(state, now)
             state.sequence = state.sequence + 1
         c = record(commands, i)

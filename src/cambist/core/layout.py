@@ -25,7 +25,7 @@ ASSET = np.dtype([("digits", I), ("approval_above", I), ("quote_approval_above",
 # same row numbers (orders, accounts, instruments, positions, levels), and a flag in the first row says that there is something to read.
 ACCOUNT = np.dtype([("kind", B), ("enabled", B), ("killed", B), ("dealer", B), ("rate_limit", H), ("rate_second", I), ("rate_count", H), ("max_open", H),
                     ("open_orders", H), ("first_order", H), ("last_order", H), ("flags", H), ("ordinal", I), ("dying_below", I), ("entity", I),
-                    ("cycle", I), ("listed", B), ("spare2", B), ("sweep_reason", S), ("sweeping", S), ("spare3", S), ("answer_quota", H), ("answers", H),
+                    ("cycle", I), ("listed", B), ("reserves", B), ("sweep_reason", S), ("sweeping", S), ("spare3", S), ("answer_quota", H), ("answers", H),
                     ("failed", H), ("open_requests", H), ("sweep_next", H), ("owing", H), ("obligations", H), ("spare4", H), ("spare5", I, 2)])
 # How an account differs from one whose orders the hot path may take; each bit is set by whoever configures or begins it.
 TRADES_SPECIALLY, WATCHED, PARTIAL_SWEEP, RESTRICTED_ACCOUNT = 1, 2, 4, 8     # CONFIGURE_TRADING; EXPOSURE; CANCEL_SOME is worked off; RESTRICTION
@@ -40,9 +40,10 @@ ACTOR = np.dtype([("account", H), ("person", H), ("role", H), ("enabled", B), ("
                   ("roams", H)])                # roams: it has sent an order for another account than its own
 DEALER = np.dtype([("account", H)])
 AUTHORITY = np.dtype([("scope", B), ("second_person", B)])
-# What an instrument has that the hot path must know. Orders leave the hot path where one of SLOW is set; where any is, its prices are looked at afterwards.
+# What an instrument has that the hot path must know. Orders leave the hot path where one of SLOW is set; at a band only who would trade beyond its edge does.
+# Where one of LOOKED is set, somebody waits for its prices: they are looked at afterwards.
 WAITS, PEGS, SESSION_STANDS, HAS_BAND, HAS_RESTRICTION = 1, 2, 4, 8, 16        # triggers; pegs; not CONTINUOUS, or ending; a band; somebody is barred from it
-SLOW = SESSION_STANDS | HAS_BAND | HAS_RESTRICTION
+SLOW, LOOKED = SESSION_STANDS | HAS_RESTRICTION, WAITS | PEGS | SESSION_STANDS
 INSTRUMENT = np.dtype([
     ("bid", I), ("ask", I), ("min_price", I), ("max_price", I), ("book_tick", I), ("lot", I), ("max_quantity", I), ("l0", I),       # best ticks
     ("amount_num", I), ("amount_den", I), ("max_notional", I), ("max_position", I), ("highest_buy", I), ("lowest_sell", I), ("reference_until", I),

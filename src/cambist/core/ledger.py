@@ -66,12 +66,19 @@ def _check_fact(state: STATE, account: int, custody: int, asset: int, amount: in
 
 
 @cold
-def _tell(state: STATE, kind: int, account: int, id: int, asset: int, amount: int, fee: int):
+def _inform(state: STATE, kind: int, account: int, id: int, asset: int, amount: int, fee: int):
+    """The event; its place."""
     i = put(state, kind, account, 0, id, asset)
     e = at.event(state, i)
     e.amount = amount
     e.fee = fee
-    echo(state, i)
+    return i
+
+
+@cold
+def _tell(state: STATE, kind: int, account: int, id: int, asset: int, amount: int, fee: int):
+    """The same to whom the command belongs, or of a fact."""
+    echo(state, _inform(state, kind, account, id, asset, amount, fee))
 
 
 @cold
@@ -208,7 +215,7 @@ def post_transfer(state: STATE, account: int, to: int, asset: int, amount: int):
 @cold
 def tell_transfer(state: STATE, c: TRANSFER):
     _tell(state, Event.TRANSFERRED, c.account, c.to, c.asset, -c.amount, 0)
-    _tell(state, Event.TRANSFERRED, c.to, c.account, c.asset, c.amount, 0)
+    _inform(state, Event.TRANSFERRED, c.to, c.account, c.asset, c.amount, 0)
 
 
 # -------------------------------------------------------------------------------------------------------------- by hand
@@ -231,5 +238,5 @@ def check_manual_credit(state: STATE, c: CREDIT):
 @cold
 def manual_credit(state: STATE, c: CREDIT):
     post_transfer(state, state.suspense, c.account, c.asset, c.amount)
-    _tell(state, Event.TRANSFERRED, state.suspense, c.account, c.asset, -c.amount, 0)
+    _inform(state, Event.TRANSFERRED, state.suspense, c.account, c.asset, -c.amount, 0)
     _tell(state, Event.TRANSFERRED, c.account, state.suspense, c.asset, c.amount, 0)

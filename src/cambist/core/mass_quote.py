@@ -137,11 +137,11 @@ def _check_funds(state: STATE, c: QUOTE, b: INSTRUMENT, position: int):
         return Reason.NONE
     if b.settlement == Settlement.ON_CREDIT:
         more = at.mass(state, Side.BUY).hold + at.mass(state, Side.SELL).hold
-        return check_funds(state, b, p, Side.BUY, more - _old_hold(state, position, Side.BUY) - _old_hold(state, position, Side.SELL))
+        return check_funds(state, b, p, p.account, Side.BUY, more - _old_hold(state, position, Side.BUY) - _old_hold(state, position, Side.SELL))
     for side in range(2):
         m = at.mass(state, side)
         if m.given:
-            reason = check_funds(state, b, p, side, m.hold - _old_hold(state, position, side))
+            reason = check_funds(state, b, p, p.account, side, m.hold - _old_hold(state, position, side))
             if reason:
                 return reason
     return Reason.NONE
@@ -217,7 +217,7 @@ def reserve(state: STATE, c: QUOTE, sign: int):
         if sign < 0:
             _check_side(state, c, b, side)
         m = at.mass(state, side)
-        change_hold(state, b, p, side, sign * (m.hold - _old_hold(state, position, side)))
+        change_hold(state, b, p, p.account, side, sign * (m.hold - _old_hold(state, position, side)))
         owner.open_orders = owner.open_orders + sign * (m.given - (1 if _standing(state, position, side) else 0))
         count_value(state, c.account, sign * (m.value - _old_value(state, position, side)))
 

@@ -9,8 +9,9 @@ from cambist.core.agenda import touch
 from cambist.core.book import crosses, leave, level_at, price_of, rest, tell_level
 from cambist.core.emit import answer, of, say, write
 from cambist.core.ends import cancel_special
-from cambist.core.layout import INSTRUMENT, ORDER, POSITION, ROOM, STATE, TAKER
-from cambist.core.meetings import go_on_specially, work_special
+from cambist.core.bands import keep_anchor
+from cambist.core.layout import HAS_BAND, INSTRUMENT, ORDER, POSITION, ROOM, STATE, TAKER
+from cambist.core.meetings import go_on_specially, is_outside, work_special
 from cambist.core.memory import cold, hot
 from cambist.core.pools import give_order
 from cambist.core.risk import amount, change_hold, hold_of
@@ -32,7 +33,7 @@ def is_latched(state: STATE, o: ORDER):
 def _take_out(state: STATE, b: INSTRUMENT, i: int, o: ORDER):
     """A resting order goes for good: its hold, its queue, its account's list, its id, its row."""
     p = at.position_row(state, o.position)
-    change_hold(state, b, p, o.side, -o.held)
+    change_hold(state, b, p, account_of(o), o.side, -o.held)
     change_open(p, o.side, -o.leaves)
     leave(state, b, o)
     unlist(state, i, o)
@@ -97,7 +98,7 @@ def join_book(state: STATE, b: INSTRUMENT, instrument: int, i: int, tick: int, k
 def _set_maker_leaves(state: STATE, b: INSTRUMENT, m: ORDER, p: POSITION, price: int, leaves: int):
     """A resting order's leaves fall: its hold, its level and what it has open follow."""
     held = hold_of(b, m.side, leaves, price, m.fee_ppm) if leaves else 0
-    change_hold(state, b, p, m.side, held - m.held)
+    change_hold(state, b, p, account_of(m), m.side, held - m.held)
     change_open(p, m.side, leaves - m.leaves)
     l = at.level(state, m.level)
     l.quantity = l.quantity - (m.leaves - leaves)
@@ -110,7 +111,7 @@ def release_taker(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER):
     """What an order at work holds becomes what its leaves may still cost: once, when matching is done with it."""
     held = hold_of(b, o.side, o.leaves, t.price, o.fee_ppm) if o.leaves else 0
     if held != o.held:
-        change_hold(state, b, at.position_row(state, o.position), o.side, held - o.held)
+        change_hold(state, b, at.position_row(state, o.position), account_of(o), o.side, held - o.held)
         o.held = held
 
 
@@ -132,6 +133,8 @@ def _trade(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER, i: int, price: int):
     else:
         post_trade(state, b, maker.account, taker.account, x, worth, maker_fee, taker_fee)
         taker.net, maker.net = taker.net - x, maker.net + x
+    if b.flags & HAS_BAND:
+        keep_anchor(state, b, t.instrument, price)
     b.last = price
     b.book_last = price
     match = state.matches + 1
@@ -164,12 +167,15 @@ def _meet_self(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER, i: int):
 # ------------------------------------------------------------------------------------------------------------ the sweep
 @cold
 def _sweep(state: STATE, b: INSTRUMENT, t: TAKER, o: ORDER):
-    """Match until nothing crosses or nothing is left. PARKED for want of room: call again with an empty buffer; NOT_PLAIN: what it has met is."""
+    """Match until nothing crosses or nothing is left. PARKED for want of room: call again with an empty buffer; NOT_PLAIN: what it has met is,
+    or it has come to the edge of the band."""
     account = account_of(o)
     while o.leaves and crosses(b, o.side, t.tick):
         if state.written + ROOM > at.event_room(state):
             return PARKED
         best = b.ask if o.side == Side.BUY else b.bid
+        if b.flags & HAS_BAND and is_outside(state, b, t.instrument, price_of(b, best)):
+            return NOT_PLAIN
         row = level_at(state, b, 1 - o.side, best)
         i = at.level(state, row).head + 0
         m = at.order(state, i)
@@ -205,6 +211,7 @@ def work_taker(state: STATE):
         return
     if t.active == NOT_PLAIN:
         t.active = 0
+        touch(state, b, t.instrument)           # what it has done so far may have moved the best price, whatever it does now
         go_on_specially(state, t)
         work_special(state)
         return

@@ -9,7 +9,7 @@ from cambist.core.agenda import touch
 from cambist.core.bands import band_edge, keep_anchor
 from cambist.core.book import crosses, highest_below, level_at, lowest_above, may_rest, price_of, tell_level
 from cambist.core.trading_controls import count_execution, note_trade, same_owner, stop_losses
-from cambist.core.emit import of, write
+from cambist.core.emit import as_taker_of, of, write
 from cambist.core.ends import cancel_special, cover_children, finish, tell_cancelled, tell_linked, tell_reduced
 from cambist.core.fees import order_fee, post_fee, tell_charged
 from cambist.core.layout import INSTRUMENT, ROOM, STATE, TAKER
@@ -166,8 +166,8 @@ def _lose_traded(state: STATE, i: int, x: int, worth: int, liquidity: int):
 
 @hot
 def _tell_filled(state: STATE, i: int, liquidity: int, match: int, price: int, x: int, worth: int, paid: int):
-    o = at.order(state, i)
-    write(state, of(Event.FILLED, 0, o.side, liquidity), account_of(o), at.order_extra(state, i).instrument, o.id, match, price, x, o.leaves, worth, paid)
+    o, e = at.order(state, i), at.order_extra(state, i)
+    write(state, of(Event.FILLED, 0, o.side, as_taker_of(e.options, liquidity)), account_of(o), e.instrument, o.id, match, price, x, o.leaves, worth, paid)
 
 
 @cold
@@ -223,8 +223,8 @@ def trade(state: STATE, b: INSTRUMENT, instrument: int, i: int, liquidity: int, 
     # emit
     _tell_filled(state, i, liquidity, match, price, x, worth, 0 if instead else paid)
     _tell_filled(state, j, other_liquidity, match, price, x, worth, 0 if other_instead else other_paid)
-    tell_charged(state, account_of(one), instrument, one.id, instead)
-    tell_charged(state, account_of(other), instrument, other.id, other_instead)
+    tell_charged(state, account_of(one), instrument, one.id, as_taker_of(at.order_extra(state, i).options, liquidity), instead)
+    tell_charged(state, account_of(other), instrument, other.id, as_taker_of(at.order_extra(state, j).options, other_liquidity), other_instead)
     touch(state, b, instrument)
     _after_trade(state, i, x)
     _after_trade(state, j, x)

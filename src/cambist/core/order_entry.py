@@ -3,10 +3,9 @@ from cambist.core import layout as at
 from cambist.core.accept import accept_order, check_new_order
 from cambist.core.trading_controls import keep_for_duplicates
 from cambist.core.emit import refuse
-from cambist.core.ends import cancel_special
 from cambist.core.layout import STATE, L
 from cambist.core.lists import is_peg, leave_queue
-from cambist.core.meetings import begin_taking, is_dying, rest_waiting
+from cambist.core.meetings import begin_taking, rest_waiting
 from cambist.core.memory import cold
 from cambist.core.pegs import put_peg
 from cambist.core.market_sessions import gathers
@@ -59,12 +58,9 @@ def begin_order(state: STATE, i: int, counts: int):
 
 @cold
 def enter_unit(state: STATE, instrument: int):
-    """The head of the queue of those that have fired enters the book."""
+    """The head of the queue of those that have fired enters the book. It is not dying: what makes an order die is worked off before."""
     x = at.instrument_extra(state, instrument)
     i = x.queue_first + 0
-    if is_dying(state, i):
-        cancel_special(state, i, Reason.DYING, 0, 1)
-        return
     leave_queue(state, i)
     at.order_extra(state, i).state = OrderState.ASLEEP      # at work now; it stays known for what is linked to it
     follow(state, i, 1)

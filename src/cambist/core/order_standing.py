@@ -131,7 +131,7 @@ def follow(state: STATE, i: int, taking: int):
     b, p = at.instrument(state, e.instrument), at.position_row(state, o.position)
     held = _wanted_hold(state, b, i)
     if held != o.held:
-        change_hold(state, b, p, o.side, held - o.held)
+        change_hold(state, b, p, account_of(o), o.side, held - o.held)
         o.held = held
     counted = o.leaves if not taking and carries(state, o, e) else 0
     change_open(p, o.side, counted - e.counted)

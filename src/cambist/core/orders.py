@@ -63,7 +63,7 @@ def _check_size(state: STATE, c: NEW, b: INSTRUMENT, price: int, quantity: int, 
 
 
 @hot
-def _check_risk(state: STATE, b: INSTRUMENT, owner: ACCOUNT, position: int, side: int, quantity: int, worth: int, hold: int, tick: int):
+def _check_risk(state: STATE, b: INSTRUMENT, account: int, owner: ACCOUNT, position: int, side: int, quantity: int, worth: int, hold: int, tick: int):
     """What may be risked; `worth` of the whole order, rounded up, and what it would hold."""
     reason = check_worth(b, worth)
     if reason:
@@ -78,7 +78,7 @@ def _check_risk(state: STATE, b: INSTRUMENT, owner: ACCOUNT, position: int, side
         return reason
     if not room_order(state) or not may_rest(state, b, side, tick):
         return Reason.CAPACITY
-    return check_funds(state, b, p, side, hold)
+    return check_funds(state, b, p, account, side, hold)
 
 
 @cold
@@ -106,7 +106,7 @@ def new_order(state: STATE, c: NEW):
         worth = amount_up(b, quantity, price)
         position = position_of(state, account, instrument) if owner.open_orders < owner.max_open else 0
         hold = hold_of_worth(b, side, quantity, worth)
-        reason = _check_risk(state, b, owner, position, side, quantity, worth, hold, tick)
+        reason = _check_risk(state, b, account, owner, position, side, quantity, worth, hold, tick)
     if reason:
         refuse(state, account, reason, 0)
         return
@@ -127,7 +127,7 @@ def new_order(state: STATE, c: NEW):
     origin.sequence = state.sequence
     origin.actor = c.actor
     o.asset = asset_of(b, side)
-    change_hold(state, b, at.position_row(state, position), side, hold)
+    change_hold(state, b, at.position_row(state, position), account, side, hold)
     # emit
     answer(state, of(Event.ORDER_ACCEPTED, 0, side, 0), account, instrument, id, price, quantity, quantity)
     # match
@@ -200,7 +200,7 @@ def _check_amend(state: STATE, c: AMEND, o: ORDER, b: INSTRUMENT, t: TAKER):
         return Reason.CAPACITY
     t.hold = hold_of_worth(b, o.side, leaves, worth)
     if t.hold > o.held:
-        reason = check_funds(state, b, p, o.side, t.hold - o.held)
+        reason = check_funds(state, b, p, account_of(o), o.side, t.hold - o.held)
         if reason:
             return reason
     return Reason.NONE
@@ -231,7 +231,7 @@ def amend_order(state: STATE, c: AMEND):
     p = at.position_row(state, o.position)
     stays = c.price == price_of(b, l.tick) and leaves <= o.leaves
     changes = not stays or leaves != o.leaves
-    change_hold(state, b, p, o.side, t.hold - o.held)
+    change_hold(state, b, p, c.account, o.side, t.hold - o.held)
     if stays:
         change_open(p, o.side, leaves - o.leaves)
         l.quantity = l.quantity - (o.leaves - leaves)

@@ -6,7 +6,6 @@ from cambist.core.book import highest_below, level_at, lowest_above, may_rest, p
 from cambist.core.emit import of, say
 from cambist.core.layout import INSTRUMENT, ORDER, ORDER_EXTRA, STATE
 from cambist.core.lists import is_peg
-from cambist.core.meetings import is_dying
 from cambist.core.memory import cold, hot
 from cambist.core.order_standing import enter_level, follow, leave_level, look_at_instrument, stand_in_book, stand_outside
 from cambist.messages import Event, OrderState, OrderType, Session, Side
@@ -88,7 +87,7 @@ def look_at_pegs(state: STATE, instrument: int):
 
 @cold
 def peg_unit(state: STATE, instrument: int):
-    """The next peg after the cursor."""
+    """The next peg after the cursor. It is not dying, as no order is that enters."""
     x = at.instrument_extra(state, instrument)
     look_later(state, instrument)
     i = x.float_first + 0
@@ -98,8 +97,7 @@ def peg_unit(state: STATE, instrument: int):
         x.peg_work = 0
         return
     x.peg_cursor = at.origin(state, i).sequence
-    if not is_dying(state, i):
-        _move(state, at.instrument(state, instrument), instrument, i)
+    _move(state, at.instrument(state, instrument), instrument, i)
 
 
 @cold

@@ -48,6 +48,7 @@ USED = {name: PLACES[name] for name in ("positions", "credit", "orders", "reques
                                         "restrictions")}
 POSITIONS, CREDIT, ORDERS, REQUESTS, QUOTES, CHILDREN, OBLIGATIONS, HELD, PROTECTIONS, RESTRICTIONS = USED.values()
 SPECIAL = ("post_only", "state", "order_type", "time_in_force", *EXTRA, "worst", "mate", "parent", "quoted", "value")      # what marks an order
+FILLED_TOGETHER = 2048                          # orders
 INTS = Several(np.dtype(np.int64))
 SINGLE = {AccountKind.HOUSE: "house", AccountKind.FEES: "fees", AccountKind.SUSPENSE: "suspense", AccountKind.DEFICIT: "deficit"}
 
@@ -67,8 +68,7 @@ def _relink_book(state: STATE, ticks: INTS, instruments: INTS, by_id: INTS, by_a
     for k in range(len(by_id)):
         list_order(state, by_id[k], at.order(state, by_id[k]))
     for k in range(len(by_arrival)):
-        if at.order(state, by_arrival[k]).special:
-            relist(state, by_arrival[k])
+        relist(state, by_arrival[k])
     for number in range(1, state.account_count + 1):
         flag_account(state, number)
         find_partial(state, number)
@@ -330,37 +330,63 @@ def _fill_pools(cell: "Cell", rows: Mapping[str, np.ndarray]) -> None:
 
 
 def _fill_orders(cell: "Cell", m: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Rows in book order; ticks (-1: outside the book) and instruments by row number, and the row numbers in the order of ids and of arrival."""
-    part = _use(cell, "orders", len(m))
+    """Rows in book order; ticks (-1: outside the book) and instruments by row number, and the row numbers in the order of ids and of arrival (of special
+    ones alone, for nothing is derived of the others)."""
+    first = _use(cell, "orders", len(m)).start
+    ticks, special = np.zeros(len(m) + 1, np.int64), np.zeros(len(m) + 1, np.bool_)
+    for start in range(0, len(m), FILLED_TOGETHER):         # a snapshot's row is long: this many of them are near enough to be looked at column by column
+        rows = m[start:start + FILLED_TOGETHER]
+        part = slice(first + start, first + start + len(rows))
+        _fill_some_orders(cell, rows, part, ticks[part], special[part])
+    column = {name: m[:, COLUMNS["orders"].index(name)] for name in ("id", "place", "sequence", "instrument")}
+    ids, instruments = column["id"].copy(), np.concatenate((np.zeros(1, np.int64), column["instrument"]))
+    by_id, arrived = 1 + np.argsort(ids, kind="stable"), np.nonzero(special)[0]
+    _fill_special(cell, m[arrived - 1], arrived, ids, by_id)
+    arrived = arrived[np.lexsort([column[name][arrived - 1] for name in ("place", "id", "sequence")])]
+    return ticks, instruments, by_id, arrived
+
+
+def _fill_some_orders(cell: "Cell", m: np.ndarray, part: slice, ticks: np.ndarray, special: np.ndarray) -> None:
+    """What every order has; `ticks` and `special` are written too."""
     column = {name: m[:, k] for k, name in enumerate(COLUMNS["orders"])}
-    b = cell.table["instruments"][m[:, 0]]
-    ticks, instruments = np.zeros(len(m) + 1, np.int64), np.zeros(len(m) + 1, np.int64)
-    ticks[1:] = np.where(column["state"] == OrderState.BOOK, (m[:, 2] - b["min_price"]) // np.maximum(b["book_tick"], 1), -1)
-    instruments[1:] = m[:, 0]
+    b = cell.table["instruments"]                           # by field: a row of it is large
+    lowest, tick = b["min_price"][m[:, 0]], np.maximum(b["book_tick"][m[:, 0]], 1)
+    ticks[:] = np.where(column["state"] == OrderState.BOOK, (m[:, 2] - lowest) // tick, -1)
     for name in ("side", "id", "quantity", "leaves", "held", "fee_ppm", "self_trade"):
         cell.table["orders"][name][part] = column[name]
     for name in ("actor", "sequence"):
         cell.table["origins"][name][part] = column[name]
     plain = {**dict.fromkeys(SPECIAL, 0), "worst": m[:, 2], "shown": column["leaves"]}
-    cell.table["orders"]["special"][part] = np.any([column[name] != plain[name] for name in plain], axis=0) if len(m) else 0
-    row_of = {0: 0, **{int(i): row for row, i in enumerate(column["id"], 1)}}
-    for name in plain:
-        cell.table["order_extras"][name][part] = [row_of[i] for i in column[name].tolist()] if name in ("mate", "parent") else column[name]
-    cell.table["order_extras"]["instrument"][part] = m[:, 0]
-    _fill_queues(cell, m[:, 0], np.where(column["state"] == OrderState.TRIGGERED, column["place"], 0))
-    return ticks, instruments, 1 + np.argsort(column["id"], kind="stable"), 1 + np.lexsort((column["place"], column["id"], column["sequence"]))
+    special[:] = np.logical_or.reduce([column[name] != plain[name] for name in plain])
+    cell.table["orders"]["special"][part] = special
 
 
-def _fill_queues(cell: "Cell", instruments: np.ndarray, places: np.ndarray) -> None:
+def _fill_special(cell: "Cell", m: np.ndarray, rows: np.ndarray, ids: np.ndarray, by_id: np.ndarray) -> None:
+    """What only special orders have: in `rows`, of which `m` are the snapshot's."""
+    column, x = {name: m[:, k] for k, name in enumerate(COLUMNS["orders"])}, cell.table["order_extras"]
+    for name in (*SPECIAL, "worst", "shown"):
+        x[name][rows] = _rows_of(column[name], ids, by_id) if name in ("mate", "parent") else column[name]
+    x["instrument"][rows] = m[:, 0]
+    _fill_queues(cell, rows, m[:, 0], np.where(column["state"] == OrderState.TRIGGERED, column["place"], 0))
+
+
+def _rows_of(wanted: np.ndarray, ids: np.ndarray, by_id: np.ndarray) -> np.ndarray:
+    """The rows of orders by their ids; 0 of 0."""
+    rows, named = np.zeros(len(wanted), np.int64), wanted > 0
+    rows[named] = by_id[np.searchsorted(ids, wanted[named], sorter=by_id - 1)]
+    return rows
+
+
+def _fill_queues(cell: "Cell", rows: np.ndarray, instruments: np.ndarray, places: np.ndarray) -> None:
     """The queues of orders that are to enter, from their places (0: in none)."""
     x, o = cell.table["instrument_extras"], cell.table["orders"]
-    for k in np.lexsort((places, instruments)).tolist():
-        instrument, row = int(instruments[k]), k + 1
-        if places[k]:
-            before = int(x["queue_last"][instrument])
-            o["prev"][row] = before
-            if before:
-                o["next"][before] = row
-            else:
-                x["queue_first"][instrument] = row
-            x["queue_last"][instrument] = row
+    order = np.lexsort((places, instruments))
+    for k in order[places[order] > 0].tolist():
+        instrument, row = int(instruments[k]), int(rows[k])
+        before = int(x["queue_last"][instrument])
+        o["prev"][row] = before
+        if before:
+            o["next"][before] = row
+        else:
+            x["queue_first"][instrument] = row
+        x["queue_last"][instrument] = row

@@ -540,7 +540,7 @@ def _execute(state: STATE, c: ACCEPT, i: int, winner: int, price: int, worth: in
     at.event(state, n).fee = 0 if instead else charge
     echo(state, n)
     _tell_fill(state, dealer, r.instrument, q.id, 1 - c.side, price, size, worth)
-    tell_charged(state, c.account, r.instrument, q.id, instead)
+    tell_charged(state, c.account, r.instrument, q.id, Liquidity.QUOTE, instead)
 
 
 @cold

@@ -47,23 +47,23 @@ def asset_of(b: INSTRUMENT, side: int):
 
 
 @hot
-def change_hold(state: STATE, b: INSTRUMENT, p: POSITION, side: int, more: int):
-    """Move between free and held (prefunded), or in the credit row's reserve."""
+def change_hold(state: STATE, b: INSTRUMENT, p: POSITION, account: int, side: int, more: int):
+    """Move between free and held (prefunded), or in the credit row's reserve. `account`: the position's, which who asks knows without reading its row."""
     if b.settlement == Settlement.ON_CREDIT:
         c = at.credit_row(state, line_of(state, p, b.quote))
         c.reserved = c.reserved + more
     else:
-        x = balance(state, p.account, b.quote if side == Side.BUY else b.base)
+        x = balance(state, account, b.quote if side == Side.BUY else b.base)
         x.available = x.available - more
         x.held = x.held + more
 
 
 @hot
-def check_funds(state: STATE, b: INSTRUMENT, p: POSITION, side: int, more: int):
-    """Whether an account can hold `more`."""
+def check_funds(state: STATE, b: INSTRUMENT, p: POSITION, account: int, side: int, more: int):
+    """Whether a position's account can hold `more`."""
     if b.settlement == Settlement.ON_CREDIT:
         return _check_line(state, line_of(state, p, b.quote), more)
-    x = balance(state, p.account, b.quote if side == Side.BUY else b.base)
+    x = balance(state, account, b.quote if side == Side.BUY else b.base)
     return Reason.INSUFFICIENT if x.available + x.short_limit < more else Reason.NONE
 
 

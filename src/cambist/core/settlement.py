@@ -1,7 +1,7 @@
 """The netting cut-off and the settlement of obligations: the house delivers only what it has received and only to who has paid."""
 from cambist.core import layout as at
 from cambist.core.accounts import balance
-from cambist.core.emit import echo, put, refuse
+from cambist.core.emit import done, echo, put, refuse
 from cambist.core.layout import STATE, L
 from cambist.core.memory import cold
 from cambist.core.pools import OBLIGATION_TAG, find, forget, give_obligation
@@ -63,6 +63,6 @@ def settle(state: STATE, c: SETTLE, account: int):
     e = at.event(state, n)
     e.amount = o.amount
     e.quantity = o.cycle
-    echo(state, n)
+    done(state, 0, o.id)
     forget(state, OBLIGATION_TAG, o.id, i)
     give_obligation(state, i)

@@ -1,10 +1,15 @@
-"""One look at every record of a SUBMIT, before it is let near an entry. Knows the head of a record and nothing of what any command means."""
+"""One look at every record of a SUBMIT, before it is let near an entry. Knows the head of a record, and of what commands mean only which of them a full disk
+does not stop."""
 import numpy as np
 
 from cambist.loops import loop
-from cambist.messages import COMMAND
+from cambist.messages import COMMAND, Kind
 from cambist.messages import GROUP_MORE as MORE
 
+# What is let in while the disk is full: what only takes risk away, and what happened outside to orders that are out there already.
+ESSENTIAL = np.zeros(1 << 8 * COMMAND["kind"].itemsize, bool)
+ESSENTIAL[[Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.CANCEL_SOME, Kind.CANCEL_REQUEST, Kind.WITHDRAW_QUOTE, Kind.CANCEL_CHILD, Kind.HALT, Kind.KILL,
+           Kind.KILL_ALL, Kind.KILL_TRADER, Kind.CHILD_ACKED, Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN]] = True
 INT = np.dtype(np.int64)
 GROUP_MORE = int(MORE)
 
@@ -36,6 +41,11 @@ def take(records, allowed, found, rows, at, account, actor, received):
             found[1] = i
         rows[at + i] = r
         rows[at + i]["received"] = received
+
+
+def is_essential(records: np.ndarray) -> bool:
+    """Whether a full disk stops none of them."""
+    return bool(ESSENTIAL[records["kind"]].all())
 
 
 def looked_at(records: np.ndarray) -> tuple[int, int]:

@@ -18,7 +18,7 @@ SHOWN = ("side", "other", "price", "quantity", "leaves", "id", "amount", "reason
 SHOWS = np.array([[name in PUBLIC_KINDS.get(kind, ()) for name in SHOWN] for kind in range(max(Event) + 1)])
 OF_NOBODY = np.array([kind in PUBLIC_KINDS and kind != Event.FILLED for kind in range(max(Event) + 1)])     # by kind: public where no account is told
 TRADE = int(Event.FILLED)
-TAKER, QUOTED, CALLED = int(Liquidity.TAKER), int(Liquidity.QUOTE), int(Liquidity.AUCTION)
+TAKER, SPENDER, QUOTED, CALLED = int(Liquidity.TAKER), int(Liquidity.TAKER_BY_QUOTE), int(Liquidity.QUOTE), int(Liquidity.AUCTION)
 DUPLICATE = int(Event.DUPLICATE)
 ALL, PUBLIC = 0, 1                              # rows of the index; account n is row n + 1
 INT = np.dtype(np.int64)
@@ -51,7 +51,7 @@ def survey(events, index, touched, public, found):
             # A quote's trade is told to the client first and to the dealer after, an auction's to the buyer first: the first of each match is told.
             how = np.int64(e["liquidity"])
             paired = how in (QUOTED, CALLED)
-            if how == TAKER or (paired and not (paired_before and match_before == np.int64(e["other"]))):
+            if how in (TAKER, SPENDER) or (paired and not (paired_before and match_before == np.int64(e["other"]))):
                 public[shown] = i
                 shown += 1
         elif account == 0 and kind < len(OF_NOBODY) and OF_NOBODY[kind]:

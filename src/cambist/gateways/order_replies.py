@@ -13,6 +13,7 @@ from cambist.messages import PEGGED, REDUCE_ONLY, Event, Link, Liquidity, OrderS
 Row = Mapping[str, int]
 E = Event
 OWN_DOING = frozenset({Reason.IMMEDIATE, Reason.SELF_TRADE, Reason.BAND, Reason.REDUCE_ONLY, Reason.LINKED})    # why its rest goes by its own command
+TOOK = frozenset({Liquidity.TAKER, Liquidity.TAKER_BY_QUOTE})
 WAITS = frozenset({"at_open", "at_close"})
 
 
@@ -71,7 +72,7 @@ def _answered(told: Told, head: Row, after: Sequence[Row], leg: order_api.Leg | 
     for row in after:
         if row["id"] != head["id"] or row is head:
             continue
-        if row["kind"] == E.FILLED and row["liquidity"] == Liquidity.TAKER:
+        if row["kind"] == E.FILLED and row["liquidity"] in TOOK:
             fills.append(_fill(row, words, listed))
             reason = None
         elif row["kind"] == E.FEE_CHARGED:
@@ -93,7 +94,7 @@ def _answered(told: Told, head: Row, after: Sequence[Row], leg: order_api.Leg | 
 
 
 def _fill(row: Row, words: Dictionary, listed: Listed) -> order_api.Fill:
-    liquidity: Any = Liquidity(row["liquidity"]).name.lower()
+    liquidity: Any = words.liquidity_name(row["liquidity"])
     return order_api.Fill(match=words.opaque.text("match", row["other"]), price=words.price_out(row["price"], listed),
                           quantity=words.quantity_out(row["quantity"], listed), amount=words.amount_out(row["amount"], listed.quote),
                           fee=words.amount_out(row["fee"], listed.quote), fee_asset=words.asset_name(listed.quote), liquidity=liquidity)

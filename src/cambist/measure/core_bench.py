@@ -8,21 +8,27 @@ from typing import Any
 
 import numpy as np
 
+from cambist.core import kernel
 from cambist.core.cell import Cell
 from cambist.core.layout import TABLES
 from cambist.measure.five_scenarios import SCENARIOS, five_flow
 from cambist.measure.flow import Desk, bench_desk, fresh_cell, order_flow, request_flow
 from cambist.measure.bench_house import BenchHouse, Size
 from cambist.measure.mixed_flow import Mix
+from cambist.measure.replay_bench import replay_from_disk
+from cambist.measure.served import seconds_until_ready
 from cambist.measure.spread import percentiles, spread
 from cambist.messages import COMMAND, Event, Kind
 from cambist.warm import warm
 
 NOW = 1_700_000_000_000_000_000
+BOUND = ("instructions while a house's rows stay in the caches (up to about 1,000 accounts), then reads of far memory: an order, its neighbours, its level, "
+         "its position and its balances are lines of their own, asked for 8 to 24 commands ahead")
 BATCH = 4096                                    # commands of one entry
 SHAPED_SEED, FIVE_ACCOUNTS = 59, 1_000            # a path whose fills and standing orders are near the published ones in all five
 SIZES = (Size(1, 1_000, 1_000), Size(1, 1_000, 100_000), Size(100, 1_000, 1_000_000), Size(100, 1_000_000, 1_000_000), Size(10_000, 1_000_000, 1_000_000),
          Size(10_000, 1_000_000, 10_000_000))
+MIDDLE, LARGEST = SIZES[2], SIZES[-1]            # what the curve's end is compared with: the same mix over 100 instruments with a million orders
 QUICK_SIZES = (Size(1, 1_000, 1_000), Size(100, 1_000, 100_000))
 
 
@@ -49,6 +55,16 @@ def _alone(cell: Cell, flow: np.ndarray) -> dict[str, float]:
         one = flow[i:i + 1]
         began = time.perf_counter_ns()
         cell.apply(one, NOW)
+        times[i] = time.perf_counter_ns() - began
+    return percentiles(times)
+
+
+def _empty_calls(cell: Cell, records: np.ndarray, count: int) -> dict[str, float]:
+    """The floor of the above: the compiled function called for no command."""
+    times = np.zeros(count, np.int64)
+    for i in range(count):
+        began = time.perf_counter_ns()
+        kernel.apply(cell.state, records, 0, 0, NOW)
         times[i] = time.perf_counter_ns() - began
     return percentiles(times)
 
@@ -124,6 +140,11 @@ def bench_core(design_file: Path, quick: bool) -> dict[str, Any]:
     first = curve[0]["ns_per_command"]
     for row in curve:
         row["times_the_smallest"] = round(row["ns_per_command"] / first, 2)
-    return {"bench": "core", "kernel_was_ready": was_ready, "ready_after_s": round(start_up, 2), "floor": floor, "flows": rows,
+    ns = {size: row["ns_per_command"] for size, row in zip(SIZES, curve, strict=False)} if not quick else {}
+    return {"bench": "core", "kernel_was_ready": was_ready, "ready_after_s": round(start_up, 2),
+            "a_process_is_ready_after_s": seconds_until_ready(), **({} if quick else {"compiled_after_s": seconds_until_ready(compiled=False)}),
+            "floor": floor, "flows": rows,
             "five_scenarios": five, "worst_of_five": min(row["million_per_s"]["median"] for row in five), "sizes": curve,
-            "one_command_alone": {"order": alone, "tick": empty}}
+            **({"largest_over_a_hundred_instruments": round(ns[LARGEST] / ns[MIDDLE], 2)} if ns else {}), "bounded_by": BOUND,
+            "replay_from_disk": replay_from_disk(desk, count if quick else 10 * count, 7, NOW),
+            "one_command_alone": {"order": alone, "tick": empty, "empty_call": _empty_calls(fresh_cell(desk, NOW), orders, 5_000)}}

@@ -4,7 +4,7 @@ Decides which commands a benchmark sends; the ids in cancels and accepts are lea
 """
 import tomllib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -32,8 +32,8 @@ class Desk(NamedTuple):
     instrument: int
 
 
-def bench_desk(design_file: Path) -> Desk:
-    """The demo desk, every limit still checked but out of the way, and CLIENTS more clients with a key each."""
+def bench_tables(design_file: Path) -> dict[str, Any]:
+    """The demo desk's design, every limit still checked but out of the way, and CLIENTS more clients with a key each."""
     data = tomllib.loads(design_file.read_text())
     for group in ("clients", "dealers"):
         for row in data[group].values():
@@ -49,7 +49,15 @@ def bench_desk(design_file: Path) -> Desk:
     for i in range(CLIENTS):
         data["clients"][f"m{i}"] = {"entity": "acme", "rate_limit": PLENTY, "max_open": PLENTY, "answer_quota": 16, "credit": {"USD": ENOUGH}}
         data["keys"][f"m{i}"] = {"role": "client", "service": "bench", "account": f"m{i}", "scopes": ["read", "trade"]}
-    design = build_design(data, "the bench desk")
+    return data
+
+
+def bench_desk(design_file: Path) -> Desk:
+    return desk_of(bench_tables(design_file))
+
+
+def desk_of(tables: dict[str, Any]) -> Desk:
+    design = build_design(tables, "the bench desk")
     records, names = configure(design)
     accounts = np.array([names["accounts"][f"m{i}"] for i in range(CLIENTS)])
     keys = np.array([names["actors"][f"m{i}"] for i in range(CLIENTS)])

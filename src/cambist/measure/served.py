@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,6 +23,18 @@ RUN = ("import sys; from cambist.measure.served import serve; sys.exit(serve(sys
 
 RUN_OUTSIDE = ("import sys; from cambist.measure.served import serve_outside; serve_outside(*sys.argv[1:])")
 KEY_OF_ALL = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+
+
+def seconds_until_ready(*, compiled: bool = True) -> float:
+    """From starting a process to its kernel being ready: from the cache, or with an empty one, so that all of it is compiled."""
+    folder = tempfile.mkdtemp(prefix="cambist-bench-")
+    try:
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-c", "from cambist.warm import warm; warm()"], check=True,
+                       env=dict(os.environ) if compiled else {**os.environ, "CAMBIST_CACHE": folder})
+        return round(time.monotonic() - began, 2)
+    finally:
+        shutil.rmtree(folder)
 
 
 def serve(design_file: str, directory: str) -> int:
@@ -108,7 +121,7 @@ def served(design_file: Path) -> Iterator[tuple[Desk, str]]:
         shutil.rmtree(directory)
 
 
-def connected(path: str, process: subprocess.Popen[bytes]) -> Client:
+def connected(path: str, process: subprocess.Popen[Any]) -> Client:
     """A client of a node that may still be starting. Raises DoorClosed when it ended or takes too long."""
     deadline = time.monotonic() + START_SECONDS
     while True:

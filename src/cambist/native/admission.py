@@ -18,10 +18,12 @@ from cambist.messages import MAX_KIND, Kind
 SECOND = 1_000_000_000
 # What each scope lets through; a kind that stands nowhere here is the house's own.
 KINDS: dict[str, frozenset[Kind]] = {
-    "trade": frozenset({Kind.NEW_ORDER, Kind.AMEND_ORDER, Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.REQUEST_QUOTE, Kind.ACCEPT_QUOTE, Kind.CANCEL_REQUEST}),
-    "cancel": frozenset({Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.CANCEL_REQUEST, Kind.WITHDRAW_QUOTE}),
-    "quote": frozenset({Kind.QUOTE, Kind.WITHDRAW_QUOTE}),
+    "trade": frozenset({Kind.NEW_ORDER, Kind.AMEND_ORDER, Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.CANCEL_SOME, Kind.DEAD_MAN, Kind.REQUEST_QUOTE,
+                        Kind.ACCEPT_QUOTE, Kind.CANCEL_REQUEST}),
+    "cancel": frozenset({Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.CANCEL_SOME, Kind.DEAD_MAN, Kind.CANCEL_REQUEST, Kind.WITHDRAW_QUOTE}),
+    "quote": frozenset({Kind.QUOTE, Kind.WITHDRAW_QUOTE, Kind.MASS_QUOTE, Kind.RESET_PROTECTION}),
     "transfer": frozenset({Kind.TRANSFER}),
+    "kill": frozenset({Kind.KILL}),
 }
 VIEWS = frozenset({"account", "book", "instruments", "numbers", "answer"})      # that may be asked with the scope `read`; the first and last of one's own
 
@@ -39,7 +41,7 @@ class Admission(NamedTuple):
 class Keys:
     """The enabled keys of one design that act for an account and have a public key."""
     def __init__(self, design: Design, names: Mapping[str, Mapping[str, int]], public: Mapping[str, Ed25519PublicKey]):
-        self._rows = {name: Admission(name, names["actors"][name], names["accounts"][key.account], frozenset(key.scopes), _allowed(key.scopes), public[name])
+        self._rows = {name: Admission(name, names["actors"][name], names["accounts"][key.account], frozenset(key.scopes), allowed_by(key.scopes), public[name])
                       for name, key in design.keys.items()
                       if key.enabled and name in public and name in names["actors"] and key.account in names["accounts"]}
 
@@ -52,7 +54,8 @@ class Keys:
         return now is not None and (now.actor, now.account, now.scopes, now.public) == (one.actor, one.account, one.scopes, one.public)
 
 
-def _allowed(scopes: tuple[str, ...]) -> np.ndarray:
+def allowed_by(scopes: tuple[str, ...]) -> np.ndarray:
+    """By kind: 1 where one of these scopes lets it through."""
     by_kind = np.zeros(MAX_KIND + 1, np.int64)
     by_kind[[int(kind) for scope in scopes for kind in KINDS.get(scope, ())]] = 1
     return by_kind

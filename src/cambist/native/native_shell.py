@@ -332,7 +332,8 @@ class Native(Door):
         if isinstance(answer, Refused) and answer.code is Code.OVERLOAD:
             asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._push)
             return
-        for sender, request, count in self.gathering.done():
+        full = isinstance(answer, Refused) and answer.code is Code.DISK_FULL
+        for sender, request, count in self.gathering.unstopped() if full else self.gathering.done():
             if not sender.ended:
                 sender.answer(Refused(request, answer.code, count, answer.text) if isinstance(answer, Refused) else Received(request, count))
                 self.held[sender] = None

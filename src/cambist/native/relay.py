@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cambist.door.checking import take
+from cambist.door.checking import is_essential, take
 from cambist.door.protocol import MAX_RECORDS, Code
 from cambist.messages import COMMAND
 from cambist.native.admission import Admission
@@ -77,6 +77,23 @@ class Gathering:
             self._next += 1
         self._first = first
         return True
+
+    def unstopped(self) -> list[Sent]:
+        """The frame was refused because the disk is full: whose it was that a full disk stops. The others are the next frame, or, when all are alike, nobody's
+        is: so nobody's cancel is refused for the orders that stood beside it."""
+        whose, rows = self._on_way[self._first:self._next], self._spare[self._start:self._end]
+        ends = np.cumsum([each.count for each in whose])
+        parts = [rows[end - each.count:end] for each, end in zip(whose, ends, strict=True)]
+        free = [is_essential(part) for part in parts]
+        if all(free) or not any(free):
+            return self.done()
+        kept = np.concatenate([part for part, is_free in zip(parts, free, strict=True) if is_free])
+        self._start = self._end - len(kept)
+        self._spare[self._start:self._end] = kept
+        stopped, going = ([each for each, is_free in zip(whose, free, strict=True) if is_free is wanted] for wanted in (False, True))
+        self._on_way[self._first:self._next] = stopped + going
+        self._first += len(stopped)
+        return stopped
 
     def done(self) -> list[Sent]:
         """The frame was answered: whose it was."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from cambist.dictionary import Dictionary, Listed, client_id
 from cambist.messages import (
-    BY_QUOTE, FACTS, FIELDS, PEGGED, REDUCE_ONLY, AccountKind, ChildState, Event, Kind, Link, Liquidity, OrderType, PostOnly, Reason, Scope, SelfTrade,
+    BY_QUOTE, FACTS, FIELDS, PEGGED, REDUCE_ONLY, AccountKind, ChildState, Event, Kind, Link, OrderType, PostOnly, Reason, Scope, SelfTrade,
     SelfTradeScope, Session, Settlement, Side, TimeInForce, Trigger, TriggerOn,
 )
 from cambist.units import format_duration, format_units
@@ -300,6 +300,7 @@ _TEXTS: dict[Event, str] = {
 }
 _BAD = {Event.REFUSED, Event.DENIED, Event.HELD_EXPIRED}
 _GOOD = {Event.FILLED, Event.CHILD_FILL, Event.SETTLED, Event.APPROVED}
+_SPENT = ("quote_quantity", "quote_leaves", "quote_cancelled")          # of an order by quote quantity
 _SIZES = {"quantity", "leaves", "cancelled", "prevented", "bid_quantity", "ask_quantity", "surplus", "delta", "lot"}
 
 
@@ -316,7 +317,7 @@ def event_says(row: Row, words: Dictionary) -> Said:
     if event is Event.FILLED:
         verb = "bought" if row["side"] == Side.BUY else "sold"
         fee = f", fee {money(int(row['fee']), about.quote, words)}" if row["fee"] and about else ""
-        how = _member(Liquidity, int(row["liquidity"]))
+        how = words.liquidity_name(int(row["liquidity"]))
         return Said(f"{shown['account']} {verb} {shown['quantity']} at {shown['price']} ({how}){fee}", facts, tone)
     if event.name == "LEVEL":
         return Said(f"book {shown['side']} {shown['price']}: {shown['quantity']}", facts, tone)
@@ -324,7 +325,8 @@ def event_says(row: Row, words: Dictionary) -> Said:
         return Said(f"a person is called: {shown['reason']} of {words.account_name(int(row['id']))}, which is stopped", facts, tone)
     amount = int(row["amount"])
     extra = {"owes": "owes" if amount < 0 else "is owed", "paid": "paid" if amount < 0 else "received", "prices": _two(int(row["price"]), amount, about, words)}
-    return Said(_TEXTS[event].format_map(_Blank({**shown, **extra})), facts, tone)
+    spent = {name.removeprefix("quote_"): shown[name] for name in _SPENT if name in shown}
+    return Said(_TEXTS[event].format_map(_Blank({**spent, **shown, **extra})), facts, tone)
 
 
 class _Blank(dict):
@@ -338,6 +340,8 @@ def _shown(name: str, value: Any, row: Row, about: Listed | None, words: Diction
         return ""
     if name in ("expires", "lapses"):
         return clock(int(value))
+    if name in _SPENT and about:
+        return f"{grouped(trimmed(value))} {words.asset_name(about.quote)}"
     if name in _SIZES and about:
         return f"{grouped(trimmed(value))} {words.asset_name(about.base)}"
     if name in ("price", "bid", "ask", "trigger", "anchor"):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cambist.messages import EVENT, AccountKind, ChildState, Event, OrderState, Session, Settlement, Side
+from cambist.messages import CONFIGURE, EVENT, FACTS, NAMES_ACCOUNT, AccountKind, ChildState, Event, Kind, OrderState, Session, Settlement, Side
 
 Tables = dict[str, tuple[int, tuple[str, ...], np.ndarray]]
 LEVEL_FIELDS = ("kind", "instrument", "side", "price", "quantity", "leaves", "sequence")
@@ -14,14 +14,33 @@ MAY_BE_NEGATIVE = {AccountKind.DEFICIT, AccountKind.CUSTODY, AccountKind.SUSPENS
 def rows(tables: Tables, name: str) -> Iterator[dict[str, int]]:
     """The rows of one table as dicts by column."""
     _, columns, matrix = tables[name]
-    for row in matrix:
-        yield dict(zip(columns, (int(v) for v in row), strict=True))
+    for row in matrix.tolist():
+        yield dict(zip(columns, row, strict=True))
 
 
 def invariants(tables: Tables, desk_forced: bool = False) -> list[str]:
     """Every broken rule in words; empty when all hold. `desk_forced`: a fact (a hedge's fill, a reversal) or a lowered short limit may have taken the desk
     beyond its short limit, so that is not looked at."""
     return [*ledger(tables), *holds(tables), *lines(tables), *positions(tables), *quantities(tables), *books(tables), *signs(tables, desk_forced)]
+
+
+def strangers(tables: Tables, records: np.ndarray, events: np.ndarray, before: Tables | None = None) -> Iterator[str]:
+    """The ids of a request, told to an account that it does not belong to. The tables are those after these records, and, where a key may have got another
+    account meanwhile, those before."""
+    first = next(rows(tables, "cell"))["sequence"] - len(records) + 1
+    own: dict[int, set[int]] = defaultdict(set)
+    for r in (*rows(tables, "actors"), *(rows(before, "actors") if before else ())):
+        own[r["actor"]].add(r["account"])
+    released = {int(e["sequence"]): int(e["account"]) for e in events[events["kind"] == Event.APPROVED]}      # whose held command ran there
+    for e in events[(events["account"] > 0) & ((events["id_hi"] != 0) | (events["id_lo"] != 0))]:
+        told, at = int(e["account"]), int(e["sequence"])
+        c = records[at - first]
+        if int(c["kind"]) in FACTS:
+            continue                                    # a fact's id is its source's, and no client's
+        named = {int(c["account"])} if int(c["kind"]) in NAMES_ACCOUNT - CONFIGURE else set()
+        owners = {released.get(at, 0), *named, *(own[int(c["actor"])] if not named or e["kind"] == Event.REFUSED else ())}
+        if told not in owners:
+            yield f"{Event(int(e['kind'])).name} tells account {told} the ids of a {Kind(int(c['kind'])).name} of {sorted(owners)}"
 
 
 def ledger(tables: Tables) -> Iterator[str]:

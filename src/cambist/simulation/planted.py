@@ -50,8 +50,8 @@ def _made(area: str, about: str, place: str, right: str, wrong: str) -> Bug:
 NEVER_LAPSES = _core("a quote's time does not end it", "work:_timer_unit", "quote_due(state, row)", "stop_timer(state, t); at.quote(state, row).timer = 0")
 BUGS: dict[str, Bug] = {
     # ------------------------------------------------------------------------------------------------------------------- core
-    "hold-not-released": _core("a cancelled order keeps its hold", "matching:_take_out", "change_hold(state, b, p, o.side, -o.held)",
-                               "change_hold(state, b, p, o.side, 0)", ("ends:_end", "    o.leaves = 0\n    follow(state, i, 0)", "    o.leaves = 0")),
+    "hold-not-released": _core("a cancelled order keeps its hold", "matching:_take_out", "account_of(o), o.side, -o.held)",
+                               "account_of(o), o.side, 0)", ("ends:_end", "    o.leaves = 0\n    follow(state, i, 0)", "    o.leaves = 0")),
     "taker-priced-trade": _core("a trade at the taker's price", "matching:_sweep", "_trade(state, b, t, o, i, price_of(b, best))",
                                 "_trade(state, b, t, o, i, t.price + 0)", ("meetings:_fill", "Liquidity.TAKER, x, price_of(b, tick))",
                                                                            "Liquidity.TAKER, x, at.order_extra(state, j).worst + 0)")),

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from cambist.design import DesignError, read_design, units_of
 from cambist.dictionary import Dictionary, Listed, Wrong
-from cambist.messages import ChildState, Event, Liquidity, OrderState, Side
+from cambist.messages import ChildState, Event, OrderState, Side
 from cambist.ops import budgets
 from cambist.ops.console.differences import differences
 from cambist.ops.console.frame import Drawn, Frame, Page
@@ -216,7 +216,7 @@ def _entry(row: Mapping[str, int], words: Dictionary) -> Entry:
     id_ = next((told[name] for name in ("order", "request", "child", "obligation", "held", "quote") if isinstance(told.get(name), str)), "")
     if row["kind"] == Event.QUOTED or row["kind"] == Event.QUOTE_ENDED:
         id_ = told.get("quote", id_)
-    how = Liquidity(row["liquidity"]).name.lower() if row["kind"] == Event.FILLED else ""
+    how = words.liquidity_name(row["liquidity"]) if row["kind"] == Event.FILLED else ""
     amount = money(row["amount"], listed.quote, words) if listed and row["kind"] in (Event.FILLED, Event.CHILD_FILL) else ""
     name = listed.name if listed else ""
     return Entry(row["number"], row["time"], told["account"], name, told.get("side", ""), told.get("quantity", ""), told.get("price", ""), amount, how,

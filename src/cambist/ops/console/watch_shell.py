@@ -177,15 +177,18 @@ class Watch:
             if not self.link.connected:
                 raise DoorClosed("the node is not reachable")
             _, told = await self.link.read(name, **argument)
-            self._kept[key] = (asyncio.get_running_loop().time(), told)
+            if self._asked.get(key) is asyncio.current_task():
+                self._kept[key] = (asyncio.get_running_loop().time(), told)
             return told
         finally:
-            self._asked.pop(key, None)
+            if self._asked.get(key) is asyncio.current_task():
+                del self._asked[key]
 
     def forget(self, *names: str) -> None:
-        """These views are read again when they are wanted."""
-        for key in [key for key in self._kept if key[0] in names]:
-            del self._kept[key]
+        """These views are read again when they are wanted. An answer that is still under way may be of before: who waits for it gets it, nobody after them."""
+        for answers in (self._kept, self._asked):
+            for key in [key for key in answers if key[0] in names]:
+                del answers[key]
 
     async def accounts(self) -> list[dict[str, Any]]:
         """The view of every account that trades."""

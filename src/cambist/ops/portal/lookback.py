@@ -79,13 +79,15 @@ def _line(row: Row, words: Dictionary) -> dict[str, Any]:
     for key in ("quantity", "price", "amount", "fee", "match"):
         made[key] = told.get(key, "")
     made["of"] = next((told[key] for key in ("order", "request", "quote", "obligation") if told.get(key)), "")
+    if (spent := told.get("quote_quantity") or told.get("quote_cancelled")) and (listed := words.listed_by_number(row["instrument"])):
+        made["quantity"] = f"{spent} {words.asset_name(listed.quote)}"
     match row["kind"]:
         case Event.FILLED:
             listed = words.listed_by_number(row["instrument"])
             made |= {"how": {"quote": "by quote", "maker": "order, maker", "taker": "order, taker"}.get(told["liquidity"], told["liquidity"]),
                      "asset": words.asset_name(listed.quote) if listed else ""}
         case Event.ORDER_CANCELLED:
-            made["quantity"] = told["cancelled"]
+            made["quantity"] = told.get("cancelled", made["quantity"])
         case Event.ORDER_REDUCED:
             made["quantity"] = told["prevented"]
         case Event.REFUSED:

@@ -77,7 +77,7 @@ class Tape:
     def trade(self, row: Any, time: int) -> None:
         """A trade is told to both sides: the taker's counts, and of a quote the one told first, which is who asked."""
         match = int(row["other"])
-        if match > self.match and row["liquidity"] in (Liquidity.TAKER, Liquidity.QUOTE, Liquidity.AUCTION):
+        if match > self.match and row["liquidity"] in (Liquidity.TAKER, Liquidity.TAKER_BY_QUOTE, Liquidity.QUOTE, Liquidity.AUCTION):
             self.match = match
             side = int(row["side"]) if row["liquidity"] != Liquidity.AUCTION else None
             self.trades.appendleft(Trade(time, int(row["price"]), int(row["quantity"]), side))

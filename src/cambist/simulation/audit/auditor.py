@@ -30,6 +30,7 @@ K, R, E = Kind, Reason, Event
 NOT_SAID = {R.CAPACITY, R.ANSWER_QUOTA, R.SWEEPING, R.OVERFLOW, R.NETTING, R.EXPOSURE, R.NO_RATE, R.DUPLICATE_ORDER}       # not predicted
 HELD_KINDS = CONFIGURE | {K.NET, K.SETTLE, K.HALT, K.RESUME, K.KILL, K.REVIVE, K.KILL_ALL, K.REVIVE_ALL, K.SESSION, K.KILL_TRADER, K.REVIVE_TRADER,
                           K.CHANGE_TERMS, K.CHANGE_DIGITS, K.MANUAL_CREDIT}
+OWN = {E.REFERENCE, E.APPROVED, E.DENIED, E.CHILD_CHANGED, E.CHILD_FILL, E.CUT_OFF, E.ALERT, E.SETTLED, E.TRANSFERRED}       # never of work before a command
 IDS = {E.ORDER_ACCEPTED, E.REQUEST_OPENED, E.QUOTED, E.CHILD_OPENED, E.OBLIGATION, E.HELD}      # each takes the account's next number
 CHECKED_TABLES = ("balances", "credit", "positions", "orders")
 _KNOWN = {int(kind): kind for kind in Kind}
@@ -125,7 +126,7 @@ class Auditor:
 
     def _is_own(self, e: Told, c: Row) -> bool:
         """Whether an event is the command's own, and no more of the work before it."""
-        if e.command or e.kind in (E.REFERENCE, E.APPROVED, E.DENIED, E.CHILD_CHANGED, E.CHILD_FILL, E.CUT_OFF, E.ALERT):
+        if e.command or e.kind in OWN:
             return True
         return e.kind == E.QUOTE_ENDED and e.reason not in (R.EXPIRED, R.LOST)
 

@@ -62,6 +62,6 @@ def post_fee(t: State, account: int, ins: Instrument, fee_: int, pays_a_rebate: 
     return other
 
 
-def tell_charged(t: State, account: int, identity: int, ins: Instrument, charged: tuple[int, int] | None) -> None:
+def tell_charged(t: State, account: int, identity: int, ins: Instrument, liquidity: Liquidity, charged: tuple[int, int] | None) -> None:
     if charged is not None:
-        t.emit(Event.FEE_CHARGED, account, id=identity, instrument=ins.number, other=charged[0], amount=charged[1])
+        t.emit(Event.FEE_CHARGED, account, id=identity, instrument=ins.number, other=charged[0], amount=charged[1], liquidity=liquidity)

@@ -1,5 +1,5 @@
 """Section 12 of the rules, MASS_QUOTE: both sides of a maker's quote in the book, replaced as a unit."""
-import copy
+import pickle
 
 from cambist.messages import MAX_AMOUNT, Event, Kind, Reason, SelfTrade, Side
 from cambist.simulation.twin.control_rules import check_exposure
@@ -39,7 +39,7 @@ def check_mass_quote(t: State, c: Command) -> Reason:
         return R.FROZEN
     if c["self_trade"] > max(SelfTrade):
         return R.BAD_SELF_TRADE
-    without = copy.deepcopy(t)                  # the world as it would be without the quote that stands
+    without = pickle.loads(pickle.dumps(t))     # the world as it would be without the quote that stands
     take_out(without, c.account, c.instrument)
     return check_given(without, c, without.instruments[c.instrument])
 

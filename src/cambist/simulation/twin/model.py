@@ -443,6 +443,7 @@ class State:
         self.positions: dict[tuple[int, int], Position] = {}                # (account, instrument)
         self.credits: dict[tuple[int, int, int], Credit] = {}               # (giver, taker, asset)
         self.orders: dict[int, Order] = {}
+        self.orders_of: dict[int, dict[int, Order]] = {}                    # instrument -> the same ones, so that none need look at all
         self.books: dict[tuple[int, int], dict[int, list[Order]]] = {}      # (instrument, side) -> price -> orders in time order
         self.told: dict[tuple[int, int, int], tuple[int, int]] = {}         # (instrument, side, price) -> the last LEVEL
         self.requests: dict[int, Request] = {}
@@ -492,13 +493,20 @@ class State:
     def flow(self, asset: int, cause: int, amount: int) -> None:
         self.flows[asset, cause] = self.flows.get((asset, cause), 0) + amount
 
+    def enter(self, order: Order) -> None:
+        """Into the table of orders."""
+        self.orders[order.id] = self.orders_of.setdefault(order.instrument, {})[order.id] = order
+
+    def leave(self, order: Order) -> None:
+        del self.orders[order.id], self.orders_of[order.instrument][order.id]
+
     def account_orders(self, account: int) -> list[Order]:
         """The account's orders, in whatever state, oldest id first."""
         return sorted((o for o in self.orders.values() if o.account == account), key=lambda o: o.id)
 
     def standing(self, instrument: int) -> list[Order]:
         """The instrument's orders in order of arrival."""
-        return sorted((o for o in self.orders.values() if o.instrument == instrument), key=lambda o: o.arrival)
+        return sorted(self.orders_of.get(instrument, {}).values(), key=lambda o: o.arrival)
 
     def owes_nothing_open(self, account: int) -> bool:
         return not any(o.account == account for o in self.obligations.values())

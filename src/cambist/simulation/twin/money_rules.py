@@ -143,7 +143,11 @@ def move(t: State, c: Command, sender: int, receiver_: int) -> None:
         t.balance(account, asset).available += change
         if t.kind_of(account) in HOUSE_OWNED:
             t.flow(asset, Cause.TRANSFER, change)
-        t.echo(c, Event.TRANSFERRED, account, id=other, other=asset, amount=change)
+        told = {"account": account, "id": other, "other": asset, "amount": change}
+        if account == c.account:
+            t.echo(c, Event.TRANSFERRED, **told)
+        else:
+            t.emit(Event.TRANSFERRED, **told)
 
 
 def check_manual_credit(t: State, c: Command) -> Reason:

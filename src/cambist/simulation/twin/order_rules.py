@@ -11,7 +11,7 @@ from cambist.simulation.twin.shape_rules import (
     by_quote, check_in_session, check_price, check_quantities, check_trigger, check_words, is_market, is_peg, lots, price_and_tick,
 )
 from cambist.simulation.twin.standing_rules import (
-    best, cancel, carries, dying, follow, hold_asset, hold_by_quote, hold_of, leave_level, meets_a_level, opposite, rest, stand, tell_level,
+    best, cancel, carries, dying, follow, hold_asset, hold_by_quote, hold_of, leave_level, meets_a_level, opposite, rest, stand, tell_level, told_liquidity,
 )
 from cambist.simulation.twin.trade_rules import open_against, room
 from cambist.simulation.twin.trigger_rules import collar_limit, is_reached, price_of, take, worst_of
@@ -215,7 +215,7 @@ def accept_order(t: State, c: Command, mate: Order | None = None, parent: Order 
     if mate is not None:
         follow(t, mate)
     t.echo(c, Event.ORDER_ACCEPTED, order.account, id=order.id, instrument=order.instrument, side=order.side, price=order.worst, quantity=order.quantity,
-           leaves=order.leaves, other=order.trigger_price, amount=mate.id if mate is not None else order.parent)
+           leaves=order.leaves, other=order.trigger_price, amount=mate.id if mate is not None else order.parent, liquidity=told_liquidity(order))
     return order
 
 
@@ -315,7 +315,7 @@ def amend_order(t: State, c: Command) -> None:
     stood = order.price
     if not keeps_place:
         leave_level(t, order)
-        del t.orders[order.id]
+        t.leave(order)
     order.price = order.worst = price
     order.quantity, order.leaves, order.shown = c["quantity"], leaves, min(order.shown, leaves) if order.display else leaves
     order.fee_ppm, order.fee_min = hold_ppm(t, order.account, ins), schedule(t, order.account, ins).minimum

@@ -1,7 +1,7 @@
 """Section 12 of the rules, pegs: where a pegged order stands, and when that is looked at again."""
 from cambist.messages import PEGGED, Event, OrderState, OrderType, Session, Side
 from cambist.simulation.twin.model import Instrument, Order, State
-from cambist.simulation.twin.standing_rules import best, best_first, book, depart, dying, opposite, stand, tell_level
+from cambist.simulation.twin.standing_rules import best, best_first, book, depart, must_live, opposite, stand, tell_level
 
 
 def is_peg(order: Order) -> bool:
@@ -9,7 +9,7 @@ def is_peg(order: Order) -> bool:
 
 
 def pegs(t: State, instrument: int) -> list[Order]:
-    return [o for o in t.standing(instrument) if is_peg(o)]
+    return sorted((o for o in t.orders_of.get(instrument, {}).values() if is_peg(o)), key=lambda o: o.arrival)
 
 
 def best_unpegged(t: State, instrument: int, side: int) -> int:
@@ -50,7 +50,7 @@ def put(t: State, order: Order, price: int) -> None:
 
 
 def look_at_pegs(t: State, ins: Instrument) -> None:
-    if ins.session != Session.CONTINUOUS or ins.halted or not pegs(t, ins.number):
+    if ins.session != Session.CONTINUOUS or ins.halted or not any(is_peg(o) for o in t.orders_of.get(ins.number, {}).values()):
         return
     now = best_unpegged(t, ins.number, Side.BUY), best_unpegged(t, ins.number, Side.SELL)
     if now != (ins.peg_bid, ins.peg_ask):
@@ -68,8 +68,7 @@ def peg_unit(t: State, ins: Instrument) -> None:
         ins.peg_work = 0
         return
     ins.peg_cursor = order.sequence
-    if dying(t, order):
-        return
+    must_live(t, order)
     stood = order.price if order.state == OrderState.BOOK else 0
     price = place_of(t, order)
     if price == stood:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cambist.messages import (
-    ARGUMENT_WORDS, COMMAND, CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, MASKS, NAMES_ACCOUNT, NAMES_INSTRUMENT, NUMBER_WINDOW, NUMBERED, RATED,
+    CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, HEAD_BYTES, MASKS, NAMES_ACCOUNT, NAMES_INSTRUMENT, NUMBER_WINDOW, NUMBERED, RATED,
     RATED_CANCELS, RISKY, SKIPPED, Kind, Reason, Scope,
 )
 from cambist.simulation.twin.model import Account, Command, State
@@ -42,10 +42,9 @@ def belongs_to(t: State, c: Command) -> int:
 def undefined_bits(c: Command) -> bool:
     if c["flags"] & ~(NUMBERED | GROUP_MORE):
         return True
-    row = np.frombuffer(c.record, COMMAND)
-    for word in range(ARGUMENT_WORDS):
-        if int(row[f"a{word}"][0]) & ~int(MASKS[c.kind][word]):
-            return True
+    words, masks = np.frombuffer(c.record, "<i8", offset=HEAD_BYTES).tolist(), MASKS[c.kind].tolist()
+    if any(word & ~mask for word, mask in zip(words, masks, strict=True)):
+        return True
     if (c.account and c.kind not in NAMES_ACCOUNT) or (c.instrument and c.kind not in NAMES_INSTRUMENT):
         return True
     if c.kind in FACTS or c.kind == K.TICK:

@@ -324,7 +324,7 @@ def accept_quote(t: State, c: Command) -> None:
     fields = {"id": winner.id, "other": number, "instrument": ins.number, "price": price, "quantity": x, "amount": a, "liquidity": Liquidity.QUOTE}
     t.echo(c, Event.FILLED, c.account, side=side, fee=0 if charged else client_fee, **fields)
     t.emit(Event.FILLED, winner.account, side=opposite(side), **fields)
-    tell_charged(t, c.account, winner.id, ins, charged)
+    tell_charged(t, c.account, winner.id, ins, Liquidity.QUOTE, charged)
     t.emit(Event.REQUEST_ENDED, c.account, id=request.id, instrument=ins.number, reason=R.FILLED)
     drop_quote(t, winner)
     request.state, request.expires = RequestState.FILLED, t.time + t.cell.rfq_window

@@ -4,7 +4,7 @@ from typing import NamedTuple
 from cambist.messages import AUCTION_LEVELS, CALLS, SESSION_MOVES, Event, Kind, Liquidity, OrderState, Reason, Session, Side, TimeInForce
 from cambist.simulation.twin.band_rules import edges, keep_anchor, outside, window_now
 from cambist.simulation.twin.model import Command, Instrument, Order, Schedule, State
-from cambist.simulation.twin.standing_rules import best, best_first, book, cancel, dying, may_not_trade, rest, tell_level
+from cambist.simulation.twin.standing_rules import best, best_first, book, cancel, may_not_trade, must_live, rest, tell_level
 from cambist.simulation.twin.trade_rules import fit, meet_self, too_much, trade
 
 R = Reason
@@ -198,8 +198,7 @@ def step(t: State, ins: Instrument) -> None:
         if not (bid and ask and bid.price >= ask.price):
             end_auction(t, ins)
         return
-    if dying(t, bid) or dying(t, ask):
-        raise AssertionError("a dying order is left when an auction is worked off: an earlier line of section 10 has not done its work")
+    must_live(t, bid), must_live(t, ask)
     if may_not_trade(t, bid, ask):
         maker, taker = sorted((bid, ask), key=lambda order: order.arrival)
         meet_self(t, maker, taker, both_rest=True)

@@ -76,7 +76,8 @@ def settle(t: State, c: Command) -> None:
     account.due -= amount
     house.available -= amount
     house.due += amount
-    t.echo(c, Event.SETTLED, obligation.account, id=obligation.id, other=obligation.asset, amount=amount, quantity=obligation.cycle)
+    t.emit(Event.SETTLED, obligation.account, id=obligation.id, other=obligation.asset, amount=amount, quantity=obligation.cycle)
+    t.done(c, obligation.id)
     clear_netted(t, obligation.account)
 
 

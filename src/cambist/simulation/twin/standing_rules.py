@@ -1,5 +1,5 @@
 """Sections 4 and 12 of the rules: what a standing order holds and counts, the book, its levels, how an order ends, and what is linked to it."""
-from cambist.messages import CALLS, Event, Link, OrderState, Reason, Session, Side, TimeInForce
+from cambist.messages import CALLS, Event, Link, Liquidity, OrderState, Reason, Session, Side, TimeInForce
 from cambist.simulation.twin.control_rules import rated_value
 from cambist.simulation.twin.model import Command, Instrument, Order, State, fee_up
 
@@ -23,6 +23,12 @@ def dying(t: State, order: Order) -> bool:
     if number < account.some_below and account.some_instrument in (0, order.instrument) and account.some_side in (Side.TWO_WAY, order.side):
         return True
     return lapsed(t, order) or over(t, order)
+
+
+def must_live(t: State, order: Order) -> None:
+    """Bounded work never moves a dying order: an earlier line of section 10 has cancelled it."""
+    if dying(t, order):
+        raise AssertionError("a dying order is left when others are worked off: an earlier line of section 10 has not done its work")
 
 
 def lapsed(t: State, order: Order) -> bool:
@@ -161,7 +167,7 @@ def meets_a_level(t: State, ins: Instrument, side: int, limit: int) -> bool:
 def stand(t: State, order: Order, state: int) -> None:
     """Into the table, in this state; in the book at the end of the level of its price."""
     order.state = state
-    t.orders[order.id] = order
+    t.enter(order)
     if state == OrderState.BOOK:
         order.shown = min(order.display or order.leaves, order.leaves)
         book(t, order.instrument, order.side).setdefault(order.price, []).append(order)
@@ -188,7 +194,7 @@ def depart(t: State, order: Order) -> None:
         leave_level(t, order)
     if order.state == OrderState.TRIGGERED:
         t.entries[order.instrument].remove(order.id)
-    del t.orders[order.id]
+    t.leave(order)
     t.position(order.account, order.instrument).grow_open(order.side, -order.counted)
     order.counted = 0
 
@@ -208,8 +214,14 @@ def tell_level(t: State, instrument: int, side: int, price: int) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------ ending an order
+def told_liquidity(order: Order, liquidity: Liquidity = Liquidity.NONE) -> Liquidity:
+    """Of an order BY_QUOTE every event says that its sizes are of the quote asset."""
+    return Liquidity.TAKER_BY_QUOTE if order.by_quote else liquidity
+
+
 def tell_cancelled(t: State, order: Order, reason: int, c: Command | None = None) -> None:
-    fields = {"id": order.id, "instrument": order.instrument, "side": order.side, "price": order.price, "quantity": order.leaves, "reason": reason}
+    fields = {"id": order.id, "instrument": order.instrument, "side": order.side, "price": order.price, "quantity": order.leaves, "reason": reason,
+              "liquidity": told_liquidity(order)}
     if c is None:
         t.emit(Event.ORDER_CANCELLED, order.account, **fields)
     else:

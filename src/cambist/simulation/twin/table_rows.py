@@ -1,4 +1,8 @@
 """Section 11 of the rules: the twin's state as tables of int64, in the order and with the columns that are hashed and kept in snapshots."""
+from collections.abc import Callable
+from functools import cache
+from operator import attrgetter
+
 import numpy as np
 
 from cambist.messages import NUMBER_WINDOW, OrderState
@@ -54,8 +58,13 @@ def place(queue: list[int], number: int) -> int:
     return queue.index(number) + 1 if number in queue else 0
 
 
+@cache
+def getter(names: str) -> Callable[[object], tuple[int, ...]]:
+    return attrgetter(*names.split())
+
+
 def fields(row: object, names: str) -> tuple[int, ...]:
-    return tuple(int(getattr(row, name)) for name in names.split())
+    return getter(names)(row)
 
 
 def rows(t: State) -> dict[str, list[tuple[int, ...]]]:

@@ -7,7 +7,7 @@ from cambist.simulation.twin.model import Instrument, Order, State
 from cambist.simulation.twin.settlement_rules import net_if_behind
 from cambist.simulation.twin.standing_rules import (
     best_first, book, cancel, cover_children, crosses, dying, finish, leave_level, lose, may_not_trade, opposite, tell_cancelled, tell_level, tell_linked,
-    tell_reduced,
+    tell_reduced, told_liquidity,
 )
 
 R = Reason
@@ -151,9 +151,9 @@ def trade(t: State, one: tuple[Order, Liquidity], other: tuple[Order, Liquidity]
         traded(t, order.account, ins, order.side, a, fees[order.id], price)
     for order, liquidity in both:
         t.emit(Event.FILLED, order.account, id=order.id, other=number, instrument=ins.number, side=order.side, price=price, quantity=x,
-               leaves=order.leaves, amount=a, fee=0 if charged[order.id] else fees[order.id], liquidity=liquidity)
-    for order, _ in both:
-        tell_charged(t, order.account, order.id, ins, charged[order.id])
+               leaves=order.leaves, amount=a, fee=0 if charged[order.id] else fees[order.id], liquidity=told_liquidity(order, liquidity))
+    for order, liquidity in both:
+        tell_charged(t, order.account, order.id, ins, told_liquidity(order, liquidity), charged[order.id])
     for order, _ in both:
         tell_linked(t, order, x)
         if order.leaves == 0:
@@ -167,7 +167,7 @@ def trade(t: State, one: tuple[Order, Liquidity], other: tuple[Order, Liquidity]
 
 def quote_orders(t: State, account: int, instrument: int) -> list[Order]:
     """The account's MASS_QUOTE in the book: bid, then ask."""
-    found = (o for o in t.orders.values() if o.quoted and (o.account, o.instrument) == (account, instrument))
+    found = (o for o in t.standing(instrument) if o.quoted and o.account == account)
     return sorted(found, key=lambda o: o.side)
 
 

@@ -2,10 +2,11 @@
 from cambist.messages import OrderState, OrderType, Reason, Session, Side, TimeInForce, Trigger, TriggerOn
 from cambist.simulation.twin.model import Instrument, Order, State
 from cambist.simulation.twin.session_rules import call_volatility
-from cambist.simulation.twin.standing_rules import best, cancel, dying, follow, mate_of, queue_to_enter, rest, stand, unlink
+from cambist.simulation.twin.standing_rules import best, cancel, follow, mate_of, must_live, queue_to_enter, rest, stand, unlink
 from cambist.simulation.twin.trade_rules import match
 
 R = Reason
+SOURCES = tuple(TriggerOn)
 RANGES = {TriggerOn.LAST: ("last_low", "last_high"), TriggerOn.INDEX: ("index_low", "index_high"), TriggerOn.MARK: ("mark_low", "mark_high")}
 
 
@@ -50,7 +51,8 @@ def reached_by(order: Order, low: int, high: int) -> bool:
 
 
 def waiting(t: State, ins: Instrument, source: int) -> list[Order]:
-    return [o for o in t.standing(ins.number) if o.state == OrderState.WAITING and o.trigger and o.trigger_on == source]
+    found = [o for o in t.orders_of.get(ins.number, {}).values() if o.state == OrderState.WAITING and o.trigger and o.trigger_on == source]
+    return sorted(found, key=lambda o: o.arrival)
 
 
 def plain(orders: list[Order]) -> list[Order]:
@@ -59,14 +61,14 @@ def plain(orders: list[Order]) -> list[Order]:
 
 
 def range_of(ins: Instrument, source: int) -> tuple[int, int]:
-    low, high = RANGES[TriggerOn(source)]
+    low, high = RANGES[source]
     return getattr(ins, low), getattr(ins, high)
 
 
 def set_range(ins: Instrument, source: int, low: int, high: int) -> None:
-    names = RANGES[TriggerOn(source)]
-    setattr(ins, names[0], low)
-    setattr(ins, names[1], high)
+    lowest, highest = RANGES[source]
+    setattr(ins, lowest, low)
+    setattr(ins, highest, high)
 
 
 def reached_orders(t: State, ins: Instrument, source: int) -> list[Order]:
@@ -88,8 +90,12 @@ def is_reached(t: State, ins: Instrument, order: Order) -> bool:
 # -------------------------------------------------------------------------------------------------------------------- look
 def look(t: State) -> None:
     for ins in sorted(t.instruments.values(), key=lambda i: i.number):
-        for source in TriggerOn:
-            look_at(t, ins, source)
+        watched = {o.trigger_on for o in t.orders_of.get(ins.number, {}).values() if o.state == OrderState.WAITING and o.trigger}
+        for source in SOURCES:
+            if source in watched:
+                look_at(t, ins, source)
+            else:
+                set_range(ins, source, 0, 0)
 
 
 def look_at(t: State, ins: Instrument, source: int) -> None:
@@ -145,7 +151,7 @@ def fire(t: State, order: Order) -> None:
 
 def next_to_fire(t: State) -> Order | None:
     for number in sorted(t.instruments):
-        for source in TriggerOn:
+        for source in SOURCES:
             if found := reached_orders(t, t.instruments[number], source):
                 return found[0]
     return None
@@ -160,9 +166,7 @@ def next_to_enter(t: State) -> Order | None:
 
 
 def enter_book(t: State, order: Order) -> None:
-    if dying(t, order):
-        cancel(t, order, R.DYING)
-        return
+    must_live(t, order)
     t.entries[order.instrument].remove(order.id)
     order.state, order.price = OrderState.ASLEEP, order.worst           # a taker now; it stays in the table for what is linked to it
     follow(t, order, taker=True)

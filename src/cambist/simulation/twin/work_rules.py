@@ -9,7 +9,7 @@ from cambist.simulation.twin.precision_rules import change_unit
 from cambist.simulation.twin.quote_rules import quote_timer, request_timer
 from cambist.simulation.twin.session_rules import auction_unit, schedule_timer, session_unit, tell_indicative, to_enter
 from cambist.simulation.twin.settlement_rules import net_account, never_netted
-from cambist.simulation.twin.standing_rules import best_first, book, cancel, dying, ordinal
+from cambist.simulation.twin.standing_rules import best_first, book, cancel, dying, must_live, ordinal
 from cambist.simulation.twin.trigger_rules import enter_book, fire, look, next_to_enter, next_to_fire
 
 R = Reason
@@ -113,9 +113,9 @@ def end_of_auction(ins: Instrument) -> None:
 def due_timers(t: State) -> list[tuple[int, int, int, Callable[[], None]]]:
     """(time, class, id, what it does) of every timer that has come."""
     timers: list[tuple[int, int, int, Callable[[], None]]] = []
-    for request in t.requests.values():
+    for request in (r for r in t.requests.values() if r.expires <= t.time):
         timers.append((request.expires, 0, request.id, lambda request=request: request_timer(t, request)))
-    for quote in t.quotes.values():
+    for quote in (q for q in t.quotes.values() if q.expires <= t.time):
         if t.requests[quote.request].state == RequestState.OPEN:
             timers.append((quote.expires, 0, quote.id, lambda quote=quote: quote_timer(t, quote)))
     for row in t.held.values():
@@ -124,7 +124,7 @@ def due_timers(t: State) -> list[tuple[int, int, int, Callable[[], None]]]:
         if child.state == ChildState.DONE:
             timers.append((child.ends, 0, child.id, lambda child=child: t.children.pop(child.id)))
     for order in t.orders.values():
-        if order.time_in_force == TimeInForce.GTD:
+        if order.time_in_force == TimeInForce.GTD and order.good_till <= t.time:
             timers.append((order.good_till, 0, order.id, lambda order=order: cancel(t, order, R.EXPIRED)))
     return [timer for timer in timers + trading_timers(t) if timer[0] <= t.time]
 
@@ -179,6 +179,7 @@ def one_unit(t: State) -> bool:
 def market_unit(t: State) -> bool:
     """Lines 9 to 12: what moves the market."""
     if order := next_to_fire(t):
+        must_live(t, order)
         fire(t, order)
     elif ins := next_auction(t):
         auction_unit(t, ins)
