@@ -176,7 +176,7 @@ BUGS: dict[str, Bug] = {
     "spread-forgotten": _made("desk", "the desk quotes without its spread", "desk.pricing:_parts", "half_spread=away * _ceil_div(spread * widened, PPM)",
                               "half_spread=0"),
 }
-CANARY = "double-credit"
+CANARY = "results-not-kept"                     # of those that the compiled kernel can have, one that is found at once
 
 
 @contextmanager

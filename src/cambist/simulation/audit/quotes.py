@@ -131,7 +131,7 @@ class Dealing:
             raise Wrong(f"quote {e.id} of account {quote.account} ends, and account {e.account} is told first")
         if e.reason == R.EXPIRED and quote.expires > now and quote.request.expires > now:
             raise Wrong(f"quote {e.id} lapses at {now}; it stands until {quote.expires}")
-        if e.reason == R.LOST and quote.request.filled and now < quote.request.window and not quote.request.over:
+        if e.reason == R.LOST and quote.request.filled and now < quote.request.window:
             raise Wrong(f"a loser is told at {now}; the window ends at {quote.request.window}")
         self.ended[e.id] = e.reason
         self._free(quote)
