@@ -23,7 +23,7 @@ CLASSES: dict[str, tuple[str, float]] = {
     "slow": ("a storage call takes long, and the node's one thread with it", 1 / 60),
     "lost": ("a write is acknowledged and never reaches the medium", 1 / 1500),
     "misdirected": ("a sector of a write lands where something else was", 1 / 2500),
-    "rot": ("a bit of what is stored turns", 0.05),
+    "rot": ("a bit of what is stored turns", 0.12),
     "reset": ("a connection breaks, with what was on its way", 0.25),
     "stall": ("a connection carries nothing, for a while or until it is given up", 0.08),
     "late": ("what is sent arrives late", 1 / 40),

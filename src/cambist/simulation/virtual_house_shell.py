@@ -527,13 +527,14 @@ class House(Death):
         files = [(disk, name, inode) for disk in (self.disk, self.mirror) for name, inode in disk.names.items()
                  if inode is not None and inode.live and name.endswith((".cbj", ".cbr")) and not name.endswith("spare.cbj")]
         if files:
-            log = [each for each in files if "log/" in each[1]]
-            files = log if log and between("rot", 0, 1) else files
+            newest = [max(log, key=lambda each: each[1]) for disk in (self.disk, self.mirror) if (log := [each for each in files if each[0] is disk
+                                                                                                        and "log/" in each[1]])]
+            files = newest if newest and between("rot", 0, 1) else files
             disk, name, inode = files[between("rot", 0, len(files) - 1)]
             end = len(bytes(inode.live).rstrip(b"\0"))
             if end > 16:
                 disk.flip(name, between("rot", 0, end - 1), between("rot", 0, 7))
-                if self.faults.rates.get("power") and not between("rot", 0, 2):
+                if self.faults.rates.get("power") and between("rot", 0, 1):
                     self.loop.call_later(0.01, self._power_goes)
 
     def _power_goes(self) -> None:

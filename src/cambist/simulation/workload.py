@@ -486,7 +486,7 @@ class Staff:
             number = r.choice(list(market.listings))
             self.latched[f"halt {number}"] = number
             return self._ask(K.HALT, self._key("ines", "oskar", "mara", "rhea"), instrument=number, cancel=r.randint(0, 1))
-        if dice < 0.99:
+        if dice < 0.93:
             number = market.accounts[r.choice([*market.design.clients, *market.design.dealers])]
             self.latched[f"kill {number}"] = number
             return self._ask(K.KILL, self._key("ines", "oskar"), account=number)
