@@ -20,7 +20,8 @@ from cambist.desk.quoting import Heard, Outgoing, Sender, desk_terms, parcels
 from cambist.desk.settling import SettlementClerk
 from cambist.door.client import DoorClosed, Events, Refused, RefusedByDoor, Role, StreamKind
 from cambist.door.link_shell import Answer, Following, Link
-from cambist.messages import AccountKind, Event
+from cambist.messages import COMMAND, AccountKind, Event
+from cambist.rows import joined
 from cambist.simulation.clock import START_NS
 from cambist.simulation.faults import MS, stream
 from cambist.simulation.programs_shell import LINK, World
@@ -268,7 +269,7 @@ class Executor:
                 self.show(Heard(self.venue.name, report))
         facts, intents, _ = executor.turn(events, self.world.clock.wall())
         if facts:
-            line.put(np.concatenate(facts))
+            line.put(joined(facts, COMMAND))
         self.venue.ask(intents)
 
 

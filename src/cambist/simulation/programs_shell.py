@@ -14,7 +14,8 @@ import numpy as np
 
 from cambist.door.client import Code, DoorClosed, Events, Refused, RefusedByDoor, Role, StreamKind
 from cambist.door.link_shell import Answer, Link
-from cambist.messages import CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, NUMBERED, Event, Kind, Reason
+from cambist.messages import COMMAND, CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, NUMBERED, Event, Kind, Reason
+from cambist.rows import joined
 from cambist.simulation.clock import VirtualClock
 from cambist.simulation.faults import POISON, Faults
 from cambist.simulation.workload import Ask, Staff, Told, Trader, record, told
@@ -124,7 +125,7 @@ class Session(Program):
             if ask is not None:
                 fresh += self._numbered(ask if isinstance(ask, list) else [ask])
         if fresh:
-            records = np.concatenate(fresh)
+            records = joined(fresh, COMMAND)
             self.world.sent(self.name, records)
             if self.chance.random() > LOST_SHARE:
                 self._post(records)                     # else it went missing on its way, and the next one shows it
@@ -170,7 +171,7 @@ class Session(Program):
         self._due = False
         if self.open and self.link.connected:
             self.again += len(self.open)
-            self._post(np.concatenate(list(self.open.values())))
+            self._post(joined(self.open.values(), COMMAND))
 
     def event(self, e: Told) -> None:
         if e.kind == Event.TRANSFERRED and e.amount > 0:
@@ -260,7 +261,7 @@ class Office(Program):
     def _tell(self, facts: list[np.ndarray]) -> None:
         if not facts:
             return
-        records = np.concatenate(facts)
+        records = joined(facts, COMMAND)
         self.world.sent(self.name, records)
         counted = records[np.isin(records["kind"], [int(kind) for kind in COUNTED_ONCE])]
 

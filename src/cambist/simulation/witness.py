@@ -92,6 +92,8 @@ class Witness:
 
     def _look_at_quotes(self, events: np.ndarray) -> None:
         """Our desk's two-way quotes are as wide as the design says, at least."""
+        if not (events["kind"] == Event.QUOTED).any():
+            return
         mine = events[(events["kind"] == Event.QUOTED) & np.isin(events["account"], self._desks) & (events["price"] > 0) & (events["amount"] > 0)]
         for bid, ask in zip(mine["price"].tolist(), mine["amount"].tolist(), strict=True):
             least = (bid + ask) // 2 * 2 * self._half_spread_ppm // 1_000_000

@@ -558,7 +558,7 @@ class Staff:
         pays = [number for number, amount in self.obligations.items() if amount < 0]
         return self._ask(K.SETTLE, self.market.keys["settlement"], obligation=self.chance.choice(pays if pays and self.chance.random() < 0.9 else some))
 
-    VERBS = {"deposit": 1.5, "move": 0.4, "decide": 4, "latch": 0.7, "configure": 0.6, "net": 0.5, "settle": 4, "foreign": 0.3, "session": 0.8,
+    VERBS = {"deposit": 1.5, "move": 0.4, "decide": 4, "latch": 0.7, "configure": 0.6, "net": 1.5, "settle": 4, "foreign": 0.3, "session": 0.8,
              "credit": 0.3, "trader": 0.15}
 
     def next(self, now: int) -> Ask | None:
