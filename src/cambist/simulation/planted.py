@@ -103,7 +103,7 @@ BUGS: dict[str, Bug] = {
     "resume-alone": _core("what needs a second person is done at once", "authority:needs_second_person", "second_person + 0", "second_person * 0"),
     "netting-frees-credit": _core("netting frees the line before it is paid", "trades:net_account", "c.netted = c.netted + c.traded",
                                   "c.netted = c.netted + 0"),
-    "house-not-netted": _core("the house forgets its side of an obligation", "trades:_oblige", "h.due = h.due - amount", "h.due = h.due + 0"),
+    "due-twice": _core("what is netted is due twice", "trades:_oblige", "x.due = x.due + amount", "x.due = x.due + 2 * amount"),
     "paid-before-paying": _core("a receiver is paid before it has paid", "settlement:check_settle", "if owner.owing:", "if owner.owing > 99:"),
     "deposit-twice": _core("a fact told twice counts twice", "ledger:counted_before", "if i == 0 or ", "if i >= 0 or "),
     "number-done-twice": _core("a numbered request sent again is done again", "authority:_check_number", "return DUPLICATE", "return Reason.NONE"),

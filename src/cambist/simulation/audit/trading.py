@@ -32,6 +32,7 @@ class Books:
         self.listed: list[Order] = []                   # of the order list that is being accepted
         self.moving: dict[int, None] = {}               # instruments with another price than when the command began
         self.rested: dict[int, None] = {}               # instruments whose book must not be crossed when the command ends
+        self.left: tuple[int, int, int] | None = None   # the level that an amended order has just left
         self.matches = 0
 
     @property
@@ -316,6 +317,7 @@ class Books:
         order.ppm, order.fee_min = max(fees.maker, fees.taker), fees.minimum
         order.takes()
         if not keeps:
+            self.left = e.instrument, order.side, order.price
             self.standing.put(order, ENTERING)
             order.price = order.worst = e.price
             order.shown = min(order.display or leaves, leaves)
@@ -403,8 +405,9 @@ class Books:
     def level(self, e: Told) -> None:
         """What the public is told of a level is what it is, once an order rests that could only rest now."""
         standing, place, told = self.standing, (e.instrument, e.side, e.price), (e.quantity, e.leaves)
-        if standing.level(*place) != told:
+        if standing.level(*place) != told and place != self.left:
             self._explain(e)
+        self.left = None                                # the level that an amended order left is told first, and without it
         if (right := standing.level(*place)) != told or e.account:
             raise Wrong(f"level {e.price} of instrument {e.instrument} side {e.side} is told as {e.quantity} in {e.leaves} orders; right would be {right}")
 
@@ -476,7 +479,7 @@ class Books:
                 raise Wrong(f"order {order.id} has {order.leaves} left, and neither rests nor was cancelled")
         for instrument in self.rested:
             self._not_crossed(instrument)
-        self.listed, self.rested = [], {}
+        self.listed, self.rested, self.left = [], {}, None
 
 
 def move(f: Figures, terms: Terms, buyer: int, seller: int, quantity: int, amount: int, buyer_fee: int, seller_fee: int) -> None:
