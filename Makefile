@@ -6,13 +6,14 @@
 #   make simulate  the whole house in a bad world, many seeds
 #   make demo    one trade, request to settlement   make hunt    the long searches (Hypothesis, simulator seeds)
 #   make test    unit tests, then compiled tests     make clean   what was made here, except data
+#   make coverage   what the tests reach of the core, line by line
 #   make lock    renew requirements/*.txt            make pictures   README's pictures of portal and console, by a house that trades
 #   PYTHON=...   another interpreter (3.11, 3.12 or 3.13)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := setup
-.PHONY: setup run demo test lint bench simulate hunt pictures clean lock
+.PHONY: setup run demo test lint bench simulate hunt coverage pictures clean lock
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -88,6 +89,14 @@ hunt: $(WARMED) $(PAGES)
 	@$(MAKE) --no-print-directory simulate SEED=100000 SEEDS=20000 LEAST=2000 SIMULATE_SECONDS=7200
 	@CAMBIST_COMPILED=1 HYPOTHESIS_PROFILE=hunt $(BIN)/python -m pytest -q -m hunt
 
+# Uncompiled, so that each line is a line; twice the time of these tests, which is why `make test` does not. The twin's own tests say nothing about the core.
+coverage: $(INSTALLED)
+	@rm -f .coverage .coverage.*
+	@CAMBIST_COMPILED=0 COVERAGE_PROCESS_START=pyproject.toml $(BIN)/python -m pytest -q -n 2 -m "not compiled and not process and not hunt" -k "not twin" tests/core
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage json --quiet -o .coverage.json
+	@$(BIN)/python tools/covered.py .coverage.json
+
 # With Debian's chromium, or the one that CAMBIST_CHROMIUM names.
 pictures: $(WARMED) $(PAGES)
 	@$(BIN)/python tools/pictures.py
@@ -101,5 +110,5 @@ lock: $(INSTALLED)
 
 # A house's log, results and snapshots are never removed by a build tool.
 clean:
-	rm -rf .venv node_modules build dist src/*.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage htmlcov
+	rm -rf .venv node_modules build dist src/*.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* htmlcov
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -2,7 +2,7 @@
 import pytest
 
 from cambist.messages import MAX_AMOUNT, Event, Kind, Reason, SelfTrade
-from tests.core.engines import COMPLETE, ENGINES
+from tests.core.engines import ENGINES
 from tests.core.market import PRIMARY, Market, market
 from tests.scenarios import ACME, ADMIN, BOLT, BUY, CELL, DEALER_A, DEALER_B, DESK, ONE_BTC, PRICE, RISK_ONE, SELL, USD, Scenario, scenario
 
@@ -52,7 +52,7 @@ def test_a_reduced_order_says_at_which_price_it_stands(s):
     assert [(e["side"], e["price"], e["leaves"]) for e in s.find(E.ORDER_REDUCED)] == [(SELL, PRICE + 100, ONE_BTC // 2), (BUY, PRICE + 200, 0)]
 
 
-@pytest.mark.parametrize("engine", sorted(COMPLETE))
+@pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_a_peg_is_looked_at_when_its_taker_has_met_plain_orders_first(engine):
     """Found by the long hunt: a plain taker that went on as a special one forgot that it had taken the last order the peg was priced by."""
     m: Market = market(engine)

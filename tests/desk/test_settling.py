@@ -41,8 +41,7 @@ class Case:
         return [one["obligation"] if one["kind"] == K.SETTLE else K.NET for one in told]
 
     def settled(self, number: int) -> list[int]:
-        high, low = self.sent[number]
-        return self.do(row(E.SETTLED, id=number, account=ACME, id_hi=high, id_lo=low, command=K.SETTLE))
+        return self.do(row(E.SETTLED, id=number, account=ACME))
 
     def refused(self, number: int, reason: Reason) -> list[int]:
         high, low = self.sent[number]

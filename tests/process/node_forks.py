@@ -50,7 +50,11 @@ class Forge:
         self.process = subprocess.Popen([sys.executable, "-m", "tests.process.node_forks", str(design), str(directory), str(self.said)], cwd=ROOT,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.read = b""
-        assert self.line(OPEN_SECONDS) == "ready"
+        try:
+            assert self.line(OPEN_SECONDS) == "ready", "it took too long to be imported, or to be compiled"
+        except BaseException:
+            self.__exit__()
+            raise
 
     def line(self, seconds: float | None) -> str | None:
         """What it writes next; None when that takes longer."""

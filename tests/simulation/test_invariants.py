@@ -2,9 +2,10 @@
 import numpy as np
 import pytest
 
-from cambist.simulation.invariants import invariants
+from cambist.messages import Event, Kind
+from cambist.simulation.invariants import invariants, strangers
 from cambist.simulation.twin import Twin
-from tests.scenarios import ACME, BOLT, BUY, DEALER_A, ONE_BTC, ONE_XRP, PRICE, SELL, XRP_PRICE, XRPUSD, scenario
+from tests.scenarios import ACME, BOLT, BUY, DEALER_A, ONE_BTC, ONE_XRP, OPERATIONS, PRICE, SELL, USD, XRP_PRICE, XRPUSD, scenario
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +37,13 @@ def test_each_damage_is_named(tables, table, column, change, said):
         damaged[row, columns.index(column)] += change
         found += invariants({**tables, table: (version, columns, damaged)})
     assert any(said in words for words in found), found[:5]
+
+
+def test_ids_told_to_a_stranger_are_named():
+    s = scenario(Twin)
+    record = s.build(Kind.TRANSFER, OPERATIONS, account=ACME, to=BOLT, asset=USD, amount=5)
+    events = s.engine.apply(record, s.now)
+    assert events["account"].tolist() == [ACME, BOLT] and [*strangers(s.engine.tables(), record, events)] == []
+    leaky = events.copy()
+    leaky["id_lo"] = record["id_lo"][0]
+    assert [*strangers(s.engine.tables(), record, leaky)] == [f"{Event.TRANSFERRED.name} tells account {BOLT} the ids of a TRANSFER of [0, {ACME}]"]

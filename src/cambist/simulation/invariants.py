@@ -35,8 +35,8 @@ def strangers(tables: Tables, records: np.ndarray, events: np.ndarray, before: T
     for e in events[(events["account"] > 0) & ((events["id_hi"] != 0) | (events["id_lo"] != 0))]:
         told, at = int(e["account"]), int(e["sequence"])
         c = records[at - first]
-        if int(c["kind"]) in FACTS:
-            continue                                    # a fact's id is its source's, and no client's
+        if int(c["kind"]) in FACTS or (at in released and e["kind"] == Event.REFUSED):
+            continue                                    # a fact's id is its source's; what was held and is refused after all is told to who sent it
         named = {int(c["account"])} if int(c["kind"]) in NAMES_ACCOUNT - CONFIGURE else set()
         owners = {released.get(at, 0), *named, *(own[int(c["actor"])] if not named or e["kind"] == Event.REFUSED else ())}
         if told not in owners:

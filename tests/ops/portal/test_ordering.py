@@ -2,9 +2,9 @@
 import pytest
 
 from cambist.dictionary import Wrong
-from cambist.messages import Event, OrderType, Reason, Side, TimeInForce
+from cambist.messages import Event, Liquidity, OrderType, Reason, Side, TimeInForce
 from cambist.ops.portal import ordering
-from cambist.ops.portal.ordering import FIELDS, life, open_orders, trimmed
+from cambist.ops.portal.ordering import FIELDS, facts, life, open_orders, trimmed
 
 from tests.ops.portal.words_of_demo import ACME, BTC_USD, WORDS, row
 
@@ -35,6 +35,8 @@ def test_a_form_is_a_command_and_its_words():
      "post only, sliding, reduce only, display 0.01 BTC"),
     ({"lasts": "gtd", "minutes": "5"}, {"time_in_force": 4, "good_till": NOW + 300 * 10**9}, "gtd 2027-01-15 08:05:00.000"),
     ({"lasts": "ioc", "minimum": "0.02"}, {"minimum": 2 * 10**6, "time_in_force": 1}, "minimum 0.02 BTC, ioc"),
+    ({"type": "market", "price": "", "size_in": "quote", "quantity": "45,000"}, {"options": 2, "quantity": 45_000 * 10**6, "order_type": 1},
+     "Buy 45,000.00 USD at the market"),
     ({"lasts": "at_open"}, {"time_in_force": 6}, "at open")])
 def test_what_else_a_form_can_say(said, becomes, words):
     order = read_order(FORM | said, WORDS)
@@ -49,6 +51,10 @@ def test_what_else_a_form_can_say(said, becomes, words):
     ({"trigger": "stop", "trigger_price": "x"}, "BAD_PRICE", "trigger_price"), ({"type": "primary", "price": ""}, "BAD_PRICE", "price"),
     ({"quantity": ""}, "BAD_QUANTITY", "quantity"), ({"quantity": "0"}, "BAD_QUANTITY", "quantity"), ({"quantity": "0.00001"}, "OFF_LOT", "quantity"),
     ({"quantity": "<b>1</b>"}, "BAD_QUANTITY", "quantity"), ({"price": ""}, "BAD_PRICE", "price"), ({"price": "62500.3"}, "OFF_TICK", "price"),
+    ({"size_in": "quote"}, "BAD_VALUE", "size_in"), ({"size_in": "quote", "type": "market", "price": "", "lasts": "fok"}, "BAD_VALUE", "size_in"),
+    ({"size_in": "quote", "type": "market", "price": "", "reduce_only": "1"}, "BAD_VALUE", "size_in"),
+    ({"size_in": "quote", "type": "market", "price": "", "trigger": "stop", "trigger_price": "62000"}, "BAD_VALUE", "size_in"),
+    ({"size_in": "quote", "type": "market", "price": "", "quantity": "0"}, "BAD_QUANTITY", "quantity"),
     ({"price": "inf"}, "BAD_PRICE", "price"), ({"type": "market"}, "BAD_PRICE", "price")])
 def test_what_cannot_be_sent_is_refused_by_field(changed, code, path):
     with pytest.raises(Wrong) as wrong:
@@ -88,6 +94,13 @@ def test_a_waiting_order_is_triggered_and_a_peg_moves():
     assert life([accepted(), row(Event.ORDER_MOVED, 2, id=5, price=624_500)], WORDS, ACME).price == 624_500
 
 
+def test_an_order_by_quote_is_sized_in_the_quote_asset_and_leaves_nothing():
+    spent = {**accepted(45_000 * 10**6), "liquidity": Liquidity.TAKER_BY_QUOTE}
+    one = life([spent, {**filled(BTC // 2, 13_750 * 10**6), "liquidity": Liquidity.TAKER_BY_QUOTE}], WORDS, ACME)
+    assert (one.by_quote, one.quantity, one.filled, one.leaves) == (True, 45_000 * 10**6, BTC // 2, 0) and one.average == 625_000
+    assert not life([accepted()], WORDS, ACME).by_quote
+
+
 def test_another_accounts_order_has_no_life_here():
     assert life([accepted()], WORDS, ACME + 1) is None and life([], WORDS, ACME) is None
     assert life([accepted(), {**filled(BTC, 0), "id": 6}], WORDS, ACME).filled == 0
@@ -100,8 +113,22 @@ def test_open_orders_are_newest_first_and_in_decimals():
     stop = rows[0] | {"price": 0, "worst": 590_000, "state": 1, "order_type": 1, "time_in_force": 3, "trigger": 1, "trigger_on": 2, "trigger_price": 620_000,
                       "options": 1, "display": 10**7, "link": 1}
     [told] = open_orders({"orders": [stop]}, WORDS)
-    assert (told["state"], told["type"], told["trigger"], told["price"]) == ("waiting", "market, day", "stop 62000.0 on mark", "59000.0")
-    assert told["marks"] == ["reduce only", "linked", "shows 0.1"]
+    assert (told["state"], told["type"], told["trigger"], told["price"]) == ("waiting", "market, day", "stop 62,000.0 on mark", "59000.0")
+    assert told["marks"] == ["reduce only", "one of two", "shows 0.1"]
+
+
+def test_everything_a_standing_order_says_is_among_its_facts():
+    plain = {"id": 3, "instrument": BTC_USD, "side": 0, "price": 625_000, "quantity": BTC, "leaves": BTC, "post_only": 0}
+    assert facts(plain, WORDS) == [("Type", "limit", "")]
+    peg = plain | {"order_type": 4, "offset": 10, "worst": 630_000, "time_in_force": 4, "good_till": NOW, "post_only": 2, "options": 1, "prevented": BTC // 4}
+    assert facts(peg, WORDS) == [
+        ("Type", "peg, middle, gtd", ""), ("Lasts until", "2027-01-15 08:00:00 UTC", ""), ("Worst price", "63,000.0 USD", ""),
+        ("Away from the peg", "1.0 USD", ""), ("Post only", "or slides", ""), ("Reduce only", "yes", ""), ("Prevented", "0.25 BTC", "")]
+    child = plain | {"order_type": 1, "trigger": 3, "trigger_on": 0, "trigger_price": 620_000, "distance": 5_000, "display": BTC // 10, "shown": BTC // 20,
+                     "link": 3, "parent": 2}
+    assert facts(child, WORDS) == [
+        ("Type", "market", ""), ("Trigger", "trailing 62,000.0 on last, 500 behind", ""), ("Shows", "0.1 BTC at a time, 0.05 now", ""),
+        ("Group", "child: sleeps until its parent has ended", WORDS.opaque.text("order", 2))]
 
 
 @pytest.mark.parametrize("text, short", [("1.500", "1.5"), ("100", "100"), ("0.00", "0"), ("10.0", "10")])

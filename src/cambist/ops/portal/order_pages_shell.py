@@ -11,7 +11,7 @@ from cambist.dictionary import Listed, Wrong
 from cambist.messages import Event, Kind, Side
 from cambist.ops.portal.lobby_shell import Lobby, as_fault
 from cambist.ops.portal.ordering import (
-    BEGIN, FIELDS, LASTS, MORE, POST_ONLY, TRIGGERS, TRIGGERS_ON, TYPES, Life, life, open_orders, read_order, trimmed,
+    BEGIN, FIELDS, LASTS, MORE, POST_ONLY, TRIGGERS, TRIGGERS_ON, TYPES, Life, facts, life, open_orders, read_order, trimmed,
 )
 from cambist.ops.portal.reach_shell import Trader
 from cambist.ops.portal.sending import became, reason_words
@@ -98,8 +98,12 @@ class OrderPages:
 
     def _life(self, one: Life) -> dict[str, Any]:
         words, listed = self._reach.dictionary, one.listed
+        quantity = words.amount_out(one.quantity, listed.quote) if one.by_quote else words.quantity_out(one.quantity, listed)
         return {"id": words.opaque.text("order", one.number), "instrument": listed.name, "side": one.side.name.lower(), "opened": one.opened,
-                "state": one.state, "price": words.price_out(one.price, listed), "quantity": words.quantity_out(one.quantity, listed),
+                "state": one.state, "price": words.price_out(one.price, listed), "quantity": quantity,
+                "sized_in": words.asset_name(listed.quote if one.by_quote else listed.base),
+                "trigger": words.price_out(one.trigger, listed) if one.trigger else None,
+                "linked": words.opaque.text("order", one.linked) if one.linked else "",
                 "filled": words.quantity_out(one.filled, listed), "leaves": words.quantity_out(one.leaves, listed),
                 "average": words.price_out(one.average, listed) if one.average else None, "amount": words.amount_out(one.amount, listed.quote),
                 "fee": words.amount_out(one.fee, listed.quote), "base": words.asset_name(listed.base), "quote": words.asset_name(listed.quote),
@@ -138,9 +142,11 @@ class OrderPages:
         if found is None:
             raise Fault(404, "UNKNOWN_ORDER", "You have no such order.")
         words = self._reach.dictionary
-        steps = [_step(words.told(row, row["time"]), row["reason"]) for row in events]
+        steps = [_step(words.told(row, row["time"]), row["reason"], words.asset_name(found.listed.quote)) for row in events]
         form_id = self._reach.form_id(self._lobby.key, trader.account, "cancel", number) if found.stands else ""
-        return Reply(self._lobby.page("order.html", ask, trader, one=self._life(found), steps=steps, form_id=form_id))
+        account = await self._reach.account(trader.account) if found.stands else {"orders": ()}
+        known = next((facts(row, words) for row in account["orders"] if row["id"] == number), [])
+        return Reply(self._lobby.page("order.html", ask, trader, one=self._life(found), steps=steps, form_id=form_id, facts=known))
 
     # ----------------------------------------------------------------------------------------------------------------------------------- sending
     async def place(self, ask: Ask) -> Reply:
@@ -196,8 +202,9 @@ class OrderPages:
         return see_other(f"/sent/{sent.id}")
 
 
-def _step(told: Mapping[str, Any], reason: int) -> dict[str, Any]:
-    """One event of an order, every column filled in."""
-    quantity = told.get("quantity") or told.get("cancelled") or told.get("prevented")
-    return {"time": told["time"], "event": told["event"], "quantity": quantity, "price": told.get("price"), "fee": told.get("fee"),
+def _step(told: Mapping[str, Any], reason: int, quote: str) -> dict[str, Any]:
+    """One event of an order, every column filled in. `unit` is said where it is not the base asset."""
+    name = next((name for name in ("quantity", "cancelled", "prevented", "quote_quantity", "quote_cancelled") if told.get(name)), "")
+    return {"time": told["time"], "event": told["event"], "quantity": told.get(name), "unit": quote if name.startswith("quote_") else "",
+            "price": told.get("price"), "fee": told.get("fee"),
             "words": reason_words(reason)[1] if reason else "", "reason": told.get("reason", "")}

@@ -3,19 +3,20 @@
 Decides which kinds of order the portal offers and how one is told. It must not decide what is allowed: the house does, and says why not.
 """
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from cambist.dictionary import Dictionary, Listed, Wrong
 from cambist.messages import (
-    PEGGED, REDUCE_ONLY, Event, Kind, OrderState, OrderType, PostOnly, Side, TimeInForce, Trigger, TriggerOn,
+    BY_QUOTE, PEGGED, REDUCE_ONLY, Event, Kind, Link, Liquidity, OrderState, OrderType, PostOnly, Side, TimeInForce, Trigger, TriggerOn,
 )
 from cambist.ops.portal.sending import reason_words
-from cambist.ops.wording import order_words
+from cambist.ops.wording import grouped, order_words
 
 Row = Mapping[str, int]
 Choices = dict[str, tuple[str, int]]
 FIELDS = ("instrument", "side", "type", "quantity", "price", "lasts", "minutes", "trigger", "trigger_price", "trigger_on", "post_only", "display", "minimum",
-          "offset", "reduce_only")
+          "offset", "reduce_only", "size_in")
 # What each choice is called, and on the wire. The first of each is what the form begins with.
 TYPES: Choices = {"limit": ("Limit", OrderType.LIMIT), "market": ("Market", OrderType.MARKET), "primary": ("Peg to own side", OrderType.PRIMARY),
                   "opposite": ("Peg to other side", OrderType.OPPOSITE), "midpoint": ("Peg to middle", OrderType.MIDPOINT)}
@@ -45,13 +46,17 @@ def read_order(fields: Mapping[str, str], words: Dictionary, now: int) -> Order:
     listed = words.listed(fields["instrument"], "instrument")
     form = _Form(fields, listed, words)
     kind, trigger = form.chosen("type", TYPES), form.chosen("trigger", TRIGGERS)
-    quantity = form.size("quantity")
+    in_quote = fields.get("size_in", "") == "quote"
+    quantity = form.spent("quantity") if in_quote else form.size("quantity")
     if not quantity:
         raise Wrong("BAD_QUANTITY", "quantity", "how much?")
     made = {"instrument": listed.number, "side": form.chosen("side", SIDES), "order_type": kind, "quantity": quantity,
             "price": form.limit(kind), "time_in_force": form.chosen("lasts", LASTS), "good_till": form.until(now),
             "post_only": form.chosen("post_only", POST_ONLY), "display": form.size("display"), "minimum": form.size("minimum"),
-            "options": REDUCE_ONLY if fields.get("reduce_only") else 0}
+            "options": (REDUCE_ONLY if fields.get("reduce_only") else 0) | (BY_QUOTE if in_quote else 0)}
+    if in_quote and (kind != OrderType.MARKET or trigger or made["options"] & REDUCE_ONLY or made["time_in_force"] not in (TimeInForce.GTC, TimeInForce.IOC)):
+        quote, base = words.asset_name(listed.quote), words.asset_name(listed.base)
+        raise Wrong("BAD_VALUE", "size_in", f"a size in {quote} is for a market order that trades now, without a trigger: choose {base}, or such an order")
     if trigger:
         made |= {"trigger": trigger, "trigger_on": form.chosen("trigger_on", TRIGGERS_ON), "trigger_price": form.price("trigger_price", on_tick=False)}
         if not made["trigger_price"]:
@@ -90,6 +95,10 @@ class _Form:
         quantity = self._words.quantity_in(self._text(name) or "0", self._listed, name)
         check_lot(quantity, self._listed, self._words, name)
         return quantity
+
+    def spent(self, name: str) -> int:
+        """In units of the quote asset; 0 where nothing is said."""
+        return self._words.amount_in(self._text(name) or "0", self._listed.quote, name)
 
     def price(self, name: str, on_tick: bool) -> int:
         """0 where nothing is said."""
@@ -137,7 +146,8 @@ def trimmed(decimal: str) -> str:
 # ---------------------------------------------------------------------------------------------------------------------------------- one order
 class Life(NamedTuple):
     """An order from its events, in units; `amount` and `fee` of all fills in the quote asset. `state`: waiting (for its trigger), open, filled, part filled
-    (the rest is cancelled), cancelled."""
+    (the rest is cancelled), cancelled. `by_quote`: its quantity is what to spend or receive of the quote asset. `trigger`: its price, 0 without one; `linked`:
+    the order it was linked to when it was accepted, or 0."""
     number: int
     listed: Listed
     side: Side
@@ -150,10 +160,14 @@ class Life(NamedTuple):
     changed: int
     state: str
     reason: str
+    by_quote: bool = False
+    trigger: int = 0
+    linked: int = 0
 
     @property
     def leaves(self) -> int:
-        return self.quantity - self.filled if self.stands else 0
+        """In base; one by quote leaves nothing that stands."""
+        return self.quantity - self.filled if self.stands and not self.by_quote else 0
 
     @property
     def stands(self) -> bool:
@@ -176,7 +190,7 @@ def life(events: Iterable[Row], words: Dictionary, account: int) -> Life | None:
             listed = words.listed_by_number(row["instrument"])
             if listed is not None:
                 made = Life(row["id"], listed, Side(row["side"]), row["price"], row["quantity"], 0, 0, 0, row["time"], row["time"],
-                            "waiting" if row["other"] else "open", "")
+                            "waiting" if row["other"] else "open", "", row["liquidity"] == Liquidity.TAKER_BY_QUOTE, row["other"], row["amount"])
         elif made is not None and row["id"] == made.number:
             made = _changed(made, row)
     return made
@@ -189,7 +203,7 @@ def _changed(made: Life, row: Row) -> Life:
             made = made._replace(filled=made.filled + row["quantity"], amount=made.amount + row["amount"], fee=made.fee + row["fee"])
             return made._replace(state="filled") if not row["leaves"] else made
         case Event.ORDER_TRIGGERED:
-            return made._replace(state="open", price=row["price"])
+            return made._replace(state="open", price=row["price"], trigger=row["other"] or made.trigger)
         case Event.ORDER_MOVED:
             return made._replace(price=row["price"] or made.price)
         case Event.ORDER_AMENDED:
@@ -210,6 +224,7 @@ def open_orders(account: Mapping[str, Any], words: Dictionary) -> list[dict[str,
             rows.append({"number": row["id"], "id": words.opaque.text("order", row["id"]), "instrument": listed.name, "side": Side(row["side"]).name.lower(),
                          "price": words.price_out(row["price"] or row.get("worst", 0), listed), "quantity": words.quantity_out(row["quantity"], listed),
                          "leaves": words.quantity_out(row["leaves"], listed), "filled": words.quantity_out(row["quantity"] - row["leaves"], listed),
+                         "part": row["quantity"] != row["leaves"],
                          "state": STATES[row.get("state", OrderState.BOOK)], "type": _kind(row), "trigger": _trigger(row, listed, words),
                          "marks": _marks(row, listed, words)})
     return rows
@@ -230,15 +245,47 @@ def _trigger(row: Row, listed: Listed, words: Dictionary) -> str:
     """What it waits for: "stop 59,500.0 on mark"; nothing where it waits for no price."""
     if not row.get("trigger"):
         return ""
-    at = words.price_out(row["trigger_price"], listed)
-    return f"{Trigger(row['trigger']).name.lower().replace('_', ' ')} {at} on {TriggerOn(row['trigger_on']).name.lower()}"
+    at, behind = grouped(words.price_out(row["trigger_price"], listed)), row.get("distance", 0)
+    follows = f", {grouped(trimmed(words.price_out(behind, listed)))} behind" if behind else ""
+    return f"{Trigger(row['trigger']).name.lower().replace('_', ' ')} {at} on {TriggerOn(row['trigger_on']).name.lower()}{follows}"
 
 
 def _marks(row: Row, listed: Listed, words: Dictionary) -> list[str]:
     """What else is special about it."""
-    found = [word for word, so in (("post only", row["post_only"]), ("reduce only", row.get("options", 0) & REDUCE_ONLY), ("linked", row.get("link", 0)),
+    found = [word for word, so in (("post only", row["post_only"]), ("reduce only", row.get("options", 0) & REDUCE_ONLY),
                                    ("quote", row.get("quoted", 0))) if so]
-    return found + ([f"shows {trimmed(words.quantity_out(row['display'], listed))}"] if row.get("display") else [])
+    if row.get("link"):
+        found.append(LINKS[Link(row["link"])])
+    if row.get("display"):
+        found.append(f"shows {trimmed(words.quantity_out(row['display'], listed))}")
+    if row.get("offset"):
+        found.append(f"{trimmed(words.price_out(row['offset'], listed))} away")
+    return found
+
+
+LINKS = {Link.OCO: "one of two", Link.PARENT: "parent", Link.CHILD: "child"}
+
+
+def facts(row: Row, words: Dictionary) -> list[tuple[str, str, str]]:
+    """Everything a row of the view `account` says of an order that its sizes and prices do not: name, value, and the id of another order it speaks of."""
+    listed = words.listed_by_number(row["instrument"])
+    assert listed is not None, "an order that stands is of an instrument that is listed"
+    kind, base, quote = OrderType(row.get("order_type", OrderType.LIMIT)), words.asset_name(listed.base), words.asset_name(listed.quote)
+    other = row.get("mate") or row.get("parent") or 0
+    linked = words.opaque.text("order", other) if other else ""
+    of = {Link.OCO: "one of two: when one goes, so does the other", Link.PARENT: "parent: its children sleep until it has ended",
+          Link.CHILD: "child: sleeps until its parent has ended"}
+    found = [("Type", _kind(row), ""), ("Trigger", _trigger(row, listed, words), ""),
+             ("Lasts until", f"{datetime.fromtimestamp(row['good_till'] / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC" if row.get("good_till") else "", ""),
+             ("Shows", f"{trimmed(words.quantity_out(row['display'], listed))} {base} at a time, {trimmed(words.quantity_out(row.get('shown', 0), listed))} now"
+              if row.get("display") else "", ""),
+             ("Worst price", f"{grouped(words.price_out(row['worst'], listed))} {quote}" if kind in PEGGED and row.get("worst") else "", ""),
+             ("Away from the peg", f"{grouped(words.price_out(row['offset'], listed))} {quote}" if row.get("offset") else "", ""),
+             ("Post only", ("", "or refused", "or slides")[row["post_only"]], ""),
+             ("Reduce only", "yes" if row.get("options", 0) & REDUCE_ONLY else "", ""),
+             ("Prevented", f"{trimmed(words.quantity_out(row['prevented'], listed))} {base}" if row.get("prevented") else "", ""),
+             ("Group", of.get(Link(row.get("link", 0)), ""), linked)]
+    return [each for each in found if each[1]]
 
 
 ORDER_KINDS = frozenset({Kind.NEW_ORDER, Kind.CANCEL_ORDER, Kind.CANCEL_ALL, Kind.CANCEL_SOME, Kind.AMEND_ORDER, Kind.KILL})
