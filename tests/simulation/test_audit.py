@@ -3,7 +3,7 @@ import pytest
 
 from cambist.messages import Side
 from cambist.simulation.audit.figures import Figures, Terms, Wrong, charge
-from cambist.simulation.audit.standing import Order, Standing, auction_price
+from cambist.simulation.audit.order_states import Order, Standing, auction_price
 
 
 def terms(**more) -> Terms:

@@ -19,7 +19,7 @@ from cambist.design import Design, read_design
 from cambist.simulation.faults import CLASSES, chosen
 from cambist.simulation.planted import BUGS, planted
 from cambist.simulation.virtual_house_shell import House, Plan
-from cambist.simulation.witness import Violation
+from cambist.simulation.onlooker import Violation
 from cambist.warm import warm
 
 TRAIL = 30                                              # lines of what happened last

@@ -47,7 +47,7 @@ from cambist.simulation.gateway_world_shell import ApiClient, Gateway, Post, key
 from cambist.simulation.programs_shell import Office, Program, Reader, Session
 from cambist.simulation.virtual_disk import Crash, VirtualDisk
 from cambist.simulation.virtual_loop_shell import OUTSIDE, PROCESS, Process, VirtualLoop, within
-from cambist.simulation.witness import Violation, Witness
+from cambist.simulation.onlooker import Violation, Witness
 from cambist.simulation.workload import ClientTrader, DealerTrader, Market, Staff, Told
 
 API_KEYS = ("acme-bot", "borea-bot", "b2")

@@ -19,7 +19,7 @@ from cambist.messages import (
     TriggerOn,
 )
 from cambist.simulation.audit.affairs import MOVES, Affairs
-from cambist.simulation.audit.entry import SHUT, Entry
+from cambist.simulation.audit.order_answers import SHUT, Entry
 from cambist.simulation.audit.quotes import OF_QUOTES, Dealing
 from cambist.simulation.audit.figures import Figures, Row, Wrong, charge
 from cambist.simulation.audit.preamble import DUPLICATE, Gate

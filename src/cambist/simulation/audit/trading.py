@@ -1,7 +1,7 @@
 """The auditor's order books: price and time priority, holds, trades and their postings, from the rules of sections 4, 5, 12 and 13.
 
 Decides whether each event of an order can be, and what it moves. Nothing is predicted that was not told; but what is told must be the one thing that is right.
-What an order may be refused for is `entry.py`.
+What an order may be refused for is `order_answers.py`.
 """
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cambist.messages import (
     CALLS, PEGGED, AccountKind, Event, Kind, Link, Liquidity, OrderState, OrderType, PostOnly, Reason, Session, Side, TimeInForce, Trigger, TriggerOn,
 )
 from cambist.simulation.audit.figures import Figures, Row, Terms, Wrong, charge, up
-from cambist.simulation.audit.standing import AT_ONCE, AUCTION_ORDERS, ENTERING, Order, Standing, auction_price, crosses
+from cambist.simulation.audit.order_states import AT_ONCE, AUCTION_ORDERS, ENTERING, Order, Standing, auction_price, crosses
 from cambist.simulation.workload import Told
 
 R = Reason

@@ -11,7 +11,7 @@ from cambist.messages import (
     BY_QUOTE, CALLS, PEGGED, REDUCE_ONLY, OrderState, OrderType, PostOnly, Reason, SelfTrade, Session, Side, TimeInForce, Trigger,
 )
 from cambist.simulation.audit.figures import Figures, Row, Terms
-from cambist.simulation.audit.standing import AUCTION_ORDERS, Order, crosses
+from cambist.simulation.audit.order_states import AUCTION_ORDERS, Order, crosses
 from cambist.simulation.audit.trading import TRADERS, Books
 
 R = Reason
