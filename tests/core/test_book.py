@@ -52,16 +52,16 @@ TICKS = st.sampled_from(EDGES) | st.integers(0, MOST - 1)
 
 
 @settings(max_examples=80)
-@given(st.sets(TICKS, min_size=1, max_size=40), st.lists(TICKS, max_size=20), st.integers(0, 2**32))
-def test_the_next_occupied_price_over_the_whole_range(ticks, probes, seed):
+@given(st.sampled_from((Side.BUY, Side.SELL)), st.sets(TICKS, min_size=1, max_size=40), st.lists(TICKS, max_size=20), st.integers(0, 2**32))
+def test_the_next_occupied_price_over_the_whole_range(side, ticks, probes, seed):
     b, chance = Book(), random.Random(seed)
-    rows = {tick: b.rest(tick, Side.BUY) for tick in sorted(ticks, key=lambda _: chance.random())}
+    rows = {tick: b.rest(tick, side) for tick in sorted(ticks, key=lambda _: chance.random())}
     for tick in chance.sample(sorted(rows), len(rows) // 2):
         b.leave(rows.pop(tick))
     for p in {*probes, *ticks}:
-        assert book.lowest_above(b.state, b.b, Side.BUY, p) == min((t for t in rows if t > p), default=MOST)
-        assert book.highest_below(b.state, b.b, Side.BUY, p) == max((t for t in rows if t < p), default=-1)
-    assert b.b.bid == max(rows, default=-1) and b.b.ask == MOST
+        assert book.lowest_above(b.state, b.b, side, p) == min((t for t in rows if t > p), default=MOST)
+        assert book.highest_below(b.state, b.b, side, p) == max((t for t in rows if t < p), default=-1)
+    assert (b.b.bid, b.b.ask) == ((max(rows, default=-1), MOST) if side == Side.BUY else (-1, min(rows, default=MOST)))
 
 
 def test_an_empty_book_leaves_no_mark_and_no_page():

@@ -197,6 +197,18 @@ def test_facts_of_custody_while_digits_change(m):
     assert m.find(E.SWEPT) and m.balance(ACME, USD) == (before + ONE_USD) * 100 + ONE_USD and invariants(m.engine.tables()) == []
 
 
+def test_what_is_taken_back_while_digits_change_is_what_the_account_has_in_the_new_unit(m):
+    """Of an account that the work has not reached: all it has can be taken, and nothing is missing."""
+    changing(m)
+    m.deposit(49, USD, ONE_USD)
+    while not m.find(E.DIGITS_CHANGED):
+        m.tick()
+    m.reverse(49, USD, 100 * ONE_USD)
+    assert m.find(E.ALERT) == [] and m.one(E.DEPOSIT_REVERSED)["fee"] == 0 and m.balance(49, USD) == 0
+    m.work(9)
+    assert m.balance(49, USD) == 0 and invariants(m.engine.tables()) == []
+
+
 def test_digits_do_not_change_where_somebody_owns_too_much(m):
     m.deposit(ACME, USD, 1 << 60)
     before = totals(m)

@@ -41,6 +41,7 @@ from cambist.messages import GROUP_MORE, Kind
      Kind.CHILD_FILLED, Kind.CHILD_CLOSED, Kind.CHILD_UNKNOWN, Kind.APPROVE, Kind.DENY, Kind.RESET_PROTECTION,
      Kind.MASS_QUOTE, Kind.CANCEL_SOME, Kind.DEAD_MAN))
 COMMANDS = Several(COMMAND)
+COMMAND_BYTES = COMMAND.itemsize
 record = element(COMMAND)
 AIMS = layout.AIMS - 1
 POSITIONS, MANY = PLACES["positions"], 256     # the rows of so few positions, and of who has them, stay in the nearest caches by themselves
@@ -301,7 +302,7 @@ def _apply(states, commands, first, limit, now):
             if i >= end or state.written > room:
                 return i - first
             if COMPILED and i + FAR < total:
-                _look_ahead(state, address(record(commands, i + COMING)), record(commands, i + FAR), record(commands, i + NEAR), i)
+                _look_ahead(state, address(record(commands, i)) + COMING * COMMAND_BYTES, record(commands, i + FAR), record(commands, i + NEAR), i)
             pass_time(state, now)
             state.sequence = state.sequence + 1
         c = record(commands, i)

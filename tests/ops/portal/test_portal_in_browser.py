@@ -183,7 +183,7 @@ def test_a_stop_is_sent_by_keyboard_and_waits(tmp_path):
         await page.keyboard.type("Reference")
         await page.click("text=Send the order")
         await page.wait_for_selector("#open-orders .badge:text('waiting')")
-        assert "stop 62000.0 on index" in await page.inner_text("#open-orders")
+        assert "stop 62,000.0 on index" in await page.inner_text("#open-orders")
     run(tmp_path, act)
 
 
