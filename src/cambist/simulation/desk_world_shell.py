@@ -20,7 +20,7 @@ from cambist.desk.quoting import Heard, Outgoing, Sender, desk_terms, parcels
 from cambist.desk.settling import SettlementClerk
 from cambist.door.client import DoorClosed, Events, Refused, RefusedByDoor, Role, StreamKind
 from cambist.door.link_shell import Answer, Following, Link
-from cambist.messages import COMMAND, AccountKind, Event
+from cambist.messages import COMMAND, Event
 from cambist.rows import joined
 from cambist.simulation.clock import START_NS
 from cambist.simulation.faults import MS, stream
@@ -228,7 +228,11 @@ class Executor:
         while True:
             line.lost = False
             rows: list[np.void] = []
-            following = line.link.follow(StreamKind.ALL, 0, 0, lambda batch, rows=rows: rows.extend(batch.events))
+
+            def heard(batch: Events, rows: list[np.void] = rows) -> None:
+                kinds = batch.events["kind"]
+                rows.extend(batch.events[(kinds == Event.CHILD_OPENED) | (kinds == Event.CHILD_CANCEL_ASKED)])      # all that an executor acts on
+            following = line.link.follow(StreamKind.ALL, 0, 0, heard)
             try:
                 await line.link.start(None)
                 await following.started()
@@ -251,13 +255,12 @@ class Executor:
         return VenueExecutor(self.names["venues"][name], self.venue.market.capabilities, self.terms, self.names["actors"][self.key], posts)
 
     async def _open_children(self, line: Line, executor: VenueExecutor) -> int:
-        position, status = await line.link.read("status")
+        position, _ = await line.link.read("status")
         whole = [position]
-        for account in range(1, status["rows"]["accounts"] + 1):
-            at, told = await line.link.read("account", at_least=position, account=account)
-            if told["account"]["kind"] == AccountKind.DESK:
-                executor.resume(told["children"], self.world.clock.wall())
-                whole.append(at)
+        for desk in self.design.house.desks:
+            at, told = await line.link.read("account", at_least=position, account=self.names["accounts"][desk])
+            executor.resume(told["children"], self.world.clock.wall())
+            whole.append(at)
         return min(whole[1:], default=position)
 
     def _turn(self, line: Line, executor: VenueExecutor, rows: list[np.void], known: int) -> None:

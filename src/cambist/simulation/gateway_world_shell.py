@@ -142,6 +142,7 @@ class ApiClient:
         self.orders: list[str] = []
         self.requests: dict[str, dict[str, Any]] = {}
         self.waiting = self.definite = self.unknown = 0
+        self.refused: dict[tuple[int, int], str] = {}                   # what was told not to be done, and why
         self._number = 0
         self._cursor = 1
         self._opaque = Opaque(IDS_KEY)
@@ -294,6 +295,8 @@ class ApiClient:
         if answer.status >= 400:
             if first is not None and first[0] not in (Event.REFUSED, Event.DUPLICATE) and code not in ("EXPIRED", "EXPIRES_TOO_LATE", "ID_USED"):
                 self.world.wrong(f"{self.name}: {wish.operation} {wish.text} is refused as {code}, and the log says {Event(first[0]).name}")
+            if wish.operation in ("order.new", "transfer.new"):
+                self.refused.setdefault(wish.client_id, code)
             return
         if first is None or first[0] == Event.REFUSED:
             self.world.wrong(f"{self.name}: {wish.operation} {wish.text} is answered with {answer.status}, and the log says "
@@ -304,6 +307,13 @@ class ApiClient:
         if wish.answer is not None and wish.answer.status != answer.status:
             self.world.wrong(f"{self.name}: {wish.operation} {wish.text} was answered with {wish.answer.status} and is now answered with {answer.status}")
         wish.answer = wish.answer or answer
+
+    def finished(self) -> None:
+        """What was told not to be done was never done, later either."""
+        for client_id, code in self.refused.items():
+            first = self.world.told_of(self.account, client_id)
+            if first is not None and first[0] not in (Event.REFUSED, Event.DUPLICATE) and code not in ("EXPIRED", "EXPIRES_TOO_LATE", "ID_USED"):
+                self.world.wrong(f"{self.name}: {client_id[1]} was refused as {code}, and in the end the log says {Event(first[0]).name}")
 
     def _unchanged(self, wish: Wish) -> None:
         """What went into the log is what was asked for."""

@@ -45,6 +45,8 @@ def simulate(plan: Plan, design: Design, text: str) -> Result:
     """One run, from nothing. Anything that is no promise broken is raised: our bug."""
     began, violation = time.process_time(), ""
     warnings.filterwarnings("ignore", "coroutine .* was never awaited")         # of a process that died before its first turn
+    collecting = gc.isenabled()
+    gc.disable()                                        # a run makes little garbage, and who calls this collects it
     with planted(plan.bug):
         house = House(plan, design, text)
         try:
@@ -55,6 +57,9 @@ def simulate(plan: Plan, design: Design, text: str) -> Result:
             if not plan.bug:
                 raise
             violation = f"the house fell over: {fault!r}"       # of a planted bug: found as well
+        finally:
+            if collecting:
+                gc.enable()
         digest = house.hash()
     return Result(plan, violation, digest, house.commands, house.clock.now, house.faults.count, house.counts, house.witness.told, house.trail,
                   time.process_time() - began)
@@ -136,6 +141,7 @@ def _begin(design_file: str) -> None:
     warm()
     text = Path(design_file).read_text()
     _WORK = read_design(text, design_file), text
+    gc.freeze()                                         # what is there now stays: nobody need look at it again
 
 
 def _one(plan: Plan) -> Result:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine
 from concurrent import futures
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import structlog
 
@@ -56,8 +57,13 @@ SEGMENT_BYTES = 1 << 16
 PATIENCE = 120 * SECOND                                 # virtual, for everything to come to an end once faults stop
 LOOK_SECONDS = 0.25                                     # how often the operator looks around
 AFTER_A_START = 40.0                                    # how much more often the machine dies right after a start than after a storage call
+DOUBTFUL = 8.0                                          # and how much more again when the start found what was never synced
 FULL_SECONDS = 2.0                                      # how long a disk stays full
-FOLLOW_SECONDS, SNAPSHOT_SECONDS, SCRUB_SECONDS = 0.1, 5, 4
+FOLLOW_SECONDS, SNAPSHOT_SECONDS, SNAPSHOT_ENTRIES, SCRUB_SECONDS = 0.1, 5, 40, 4
+# Tables as large as a run needs: memory that is never touched costs nothing, but each start touches the beginning of every table.
+CAPACITY = {"accounts": 64, "actors": 64, "positions": 512, "credit": 256, "orders": 4096, "pages": 1024, "requests": 1024, "quotes": 4096, "children": 1024,
+            "obligations": 2048, "held": 512, "answers": 16384, "facts": 4096, "events": 4096}
+ANSWER_QUOTA = 1024                                     # of an account, at most: all of them fit
 
 
 # A plain market: no bands, tiers, scopes or protection, so that orders take the kernel's short way, which asks for none of these.
@@ -111,6 +117,7 @@ class House(Death):
     door = DOOR
 
     def __init__(self, plan: Plan, design: Design, text: str) -> None:
+        design = msgspec.structs.replace(design, capacity=msgspec.structs.replace(design.capacity, **CAPACITY))
         self.plan, self.design, self.text = plan, design, text
         self.clock = VirtualClock()
         self.faults = Faults(plan.seed, plan.faults)
@@ -131,6 +138,9 @@ class House(Death):
         self._genesis, self._side = genesis(design, text)
         self.names = configure(design).names
         self.plain = self.chance.random() < PLAIN_SHARE
+        rows = self._genesis.view(LAYOUT[Kind.CONFIGURE_ACCOUNT])
+        accounts = rows["kind"] == Kind.CONFIGURE_ACCOUNT
+        rows["answer_quota"][accounts] = np.minimum(rows["answer_quota"][accounts], ANSWER_QUOTA)
         self._genesis = self._genesis[~np.isin(self._genesis["kind"], MARKET_RULES)] if self.plain else self._narrow(self._genesis)
         self.witness = Witness(design, self.names, self._genesis, self.wrong)
         self._market = Market(design, self.names, stream(plan.seed, "market"), self.plain)
@@ -210,10 +220,15 @@ class House(Death):
     def _node_died(self) -> None:
         self.node = self.running = None
         self.counts["node starts again"] += 1
-        pause = (self.chance.randint(10, 800) if self.chance.random() < 0.93 else self.chance.randint(5_000, 9_000)) * MS
+        pause = (self.chance.randint(10, 500) if self.chance.random() < 0.95 else self.chance.randint(5_000, 8_000)) * MS
         self.loop.call_at_ns(self.clock.now + pause, self.start_node, context=within(OUTSIDE))
 
+    def _unsynced(self) -> bool:
+        """Whether the log on the disk has bytes that a power loss may take."""
+        return any(inode is not None and inode.pending and name.startswith(f"{DIRECTORY}/log/journal-0") for name, inode in self.disk.names.items())
+
     async def _node_life(self, process: Process) -> None:
+        share = AFTER_A_START * (DOUBTFUL if self._unsynced() else 1.0)
         try:
             node = self._open()
         except (Damaged, Broken, DiskError) as fault:
@@ -227,7 +242,7 @@ class House(Death):
         door = running.door = Door(running, DOOR, slow=1.0, ping=0.5, silent=1.5)
         await door.listen()
         looking = asyncio.get_running_loop().create_task(look_after(running))
-        if self.faults.hits("power", AFTER_A_START):    # what a start found and told must be as durable as anything
+        if self.faults.hits("power", share):            # what a start found and told must be as durable as anything
             await asyncio.sleep(self.faults.between("power", 1, 40) / 1000)
             self.by_power()
         while not running.failed.is_set():
@@ -348,7 +363,8 @@ class House(Death):
         while self.node is None or not self.node.cell.sequence:
             await asyncio.sleep(LOOK_SECONDS)
         try:
-            follower = Follower(disk, DIRECTORY, number=self.design.cell.number, every_ns=SNAPSHOT_SECONDS * SECOND, **brittle(makers(self.design)))
+            follower = Follower(disk, DIRECTORY, number=self.design.cell.number, every_ns=SNAPSHOT_SECONDS * SECOND, every_entries=SNAPSHOT_ENTRIES,
+                                **brittle(makers(self.design)))
             scrub = Scrub(disk, DIRECTORY, self._copies()[1] if self.mirrored else None, cell=self.design.cell.number, every_ns=SCRUB_SECONDS * SECOND)
             while True:
                 step = follower.step(self.clock.now)
@@ -548,6 +564,8 @@ class House(Death):
         assert self.node is not None
         if not self.faults.count["venue-lies"]:
             self.witness.nothing_stranded()
+        for client in self._api:
+            client.finished()
         self.witness.finished(dict(self.node.cell.tables()))
 
     def hash(self) -> str:

@@ -53,6 +53,26 @@ class Quarrel(RuntimeError):
     """Callbacks answered one another without end at one moment."""
 
 
+class Turn(asyncio.TimerHandle):
+    """One callback of a process: asyncio's handle, without what only a debugger asks for."""
+    __slots__ = ("process",)
+
+    def __init__(self, at: int, callback: Callable[..., Any], args: tuple[Any, ...], context: contextvars.Context | None) -> None:
+        self._context: contextvars.Context = context or contextvars.copy_context()
+        self._when, self._callback, self._args, self._cancelled = at / SECOND, callback, args, False
+        self.process: Process = self._context.get(PROCESS, OUTSIDE)
+
+    def cancel(self) -> None:
+        """It stays where it waits until its time comes."""
+        self._cancelled = True
+
+    def __repr__(self) -> str:
+        return f"<{self._callback!r} of {self.process!r}>"
+
+    def run(self) -> None:
+        self._context.run(self._callback, *self._args)
+
+
 class VirtualLoop(asyncio.AbstractEventLoop):
     """`run(coroutine)` until it is done; `spawn` in a process."""
 
@@ -62,8 +82,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.halt: BaseException | None = None          # set by whoever wants everything to end here, whatever catches exceptions on the way
         self.listening: dict[str, tuple[Callable[[], Any], contextvars.Context, Process]] = {}
         self.connections: dict[VirtualTransport, None] = {}         # the sides that connected, in order
-        self._ready: deque[tuple[asyncio.Handle, Process]] = deque()
-        self._timers: list[tuple[int, int, asyncio.TimerHandle, Process]] = []
+        self._ready: deque[Turn] = deque()
+        self._timers: list[tuple[int, int, Turn]] = []
         self._tie = 0
         self._dead: list[Process] = []
 
@@ -72,9 +92,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self.clock.now / SECOND
 
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None) -> asyncio.Handle:
-        context = context or contextvars.copy_context()
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append((handle, context.get(PROCESS, OUTSIDE)))
+        handle = Turn(self.clock.now, callback, args, context)
+        self._ready.append(handle)
         return handle
 
     call_soon_threadsafe = call_soon
@@ -86,10 +105,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self.call_at_ns(round(when * SECOND), callback, *args, context=context)
 
     def call_at_ns(self, at: int, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None) -> asyncio.TimerHandle:
-        context = context or contextvars.copy_context()
-        handle = asyncio.TimerHandle(at / SECOND, callback, args, self, context)
+        handle = Turn(at, callback, args, context)
         self._tie += 1
-        heapq.heappush(self._timers, (at, self._tie, handle, context.get(PROCESS, OUTSIDE)))
+        heapq.heappush(self._timers, (at, self._tie, handle))
         return handle
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -131,9 +149,6 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         self.call_exception_handler(context)
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It stays in the heap until it is due."""
-
     # ------------------------------------------------------------------------------------------------------------------- running
     def spawn(self, process: Process, coro: Coroutine[Any, Any, Any], name: str = "") -> asyncio.Task[Any]:
         """A task that belongs to a process."""
@@ -171,8 +186,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 if self._ready:
                     steps += 1
                     if steps > STEPS_MOST:
-                        raise Quarrel(f"{STEPS_MOST} callbacks at {self.clock.now} ns, the last one {self._ready[0][0]!r}")
-                    self._step(*self._ready.popleft())
+                        raise Quarrel(f"{STEPS_MOST} callbacks at {self.clock.now} ns, the last one {self._ready[0]!r}")
+                    self._step(self._ready.popleft())
                     continue
                 steps = 0
                 if not self._due(until):
@@ -184,7 +199,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def _due(self, until: int | None) -> bool:
         """Whatever is due next becomes ready; False when it is after `until`, or nothing is due at all."""
         timers, now = self._timers, self.clock.now
-        while timers and (timers[0][2]._cancelled or not timers[0][3].alive):   # type: ignore[attr-defined]
+        while timers and (timers[0][2]._cancelled or not timers[0][2].process.alive):
             heapq.heappop(timers)
         if not timers:
             raise Quarrel(f"nothing is due any more at {now} ns, and somebody waits")
@@ -193,15 +208,14 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.clock.reach(timers[0][0])
         now = self.clock.now
         while timers and timers[0][0] <= now:
-            _, _, handle, process = heapq.heappop(timers)
-            self._ready.append((handle, process))
+            self._ready.append(heapq.heappop(timers)[2])
         return True
 
-    def _step(self, handle: asyncio.Handle, process: Process) -> None:
-        if handle._cancelled or not process.alive:      # type: ignore[attr-defined]
+    def _step(self, turn: Turn) -> None:
+        if turn._cancelled or not turn.process.alive:
             return
         try:
-            handle._context.run(handle._callback, *handle._args)    # type: ignore[attr-defined]
+            turn.run()
         except Exception as fault:  # noqa: BLE001  nobody caught it: the run ends
             self.halt = self.halt or fault
 

@@ -90,6 +90,7 @@ class Market:
         self.cell = design.cell.number
         self.accounts, self.keys, self.assets, self.sources = (names[table] for table in ("accounts", "actors", "assets", "sources"))
         self.listings: dict[int, Listing] = {}
+        self.crowd: tuple[int, int, int] = (0, 0, 0)                          # where all see many orders: instrument, side, how many still take from it
         self.mids: dict[int, int] = {}
         for number, terms in desk_terms(design, names).items():
             mid = {"BTC": 600_000, "XRP": 50_000}.get(design.instruments[terms.name].base, terms.min_price * 1000) // terms.book_tick * terms.book_tick
@@ -181,6 +182,12 @@ class Trader:
 
     def order(self, now: int) -> Ask:
         r, one = self.chance, self._listing()
+        number, crowded, left = self.market.crowd
+        if left and not self._crowd and r.random() < 0.4:       # a little of what all of them offer, also while they are being cancelled
+            self.market.crowd, one = (number, crowded, left - 1), self.market.listings[number]
+            price = self.market.mids[number] // one.tick * one.tick + (12 if crowded else -12) * one.tick
+            return self._ask(K.NEW_ORDER, instrument=number, side=1 - crowded, time_in_force=TimeInForce.IOC, self_trade=r.randint(0, 3), price=price,
+                             quantity=one.lot * r.randint(1, 2))
         market = r.random() < 0.07
         tif = r.choice((0, 0, 0, 0, 0, 1, 2))
         return self._ask(K.NEW_ORDER, instrument=one.number, side=r.randint(0, 1), order_type=OrderType.MARKET if market else OrderType.LIMIT,
@@ -284,6 +291,7 @@ class Trader:
         """So many orders near the middle that cancelling all of them takes more than one command."""
         r, one = self.chance, self._listing()
         side, mid = r.randint(0, 1), self.market.mids[one.number] // one.tick * one.tick
+        self.market.crowd = one.number, side, 60
         self._crowd = [self._ask(K.CANCEL_ALL), *(self._ask(K.NEW_ORDER, instrument=one.number, side=side, self_trade=1, quantity=one.lot,
                                                             price=mid + (1 if side else -1) * one.tick * r.randint(1, 9)) for _ in range(40))]
         return self._crowd.pop()
@@ -437,7 +445,7 @@ class Staff:
         whole = r.randint(1, 40) if asset == "BTC" else r.randint(1, 900_000)
         amount = whole * 10**market.design.assets[asset].digits // r.choice((1, 7, 900))
         reverses = r.random() < 0.2
-        if reverses and r.random() < 0.15:
+        if reverses and r.random() < 0.35:
             amount *= 60                                # more than there is: somebody has the hole
         return self._ask(K.REVERSE_DEPOSIT if reverses else K.DEPOSIT, market.keys["custodian"], account=market.accounts[account],
                          custody=market.accounts[custody], asset=market.assets[asset], amount=amount, id_hi=11, id_lo=self.facts)
@@ -486,7 +494,7 @@ class Staff:
             number = r.choice(list(market.listings))
             self.latched[f"halt {number}"] = number
             return self._ask(K.HALT, self._key("ines", "oskar", "mara", "rhea"), instrument=number, cancel=r.randint(0, 1))
-        if dice < 0.93:
+        if dice < 0.88:
             number = market.accounts[r.choice([*market.design.clients, *market.design.dealers])]
             self.latched[f"kill {number}"] = number
             return self._ask(K.KILL, self._key("ines", "oskar"), account=number)

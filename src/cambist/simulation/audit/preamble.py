@@ -19,7 +19,7 @@ class Gate:
         self.figures = figures
         self._answers: dict[tuple[int, int, int], int] = {}             # (account, id) -> when it was accepted
         self._facts: dict[tuple[int, int, int], int] = {}
-        self._by_age: deque[tuple[int, tuple[int, int, int], bool]] = deque()
+        self._by_age: tuple[deque[tuple[int, tuple[int, int, int]]], ...] = deque(), deque()       # of facts, of answers: when each is let go of
         self.numbers: dict[int, int] = {}               # actor -> highest
 
     def belongs(self, c: Row) -> int:
@@ -75,7 +75,7 @@ class Gate:
         """A fact passed its checks: it counts, once."""
         if c.kind in COUNTED_ONCE:
             self._facts[self.source(c)] = now
-            self._by_age.append((now + self.figures.cell["fact_window"], self.source(c), True))
+            self._by_age[0].append((now + self.figures.cell["fact_window"], self.source(c)))
 
     def _again(self, c: Row, now: int) -> int:
         self._forget(now)
@@ -104,19 +104,14 @@ class Gate:
         if c.expires > now + window:
             return R.EXPIRY_TOO_FAR
         self._answers[key] = now
-        self._by_age.append((now + window, key, False))
+        self._by_age[1].append((now + window, key))
         return 0
 
     def _forget(self, now: int) -> None:
-        """What is past its window; entries come in the order of time but of two windows, so a young one may wait behind an old one: it is looked at again."""
-        waiting: list[tuple[int, tuple[int, int, int], bool]] = []
-        while self._by_age and (self._by_age[0][0] <= now or self._by_age[0][2]):
-            row = self._by_age.popleft()
-            if row[0] <= now:
-                (self._facts if row[2] else self._answers).pop(row[1], None)
-            else:
-                waiting.append(row)
-        self._by_age.extendleft(reversed(waiting))
+        """What is past its window."""
+        for by_age, known in zip(self._by_age, (self._facts, self._answers), strict=True):
+            while by_age and by_age[0][0] <= now:
+                known.pop(by_age.popleft()[1], None)
 
     def _latches(self, c: Row, now: int) -> int:
         f = self.figures
