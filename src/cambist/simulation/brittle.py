@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cambist.core.cell import Cell
 from cambist.log.entry import Entry
 from cambist.messages import NUMBERED, SKIPPED
 from cambist.poison import Died, commands_of
@@ -16,7 +17,10 @@ from cambist.simulation.faults import POISON
 
 
 class Poisoned(Exception):
-    """The core died in a command."""
+    """The core died in a command: the one at `at` of its entry."""
+    def __init__(self, at: int, count: int) -> None:
+        super().__init__(f"the core died in command {at + 1} of {count}")
+        self.at = at
 
 
 class Brittle:
@@ -28,46 +32,38 @@ class Brittle:
         return getattr(self._cell, name)
 
     def run(self, records: np.ndarray, time: int) -> Iterable[np.ndarray]:
-        if (at := Numbers(self._cell).first_poison(records)) >= 0:
-            raise Poisoned(f"the core died in command {at + 1} of {len(records)}")
+        if (at := first_poison(self._cell, records)) >= 0:
+            raise Poisoned(at, len(records))
         return self._cell.run(records, time)
 
 
-class Numbers:
-    """How far each key has numbered its requests: the same number again is answered before the core comes to where it dies."""
-    def __init__(self, cell: Any) -> None:
-        self._cell, self._highest = cell, dict[int, int]()
-
-    def look(self) -> Numbers:
-        """As the cell has them now."""
-        _, columns, rows = self._cell.tables(("actors",))["actors"]
-        self._highest = dict(rows[:, [columns.index("actor"), columns.index("highest")]].tolist())
-        return self
-
-    def first_poison(self, records: np.ndarray) -> int:
-        """Which of them it dies in, -1 for none. Those before it count as applied."""
-        poisoned = (records["decider"] == POISON) & (records["flags"] & SKIPPED == 0)
-        if not self._highest:
-            if not poisoned.any():
-                return -1
-            self.look()
-        for i in np.flatnonzero(records["flags"] & NUMBERED):
-            actor, number = int(records["actor"][i]), int(records["id_lo"][i])
-            if number == self._highest.get(actor, -2) + 1:
-                if poisoned[i]:
-                    return int(i)
-                self._highest[actor] = number
+def first_poison(cell: Any, records: np.ndarray) -> int:
+    """Which of them the cell as it stands dies in, -1 for none. The same number again is answered before the core comes to where it dies."""
+    poisoned = (records["decider"] == POISON) & (records["flags"] & SKIPPED == 0)
+    if not poisoned.any():
         return -1
+    _, columns, rows = cell.tables(("actors",))["actors"]
+    highest = dict(rows[:, [columns.index("actor"), columns.index("highest")]].tolist())
+    for i in np.flatnonzero(records["flags"] & NUMBERED):
+        actor, number = int(records["actor"][i]), int(records["id_lo"][i])
+        if number == highest.get(actor, -2) + 1:
+            if poisoned[i]:
+                return int(i)
+            highest[actor] = number
+    return -1
 
 
 def try_entries(cell: Any, entries: Sequence[Entry], skipped: Collection[int]) -> Died | None:
-    """Where the core would die, nothing applied."""
+    """Where the core would die, nothing applied: a copy of it tries."""
     if not any((commands_of(entry, skipped)["decider"] == POISON).any() for entry in entries):
         return None
-    numbers = Numbers(cell).look()
+    copy = Brittle(Cell.load(cell.tables(), cell.sizes))
     for entry in entries:
-        if (at := numbers.first_poison(commands_of(entry, skipped))) >= 0:
-            return Died(entry.first_sequence + at, "it dies in this command each time")
+        try:
+            for _ in copy.run(commands_of(entry, skipped), entry.time):
+                pass
+        except Poisoned as death:
+            return Died(entry.first_sequence + death.at, "it dies in this command each time")
     return None
 
 

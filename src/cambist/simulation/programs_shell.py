@@ -75,7 +75,7 @@ class Program:
     def pause(self) -> float:
         """Mostly milliseconds; now and then long enough that something lapses."""
         r = self.chance
-        return r.choice((0.2, 0.8, 2.5)) if r.random() < 0.02 else r.random() * 0.06
+        return r.choice((0.2, 0.8, 2.5)) if r.random() < 0.02 else r.random() * 0.1
 
     def _batch(self, batch: Events) -> None:
         if batch.first != self._cursor:
@@ -117,7 +117,7 @@ class Session(Program):
         if self.world.calm and self.open:
             self.resend()
         fresh: list[np.ndarray] = []
-        for _ in range(self.chance.choice((1, 1, 2, 4, 8, 16))):
+        for _ in range(self.chance.choice((1, 1, 2, 4, 8, 16, 32))):
             if len(self.open) + len(fresh) >= WINDOW or not self.world.wanted(len(fresh) + 1):
                 break
             self.trader.calm = self.world.calm

@@ -59,7 +59,7 @@ LOOK_SECONDS = 0.25                                     # how often the operator
 AFTER_A_START = 40.0                                    # how much more often the machine dies right after a start than after a storage call
 DOUBTFUL = 8.0                                          # and how much more again when the start found what was never synced
 FULL_SECONDS = 2.0                                      # how long a disk stays full
-FOLLOW_SECONDS, SNAPSHOT_SECONDS, SNAPSHOT_ENTRIES, SCRUB_SECONDS = 0.1, 5, 40, 4
+FOLLOW_SECONDS, SNAPSHOT_SECONDS, SNAPSHOT_ENTRIES, SCRUB_SECONDS = 0.1, 5, 40, 2
 # Tables as large as a run needs: memory that is never touched costs nothing, but each start touches the beginning of every table.
 CAPACITY = {"accounts": 64, "actors": 64, "positions": 512, "credit": 256, "orders": 4096, "pages": 1024, "requests": 1024, "quotes": 4096, "children": 1024,
             "obligations": 2048, "held": 512, "answers": 16384, "facts": 4096, "events": 4096}
@@ -135,6 +135,7 @@ class House(Death):
         self.running: Running | None = None
         self._node_process = self._follower_process = Process("node")
         self._node_process.alive = False
+        self._makers = brittle(makers(design)) if "poison" in self.faults.rates else makers(design)
         self._genesis, self._side = genesis(design, text)
         self.names = configure(design).names
         self.plain = self.chance.random() < PLAIN_SHARE
@@ -270,13 +271,18 @@ class House(Death):
         for disk in (self.disk, self.mirror):
             disk._locks.clear()
 
+    def _said(self, line: str) -> None:
+        """What a start tells a person."""
+        self.note(line)
+        self.counts["healed at a start"] += ": rot" in line
+
     def _copies(self) -> tuple[Copy, Copy]:
         return Copy(self.disk, f"{DIRECTORY}/log"), Copy(self.mirror, MIRROR)
 
     def _open(self) -> Node:
         excused, known = self._excused(), self._known()
-        node = open_node(self.disk, DIRECTORY, number=self.design.cell.number, ticker=ticker(self.design), segment_bytes=SEGMENT_BYTES, say=self.note,
-                         mirror=self._copies()[1] if self.mirrored else None, probe=try_entries, **brittle(makers(self.design)))
+        node = open_node(self.disk, DIRECTORY, number=self.design.cell.number, ticker=ticker(self.design), segment_bytes=SEGMENT_BYTES, say=self._said,
+                         mirror=self._copies()[1] if self.mirrored else None, probe=try_entries, **self._makers)
         if node.log.position.sequence < known:
             self.wrong(f"the log ends at sequence {node.log.position.sequence}, and a snapshot is there of sequence {known}")
         try:
@@ -364,7 +370,7 @@ class House(Death):
             await asyncio.sleep(LOOK_SECONDS)
         try:
             follower = Follower(disk, DIRECTORY, number=self.design.cell.number, every_ns=SNAPSHOT_SECONDS * SECOND, every_entries=SNAPSHOT_ENTRIES,
-                                **brittle(makers(self.design)))
+                                **self._makers)
             scrub = Scrub(disk, DIRECTORY, self._copies()[1] if self.mirrored else None, cell=self.design.cell.number, every_ns=SCRUB_SECONDS * SECOND)
             while True:
                 step = follower.step(self.clock.now)

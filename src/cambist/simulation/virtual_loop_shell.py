@@ -69,9 +69,6 @@ class Turn(asyncio.TimerHandle):
     def __repr__(self) -> str:
         return f"<{self._callback!r} of {self.process!r}>"
 
-    def run(self) -> None:
-        self._context.run(self._callback, *self._args)
-
 
 class VirtualLoop(asyncio.AbstractEventLoop):
     """`run(coroutine)` until it is done; `spawn` in a process."""
@@ -215,7 +212,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if turn._cancelled or not turn.process.alive:
             return
         try:
-            turn.run()
+            turn._context.run(turn._callback, *turn._args)
         except Exception as fault:  # noqa: BLE001  nobody caught it: the run ends
             self.halt = self.halt or fault
 

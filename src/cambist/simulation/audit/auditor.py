@@ -52,7 +52,7 @@ class Auditor:
         self.dealing = Dealing(self.figures, self.books)
         self.affairs = Affairs(self.figures)
         self.gate = Gate(self.figures)
-        self.now = self.sequence = self.commands = 0
+        self.now = self.sequence = self.commands = self._looked = 0
         self._ordinal = 0                               # of account 0
         self._released: Row | None = None               # a held command that runs in this one
         self._expects: dict[int, int | None] = {}       # by sequence
@@ -372,8 +372,9 @@ class Auditor:
     # -------------------------------------------------------------------------------------------------------------------- tables
     def compare(self, tables: Mapping[str, tuple[int, tuple[str, ...], np.ndarray]]) -> None:
         """Own books against what views tell. Raises Wrong at the first difference."""
-        self.dealing.overdue(self.now)
-        self.books.overdue(self.now)
+        self.dealing.overdue(self._looked)              # what was over when the last look was taken has had its turn since, also after a long silence
+        self.books.overdue(self._looked)
+        self._looked = self.now
         f = self.figures
         seen = {(r[0], r[1]): tuple(r[2:6]) for r in _rows(tables, "balances", "account", "asset", "available", "held", "unsettled", "due")}
         for key, balance in f.balances.items():
