@@ -14,7 +14,7 @@ from cambist.simulation.clock import VirtualClock
 from cambist.simulation.virtual_disk import VirtualDisk
 
 MS = 1_000_000
-# name -> (what it is, about how often: for faults of storage calls per call, of messages per message, of the clock and the house per second)
+# name -> (what it is, about how often: for faults of storage calls per call, of messages and requests per piece, of the clock and the house per second)
 CLASSES: dict[str, tuple[str, float]] = {
     "kill": ("the process dies after a storage call; what was written stays", 1 / 450),
     "power": ("the machine dies after a storage call; what was not synced survives in any part, torn and reordered sector by sector", 1 / 450),
@@ -43,8 +43,9 @@ CLASSES: dict[str, tuple[str, float]] = {
     "venue-lies": ("a venue contradicts itself", 1 / 60),
     "poison": ("the core dies in a command, each time it is tried", 0.04),
     "overload": ("far more requests at the gateway than it lets in", 0.15),
+    "away": ("the process dies when a client's request is durable and nobody was told, and stays away for longer than a gateway waits", 1 / 250),
 }
-GENTLE = frozenset({"kill", "slow", "reset", "late", "split", "double", "reorder", "nudge", "reader", "gateway", "desk", "follower", "stop"})
+GENTLE = frozenset({"kill", "away", "slow", "reset", "late", "split", "double", "reorder", "nudge", "reader", "gateway", "desk", "follower", "stop"})
 LYING = frozenset({"lost", "misdirected", "rot"})               # only a second copy can tell them in every case
 
 

@@ -35,6 +35,7 @@ from cambist.simulation.virtual_loop_shell import PROCESS, Process, VirtualLoop,
 from cambist.simulation.workload import Market
 
 IDS_KEY = bytes(range(16))
+OF_THE_API = 0x0ABC                                     # how the ids of the API's clients begin
 LIMITS = Limits(business=Rate(150, 40), cancels=Rate(150, 40), reads=Rate(40, 20), all_business=Rate(400, 100), all_cancels=Rate(400, 100),
                 all_reads=Rate(80, 40))
 PATIENCE_SECONDS = 7.0                                  # for a reply; then the same again
@@ -125,7 +126,7 @@ class Wish:
     """One thing a client wants done once."""
     def __init__(self, operation: str, body: dict[str, Any], number: int, account: int) -> None:
         self.operation, self.body, self.account = operation, msgspec.json.encode(body), account
-        self.words, self.client_id = body, (0x0ABC_0000 + account, number)
+        self.words, self.client_id = body, ((OF_THE_API << 16) + account, number)
         self.text = f"{self.client_id[0]:016x}{number:016x}"
         self.expires = 0
         self.answer: Answer | None = None

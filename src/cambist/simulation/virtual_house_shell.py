@@ -29,13 +29,14 @@ from cambist.log.decisions import decisions, skipped
 from cambist.log.disk import DiskError, DiskFailed, DiskFull
 from cambist.log.entry import HEADER, MAGIC, Entry
 from cambist.log.journal import Finding
-from cambist.log.mirror import heal
+from cambist.log.mirror import InMemory, heal
 from cambist.log.pair import Copy
 from cambist.log.replay import Replay
 from cambist.log.scrub import Scrub
-from cambist.log.segment import Damaged
+from cambist.log.results import ResultsReader
+from cambist.log.segment import Damaged, Walk, read_header
 from cambist.log.times import Times
-from cambist.messages import LAYOUT, Kind
+from cambist.messages import COMMAND, LAYOUT, Kind
 from cambist.node import Broken, Node, close_node, open_node
 from cambist.node_shell import Running, begin, look_after
 from cambist.run import genesis, makers, ticker
@@ -44,7 +45,7 @@ from cambist.desk.quoting import Heard
 from cambist.simulation.clock import SECOND, VirtualClock
 from cambist.simulation.desk_world_shell import Clerk, Desk, Executor, outside_venues
 from cambist.simulation.faults import MS, Death, DiskTrouble, Faults, Wires, stream
-from cambist.simulation.gateway_world_shell import ApiClient, Gateway, Post, key_of
+from cambist.simulation.gateway_world_shell import OF_THE_API, ApiClient, Gateway, Post, key_of
 from cambist.simulation.programs_shell import Office, Program, Reader, Session
 from cambist.simulation.virtual_disk import Crash, VirtualDisk
 from cambist.simulation.virtual_loop_shell import OUTSIDE, PROCESS, Process, VirtualLoop, within
@@ -112,6 +113,10 @@ class Plan(NamedTuple):
     bug: str = ""                                       # a planted one
 
 
+class Lost(Exception):
+    """What was told is gone, and so is everything that could tell: no promise holds from here on, and none is broken."""
+
+
 class House(Death):
     """`run()` once."""
     door = DOOR
@@ -128,7 +133,7 @@ class House(Death):
         self.mirrored = self.chance.random() < MIRRORED_SHARE
         self.noted = 0                                  # the highest sequence that the gateway wrote down
         self.commands = 0
-        self.calm = False
+        self.calm = self._away = False
         self.counts: Counter[str] = Counter()
         self.trail: list[tuple[int, str]] = []          # what happened, for a person
         self.node: Node | None = None
@@ -221,7 +226,9 @@ class House(Death):
     def _node_died(self) -> None:
         self.node = self.running = None
         self.counts["node starts again"] += 1
-        pause = (self.chance.randint(10, 500) if self.chance.random() < 0.95 else self.chance.randint(5_000, 8_000)) * MS
+        soon = not self._away and self.chance.random() < 0.95
+        self._away = False
+        pause = (self.chance.randint(10, 500) if soon else self.chance.randint(5_000, 8_000)) * MS
         self.loop.call_at_ns(self.clock.now + pause, self.start_node, context=within(OUTSIDE))
 
     def _unsynced(self) -> bool:
@@ -295,10 +302,19 @@ class House(Death):
             self.counts["healed from the mirror"] += 1
             return self._open()
         self.witness.skipped = skipped(decisions(self.disk, f"{DIRECTORY}/log"))
+        before = self.witness.position
         self.witness.reopened(entries, results, excused)
+        if self.witness.position < before:
+            self.counts["lost with every witness"] += 1
+            self.note(f"the log ends at sequence {self.witness.position}, and nothing is left that tells of the rest up to {before}: the house's people must")
+            self.loop.halt = Lost()
+            raise self.loop.halt
         original = node.run
 
         def run(entry: Entry) -> np.ndarray:
+            if (np.frombuffer(entry.records, COMMAND)["id_hi"] >> 16 == OF_THE_API).any() and self.faults.hits("away"):
+                self._away = True
+                self.by_kill()
             events = original(entry)
             self.witness.applied(entry, events)
             return events
@@ -316,9 +332,26 @@ class House(Death):
         return entries, [(kept.first_sequence, kept.last_sequence, bytes(kept.events)) for kept in node.results.read(1)]
 
     def _excused(self) -> int:
-        """The first sequence of the log that every copy had acknowledged and lost; 0 for none."""
+        """The first sequence of the log that every copy had acknowledged and lost, and nobody could tell; 0 for none."""
         lost = [[_sequence_of(lie.right) for lie in disk.wrong(where, "lost")] for disk, where in ((self.disk, f"{DIRECTORY}/log"), (self.mirror, MIRROR))]
-        return max(min(each, default=0) for each in lost) if not self.mirrored or all(lost) else 0
+        return (max(min(each, default=0) for each in lost) if not self.mirrored or all(lost) else 0) or self._rotten()
+
+    def _rotten(self) -> int:
+        """The sequence of the log's last entry where there is no mirror, a bit of it turned, and no results are left that know of it: as good as torn."""
+        names = [name for name in self.disk.names if name.startswith(f"{DIRECTORY}/log/journal-0")]
+        rot = [lie for lie in self.disk.wrong(f"{DIRECTORY}/log") if lie.what == "rot" and lie.inode is self.disk.names[max(names)]] if names else []
+        if self.mirrored or not rot:
+            return 0
+        right = bytearray(rot[0].inode.live)
+        for lie in rot:
+            right[lie.offset:lie.offset + 1] = lie.right
+        file = InMemory(bytes(right))
+        entries = list(Walk(file, read_header(file, max(names))))
+        if not entries or all(lie.offset < entries[-1][0] for lie in rot):
+            return 0
+        first = entries[-1][1].first_sequence
+        known = [kept.last_sequence for kept in ResultsReader(self.disk, f"{DIRECTORY}/results", cell=self.design.cell.number).read(1)]
+        return 0 if known and known[-1] >= first else first
 
     def _known(self) -> int:
         """The newest snapshot: no log may end before it."""
@@ -473,10 +506,10 @@ class House(Death):
         self._clients_of_the_gateway()
         self._start_desk()
         over = self.loop.spawn(OUTSIDE, self._look_on())
-        if not self.loop.run(over, self.plan.until or None):
-            return
-        over.result()
-        self._end()
+        with contextlib.suppress(Lost):
+            if self.loop.run(over, self.plan.until or None):
+                over.result()
+                self._end()
 
     async def _look_on(self) -> None:
         """The world: its own troubles while they last, then patience."""
