@@ -16,7 +16,7 @@ from cambist.simulation.virtual_disk import VirtualDisk
 MS = 1_000_000
 # name -> (what it is, about how often: for faults of storage calls per call, of messages and requests per piece, of the clock and the house per second)
 CLASSES: dict[str, tuple[str, float]] = {
-    "kill": ("the process dies after a storage call; what was written stays", 1 / 450),
+    "kill": ("the process dies after a storage call; what was written stays", 1 / 600),
     "power": ("the machine dies after a storage call; what was not synced survives in any part, torn and reordered sector by sector", 1 / 450),
     "eio": ("a storage call fails", 1 / 1000),
     "full": ("no room is left, for a while", 0.08),
@@ -45,6 +45,7 @@ CLASSES: dict[str, tuple[str, float]] = {
     "overload": ("far more requests at the gateway than it lets in", 0.15),
     "away": ("the process dies when a client's request is durable and nobody was told, and stays away for longer than a gateway waits", 1 / 250),
 }
+BEFORE_A_SYNC = 6.0                                             # how much more often a process dies between a write to the log and its sync
 GENTLE = frozenset({"kill", "away", "slow", "reset", "late", "split", "double", "reorder", "nudge", "reader", "gateway", "desk", "follower", "stop"})
 LYING = frozenset({"lost", "misdirected", "rot"})               # only a second copy can tell them in every case
 
@@ -113,7 +114,7 @@ class DiskTrouble:
         return "lost" if self._faults.hits("lost") else "misdirected" if offset > 1024 and self._faults.hits("misdirected") else ""
 
     def after(self, disk: VirtualDisk, call: str, path: str) -> None:
-        if self._faults.hits("kill"):
+        if self._faults.hits("kill", BEFORE_A_SYNC if call == "pwrite" and "/journal-0" in path else 1.0):
             self._dies.by_kill()
         elif self._faults.hits("power"):
             self._dies.by_power()

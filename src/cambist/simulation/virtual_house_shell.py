@@ -236,7 +236,7 @@ class House(Death):
         return any(inode is not None and inode.pending and name.startswith(f"{DIRECTORY}/log/journal-0") for name, inode in self.disk.names.items())
 
     async def _node_life(self, process: Process) -> None:
-        share = AFTER_A_START * (DOUBTFUL if self._unsynced() else 1.0)
+        doubtful = self._unsynced()
         try:
             node = self._open()
         except (Damaged, Broken, DiskError) as fault:
@@ -250,8 +250,8 @@ class House(Death):
         door = running.door = Door(running, DOOR, slow=1.0, ping=0.5, silent=1.5)
         await door.listen()
         looking = asyncio.get_running_loop().create_task(look_after(running))
-        if self.faults.hits("power", share):            # what a start found and told must be as durable as anything
-            await asyncio.sleep(self.faults.between("power", 1, 40) / 1000)
+        if self.faults.hits("power", AFTER_A_START * (DOUBTFUL if doubtful else 1.0)):    # what a start found and told must be as durable as anything
+            await asyncio.sleep(self.faults.between("power", 10, 1500 if doubtful else 40_000) / 1e6)         # before the next sync makes all of it durable
             self.by_power()
         while not running.failed.is_set():
             await asyncio.sleep(LOOK_SECONDS)
