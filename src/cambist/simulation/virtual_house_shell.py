@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from concurrent import futures
 from typing import Any, NamedTuple
 
 import msgspec
@@ -48,7 +47,7 @@ from cambist.simulation.faults import MS, Death, DiskTrouble, Faults, Wires, str
 from cambist.simulation.gateway_world_shell import OF_THE_API, ApiClient, Gateway, Post, key_of
 from cambist.simulation.programs_shell import Office, Program, Reader, Session
 from cambist.simulation.virtual_disk import Crash, VirtualDisk
-from cambist.simulation.virtual_loop_shell import OUTSIDE, PROCESS, Process, VirtualLoop, within
+from cambist.simulation.virtual_loop_shell import OUTSIDE, PROCESS, AtOnce, Inline, Process, VirtualLoop, within
 from cambist.simulation.onlooker import Violation, Witness
 from cambist.simulation.workload import ClientTrader, DealerTrader, Market, Staff, Told
 
@@ -71,37 +70,6 @@ ANSWER_QUOTA = 1024                                     # of an account, at most
 MARKET_RULES = [int(kind) for kind in (Kind.CONFIGURE_BAND, Kind.CONFIGURE_TRADING, Kind.CONFIGURE_TIER, Kind.CONFIGURE_PROTECTION, Kind.CONFIGURE_EXPOSURE,
                                        Kind.CONFIGURE_SCHEDULE)]
 PLAIN_SHARE, MIRRORED_SHARE = 0.4, 0.6
-
-
-class Inline:
-    """Work beside the loop: each piece in a turn of its own, a little later."""
-    def __init__(self, name: str, guarded: Callable[..., bool]) -> None:
-        self._guarded, self._count = guarded, 0
-
-    def put(self, *work: Any) -> None:
-        self._count += 1
-        asyncio.get_running_loop().call_later(0.0002, self._do, work)
-
-    def _do(self, work: tuple[Any, ...]) -> None:
-        self._count -= 1
-        self._guarded(*work)
-
-    def waiting(self) -> int:
-        return self._count
-
-    def end(self) -> None:
-        """What was put is still done."""
-
-    def over(self) -> bool:
-        return not self._count
-
-
-class AtOnce(futures.Executor):
-    """What a thread would do while something else is done, done before it."""
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
-        future = futures.Future[Any]()
-        future.set_result(fn(*args, **kwargs))
-        return future
 
 
 class Plan(NamedTuple):

@@ -16,6 +16,7 @@ import socket
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
+from concurrent import futures
 from typing import Any, Protocol
 
 from cambist.simulation.clock import SECOND, VirtualClock
@@ -240,6 +241,37 @@ def within(process: Process) -> contextvars.Context:
     context = contextvars.Context()
     context.run(PROCESS.set, process)
     return context
+
+
+class Inline:
+    """Work beside the loop: each piece in a turn of its own, a little later."""
+    def __init__(self, name: str, guarded: Callable[..., bool]) -> None:
+        self._guarded, self._count = guarded, 0
+
+    def put(self, *work: Any) -> None:
+        self._count += 1
+        asyncio.get_running_loop().call_later(0.0002, self._do, work)
+
+    def _do(self, work: tuple[Any, ...]) -> None:
+        self._count -= 1
+        self._guarded(*work)
+
+    def waiting(self) -> int:
+        return self._count
+
+    def end(self) -> None:
+        """What was put is still done."""
+
+    def over(self) -> bool:
+        return not self._count
+
+
+class AtOnce(futures.Executor):
+    """What a thread would do while something else is done, done before it."""
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+        future = futures.Future[Any]()
+        future.set_result(fn(*args, **kwargs))
+        return future
 
 
 class _Server:
