@@ -134,6 +134,7 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory() as folder:
         place = (chosen.built or Path(folder)).resolve()
+        place.mkdir(parents=True, exist_ok=True)
         ours = {f"cambist-{engine}": place / f"cambist-{engine}_adapter.so" for engine in chosen.engine or ENGINES}
         for name, adapter in ours.items():
             if not adapter.is_file():

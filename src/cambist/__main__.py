@@ -153,10 +153,11 @@ def replay(directory: Path, *, json: FLAG = False) -> int:
 
     from cambist.core.cell import Cell
     from cambist.inspection import replay as again
+    from cambist.log.ahead_shell import ahead
     from cambist.log.disk_shell import RealDisk
     from cambist.warm import warm as make_ready
     make_ready(_say if not json else None)
-    found = again(RealDisk(), str(directory), Cell(_sizes(directory)), time.perf_counter_ns)
+    found = again(RealDisk(), str(directory), Cell(_sizes(directory)), time.perf_counter_ns, ahead=ahead)
     facts = {**found._asdict(), "commands_per_second": round(found.per_second)}
     if json:
         _say(msgspec.json.encode(facts).decode())

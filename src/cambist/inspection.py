@@ -3,12 +3,13 @@
 Decides what is compared: the chain of the log, the results as they were told, the state they lead to, and the invariants of the books,
 and the heads that were signed over the log. Writes nothing.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from cambist.epochs import RULES, check_release, current
 from cambist.log.decisions import decisions, skipped
 from cambist.log.disk import Disk, DiskError
+from cambist.log.entry import Entry
 from cambist.log.journal import segment_names, verify
 from cambist.log.mirror import reconcile
 from cambist.log.pair import Copy
@@ -20,6 +21,9 @@ from cambist.log.transparency import audit
 from cambist.log.transparency_shell import verify_signature
 from cambist.node import run
 from cambist.simulation.invariants import invariants
+
+
+Chunks = Iterator[list[Entry]]
 
 
 class NoLog(DiskError):
@@ -45,9 +49,10 @@ class Replayed(NamedTuple):
         return self.sequence / self.seconds if self.seconds else 0.0
 
 
-def replay(disk: Disk, directory: str, cell: Any, clock: Callable[[], int], rules: int = RULES) -> Replayed:
-    """Apply the whole log to a fresh cell, or the newest epoch to its base, and compare each entry's events with what was told. Raises NoLog, Damaged, Broken,
-    WrongRelease."""
+def replay(disk: Disk, directory: str, cell: Any, clock: Callable[[], int], rules: int = RULES,
+           ahead: Callable[[Chunks], Chunks] = iter) -> Replayed:
+    """Apply the whole log to a fresh cell, or the newest epoch to its base, and compare each entry's events with what was told. `ahead` may read the log beside
+    the applying. Raises NoLog, Damaged, Broken, WrongRelease."""
     _check_there(disk, directory)
     epoch = current(disk, directory)
     check_release(epoch, rules)
@@ -57,13 +62,11 @@ def replay(disk: Disk, directory: str, cell: Any, clock: Callable[[], int], rule
     start = base.manifest.position if base else Position()
     log, left_out = Replay(disk, f"{directory}/log", after=start if base else None, unproven=True), skipped(decisions(disk, f"{directory}/log", start.sequence))
     told = ResultsReader(disk, f"{directory}/results").read(start.sequence + 1)
-    hashed, events_seen, entries, began, busy = base.manifest.results_position.hash if base else Position().hash, 0, 0, clock(), 0
+    hashed, events_seen, entries, began = base.manifest.results_position.hash if base else Position().hash, 0, 0, clock()
     last_told, differences = "", []
-    for chunk in log.chunks():
+    for chunk in ahead(log.chunks()):
         for entry in chunk:
-            start = clock()
             events = run(cell, entry, left_out)
-            busy += clock() - start
             _, hashed = seal_results(entry.cell, entry.first_sequence, entry.last_sequence, entry.time, hashed, events)
             kept = next(told, None)
             if kept is not None and kept.own_hash != hashed and not differences:

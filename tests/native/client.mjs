@@ -1,6 +1,6 @@
 // A client of the native protocol over TCP, written from docs/wire.md alone: no code of the house. It logs on, sends numbered orders, hears its account's
 // events, comes again when the connection ends, and goes on behind the highest number that was applied.
-//   node client.mjs PORT KEY KEY.pem INSTRUMENT COUNT      prints one line of JSON when every order was answered
+//   node client.mjs PORT KEY KEY.pem INSTRUMENT COUNT      prints how many are answered after each tenth, and a line of JSON after the last
 import net from "node:net";
 import {createPrivateKey, sign} from "node:crypto";
 import {readFileSync} from "node:fs";
@@ -12,6 +12,7 @@ const secret = createPrivateKey(readFileSync(pem));
 const told = {answers: {}, connections: 0, events: 0, byes: [], refused: []};
 let cursor = 1;                                         // the first event not heard yet
 let last = 0;                                           // the highest number answered
+let mark = Math.floor(count / 10);
 
 function frame(verb, request, body) {
     const head = Buffer.alloc(12);
@@ -73,8 +74,10 @@ function connect() {
             credit = CREDIT;
         }
         more();
-        if (Object.keys(told.answers).length >= Number(count)) {
-            process.stdout.write(JSON.stringify(told), () => process.exit(0));
+        const answered = Object.keys(told.answers).length;
+        for (; mark <= answered && mark < count; mark += Math.floor(count / 10)) process.stdout.write(`${mark}\n`);
+        if (answered >= Number(count)) {
+            process.stdout.write(JSON.stringify(told) + "\n", () => process.exit(0));
             socket.removeAllListeners("data");
         }
     };

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -95,12 +96,19 @@ def test_a_client_from_the_published_layout_goes_on_through_kills(tmp_path):
             pem = directory / "secrets" / PRIVATE / f"{NAME}.pem"
             client = subprocess.Popen([node_js, str(CLIENT), str(listener.place[1]), NAME, str(pem), str(INSTRUMENT["BTC/USD-PF"]), str(COUNT)],
                                       stdout=subprocess.PIPE, text=True)
-            for _ in range(KILLS):
-                time.sleep(0.3)
+            assert client.stdout is not None
+            patience = threading.Timer(OPEN_SECONDS * (KILLS + 1), client.kill)
+            patience.daemon = True
+            patience.start()
+            for kill in range(1, KILLS + 1):            # at its own pace: however fast the machine, it is in the middle of its orders
+                while int(client.stdout.readline()) < COUNT // 10 * (2 * kill - 1):
+                    pass
                 node.kill()
                 node = NodeProcess(directory).wait_open()
                 funded(node.door)
-            said, _ = client.communicate(timeout=OPEN_SECONDS)
+            *_, said = client.stdout
+            patience.cancel()
+            assert client.wait(OPEN_SECONDS) == 0
             told = json.loads(said)
             with logged_on(listener.place, read_private_key(pem.read_bytes())) as mine:
                 assert mine.admitted.highest == COUNT and mine.admitted.account == ACCOUNT["acme"]

@@ -3,6 +3,7 @@ import os
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def paced_syncs(path: Path, data: bytes, per_second: float, count: int, together
 
 
 def echo_seconds(path: Path, chunk: bytes, count: int) -> float:
-    """Seconds to send `count` chunks through a Unix socket and get each back whole: loopback without any work."""
+    """Seconds to send `count` chunks through a Unix socket, one in flight, and get each back whole: loopback without any work."""
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     server.bind(str(path))
     server.listen(1)
@@ -68,11 +69,12 @@ def echo_seconds(path: Path, chunk: bytes, count: int) -> float:
     client.connect(str(path))
     room = bytearray(1 << 20)
     began = time.perf_counter()
-    for _ in range(count):
-        client.sendall(chunk)
-        left = len(chunk)
-        while left:
-            left -= client.recv_into(room)
+    with ThreadPoolExecutor(1) as sender:                   # a chunk larger than the socket's buffers is read while it is sent
+        for _ in range(count):
+            sending, left = sender.submit(client.sendall, chunk), len(chunk)
+            while left:
+                left -= client.recv_into(room)
+            sending.result()
     seconds = time.perf_counter() - began
     client.close()
     thread.join()

@@ -1,7 +1,7 @@
 """A log of many commands, read again from the disk: its chain checked, every command applied to a fresh core. Part of `cambist bench core`.
 
 Decides what the log holds: the desk's own flow of orders in entries of the size that a full pipe makes. What is timed is `log.replay.Replay` and `apply`,
-as a follower does it; results are neither kept nor compared.
+as `cambist replay` does it, reading ahead in a second thread; results are neither kept nor compared.
 """
 import shutil
 import tempfile
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cambist.core.cell import Cell
+from cambist.log.ahead_shell import ahead
 from cambist.log.disk_shell import RealDisk
 from cambist.log.entry import seal
 from cambist.log.journal import Journal
@@ -39,7 +40,7 @@ def _written(folder: Path, flow: np.ndarray, now: int) -> None:
 def _read(folder: Path, cell: Cell | None) -> float:
     """Seconds to read the whole log, and to apply it unless there is no cell."""
     began, log = time.perf_counter(), Replay(RealDisk(), str(folder), unproven=True)
-    for chunk in log.chunks():
+    for chunk in ahead(log.chunks()):
         for entry in chunk:
             for _ in cell.run(commands_of(entry), entry.time) if cell else ():
                 continue
