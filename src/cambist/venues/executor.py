@@ -138,8 +138,10 @@ class VenueExecutor:
         """Several, one after the other."""
         whole = Turn([], [], [])
         for event in events:
-            for all_of_it, more in zip(whole, self.step(event, now), strict=True):
-                all_of_it.extend(more)
+            one = self.step(event, now)
+            whole.facts.extend(one.facts)
+            whole.intents.extend(one.intents)
+            whole.calls.extend(one.calls)
         return whole
 
     def next_event(self, now: int) -> int | None:
