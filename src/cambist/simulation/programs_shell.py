@@ -243,7 +243,7 @@ class Office(Program):
             ask = self.staff.next(now)
             if ask is not None and not (self.world.calm and ask[0] not in (Kind.APPROVE, Kind.DENY, Kind.RESUME, Kind.REVIVE, Kind.REVIVE_ALL, Kind.SETTLE)):
                 self._begin(ask)
-        return self.pause() * 2
+        return self.pause() * 0.7
 
     def _begin(self, ask: Ask) -> None:
         kind, fields = ask

@@ -444,9 +444,9 @@ class Staff:
         self.facts += 1
         whole = r.randint(1, 40) if asset == "BTC" else r.randint(1, 900_000)
         amount = whole * 10**market.design.assets[asset].digits // r.choice((1, 7, 900))
-        reverses = r.random() < 0.2
-        if reverses and r.random() < 0.35:
-            amount *= 60                                # more than there is: somebody has the hole
+        reverses = r.random() < 0.3
+        if reverses and r.random() < 0.4:
+            amount = 60 * whole * 10**market.design.assets[asset].digits        # mostly more than there is: somebody has the hole
         return self._ask(K.REVERSE_DEPOSIT if reverses else K.DEPOSIT, market.keys["custodian"], account=market.accounts[account],
                          custody=market.accounts[custody], asset=market.assets[asset], amount=amount, id_hi=11, id_lo=self.facts)
 
