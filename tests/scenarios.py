@@ -13,7 +13,7 @@ from cambist.messages import (
     CONFIGURE, COUNTED_ONCE, FACTS, GROUP_MORE, NUMBERED, AccountKind, Event, Kind, OrderType, Reason, Scope, SelfTrade, Settlement, Side, TimeInForce,
     command,
 )
-from cambist.simulation.auditor import PublicBook, invariants, strangers
+from cambist.simulation.invariants import PublicBook, invariants, strangers
 
 K = Kind
 SECOND = 1_000_000_000

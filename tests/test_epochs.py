@@ -21,7 +21,7 @@ from cambist.log.snapshot import load, save, snapshot_names, state_hash
 from cambist.messages import EVENT, Event, Kind
 from cambist.node import Broken, Node, close_node, open_node, run
 from cambist.run import ticker
-from cambist.simulation.auditor import invariants
+from cambist.simulation.invariants import invariants
 
 from tests.golden.house import FOLDER, OLDER, from_older, golden, to_older
 from tests.log.crash_disk import Crash, CrashDisk

@@ -17,7 +17,7 @@ from cambist.messages import COUNTED_ONCE, EVENT, NUMBERED, Event, Kind, OrderTy
 from cambist.node import Node, close_node
 from cambist.node_shell import _started
 from cambist.run import genesis
-from cambist.simulation.auditor import invariants
+from cambist.simulation.invariants import invariants
 from cambist.warm import warm
 
 from tests.log.crash_disk import Crash, CrashDisk

@@ -83,6 +83,21 @@ def test_a_lost_disk_comes_back_from_the_mirror_with_all_of_its_results():
     assert node.cell.sequence == 6 and node.streams.read(1, 1).events.tobytes() == whole
 
 
+def test_what_lost_results_need_is_healed_also_before_the_newest_snapshot():
+    """A power loss takes results that no sync had made durable; a snapshot of the same entries was. They are made again from the log's beginning."""
+    disk, second, said = CrashDisk(), CrashDisk(), []
+    node = traded(mirrored(disk, second, segment_bytes=4096), 30)
+    assert len(segment_names(disk, LOG)) > 2
+    save(disk, "house/snapshots", node.cell.tables(), position=node.log.position, cell=3, results_hash=node.results.position.hash, fingerprint=bytes(32))
+    disk = disk.after_kill()
+    for name in [name for name in disk.names if "results" in name]:
+        del disk.names[name]
+    disk.flip(f"{LOG}/{segment_names(disk, LOG)[0]}", 900)
+    again = mirrored(disk, second.after_kill(), segment_bytes=4096, say=said.append)
+    assert again.cell.sequence == 30 and any("rot" in line for line in said)
+    assert again.streams.read(1, 1).events.tobytes() == node.streams.read(1, 1).events.tobytes()
+
+
 def test_a_mirror_that_fails_stops_the_node_before_anything_is_told():
     disk, second = CrashDisk(), CrashDisk()
     node = traded(mirrored(disk, second))

@@ -191,7 +191,7 @@ def prepare() -> None:
     os.environ["NUMBA_DISABLE_JIT"] = "1"
     sys.path[:0] = [str(ROOT), str(ROOT / "src")]
     os.chdir(ROOT)
-    for name in ("hypothesis.stateful", "pytest", "cambist.core.cell", "cambist.simulation.auditor"):
+    for name in ("hypothesis.stateful", "pytest", "cambist.core.cell", "cambist.simulation.invariants"):
         importlib.import_module(name)
 
 

@@ -27,7 +27,7 @@ from cambist.log.results import ResultsReader
 from cambist.messages import EVENT, ChildState, Side
 from cambist.node import close_node, open_node
 from cambist.run import EPOCH, genesis, makers, sizes
-from cambist.simulation.auditor import invariants
+from cambist.simulation.invariants import invariants
 from cambist.simulation.house import MS, SECOND, START, House, Request
 from cambist.simulation.journey import Recorded, Stage, books, find_trip, proof, stages
 from cambist.simulation.through_door import ThroughDoor

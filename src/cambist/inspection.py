@@ -20,7 +20,7 @@ from cambist.log.snapshot import load, state_hash
 from cambist.log.transparency import audit
 from cambist.log.transparency_shell import verify_signature
 from cambist.node import run
-from cambist.simulation.auditor import invariants
+from cambist.simulation.invariants import invariants
 
 
 Chunks = Iterator[list[Entry]]

@@ -440,9 +440,11 @@ def open_node(disk: Disk, directory: str, *, number: int, fresh: Callable[[], Ce
 
     def first() -> Witness:
         kept.append(KeptResults.open(disk, f"{directory}/results", cell=number, reserve_bytes=results_reserve))
-        witness = known(disk, directory, snapshot=begin.sequence if begin else 0, results=kept[0].position.sequence)
+        reach = kept[0].position.sequence
+        witness = known(disk, directory, snapshot=begin.sequence if begin else 0, results=reach)
         if mirror:
-            compared.append(reconcile(here, mirror, cell=number, start=begin, witness=witness))
+            base = newest if newest is None or newest.manifest.sequence <= reach else newest_state(disk, directory, now, reach)[0]
+            compared.append(reconcile(here, mirror, cell=number, start=base.manifest.position if base else None, witness=witness))     # all that is read below
         return witness
 
     log = Journal.open(PairDisk(here, mirror, both) if mirror else disk, here.directory, cell=number, segment_bytes=segment_bytes,

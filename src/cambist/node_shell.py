@@ -16,8 +16,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any, Protocol
 
 import numpy as np
 import structlog
@@ -50,29 +50,62 @@ def row_of(stream: StreamKind, account: int) -> int:
     return account_row(account) if stream is StreamKind.ACCOUNT else ALL if stream is StreamKind.ALL else PUBLIC
 
 
+class Beside(Protocol):
+    """Where work is done that shall not keep the loop: one piece after the other, each `guarded`."""
+    def put(self, *work: Any) -> None: ...
+    def waiting(self) -> int: ...
+    def end(self) -> None:
+        """What was put is still done."""
+        ...
+    def over(self) -> bool: ...
+
+
+class OwnThread:
+    """A thread that does it. `put(function, *arguments)`."""
+    def __init__(self, name: str, guarded: Callable[..., bool]):
+        self._queue: queue.SimpleQueue[tuple[Any, ...] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._go_on, args=(guarded,), name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, *work: Any) -> None:
+        self._queue.put(work)
+
+    def waiting(self) -> int:
+        return self._queue.qsize()
+
+    def end(self) -> None:
+        self._queue.put(None)
+
+    def over(self) -> bool:
+        return not self._thread.is_alive()
+
+    def _go_on(self, guarded: Callable[..., bool]) -> None:
+        while (work := self._queue.get()) is not None and guarded(*work):
+            pass
+
+
 class Running:
-    """A node at work: the `House` behind the door. `start` in the loop it shall work in; `stop` lets everything staged through first."""
-    def __init__(self, node: Node, times: Times | None = None, wall: Callable[[], int] = time.time_ns, monotonic: Callable[[], int] = monotonic_ns):
-        self.node, self.times, self.wall, self.monotonic = node, times, wall, monotonic
+    """A node at work: the `House` behind the door. `start` in the loop it shall work in; `stop` lets everything staged through first. The clocks and what
+    works beside the loop are handed in, so that a simulator can run it in one thread."""
+    def __init__(self, node: Node, times: Times | None = None, wall: Callable[[], int] = time.time_ns, monotonic: Callable[[], int] = monotonic_ns,
+                 beside: Callable[[str, Callable[..., bool]], Beside] = OwnThread, keeper: Executor | None = None, overlap: int = OVERLAP_RECORDS):
+        self.node, self.times, self.wall, self.monotonic, self._beside, self._overlap = node, times, wall, monotonic, beside, overlap
         self.door: Door | None = None
         self.failure: BaseException | None = None
         self.failed = asyncio.Event()
         self._due = self._writing = self._stopping = False          # a turn is; a batch is on its way to the disk; the end is near
         self._turns = 0
-        self._to_write: queue.SimpleQueue[tuple[list[Entry], int] | None] = queue.SimpleQueue()
         self._questions: deque[tuple[Read, Callable[[View | Refused], None]]] = deque()
         self._stamps: list[Row] = []                    # told, and not yet written: fewer than STAMPS_TOGETHER and one batch
-        self._to_recall: queue.SimpleQueue[tuple[Read, Callable[[View | Refused], None]] | None] = queue.SimpleQueue()
         self._waiting: list[tuple[float, Read, Callable[[View | Refused], None]]] = []
-        self._threads = [threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
-                         for name, work in (("write", self._write_on), ("recall", self._recall_on))]
-        self._keeper = ThreadPoolExecutor(1, "keep")    # has work only within a turn
+        self._writer: Beside
+        self._recaller: Beside
+        self._keeper = keeper or ThreadPoolExecutor(1, "keep")     # has work only within a turn
         self._quiet: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        for thread in self._threads:
-            thread.start()
+        self._writer, self._recaller = (self._beside(name, self._guarded) for name in ("write", "recall"))
         self._quiet = self._loop.call_later(QUIET_SECONDS, self._guarded, self._use_quiet, 0)
 
     async def stop(self) -> None:
@@ -83,11 +116,10 @@ class Running:
         while not self.failure and (self._writing or (self.node.staged and not self.node.stopped)):
             self._wake()
             await asyncio.sleep(0.002)
-        self._to_write.put(None)
-        self._to_recall.put(None)
-        for thread in self._threads:
-            while thread.is_alive():
-                await asyncio.sleep(0.002)
+        for beside in (self._writer, self._recaller):
+            beside.end()
+        while not (self._writer.over() and self._recaller.over()):
+            await asyncio.sleep(0.002)
         self._keeper.shutdown()
         while self._questions and not self.failure:
             self._answer_next()
@@ -104,7 +136,7 @@ class Running:
         return code
 
     def turns_at_once(self) -> bool:
-        return self._due and not self._writing and self.node.staged < OVERLAP_RECORDS
+        return self._due and not self._writing and self.node.staged < self._overlap
 
     def kept(self) -> int:
         return self.node.results.position.sequence
@@ -128,8 +160,8 @@ class Running:
             self._questions.append((question, answer))
             if len(self._questions) == 1:
                 self._loop.call_soon(self._answer_next)
-        elif self._to_recall.qsize() < MAX_WAITING:
-            self._to_recall.put((question, answer))
+        elif self._recaller.waiting() < MAX_WAITING:
+            self._recaller.put(self._recall, question, answer)
         else:
             self._loop.call_soon(answer, Refused(question.request, Code.OVERLOAD))
 
@@ -162,7 +194,7 @@ class Running:
         self._due = False
         if not self._writing and not self.failure and (entries := self._sealed()):      # whoever ends the writing looks at what was staged
             sealed = self.monotonic()
-            if entries[-1].last_sequence - entries[0].first_sequence >= OVERLAP_RECORDS:
+            if entries[-1].last_sequence - entries[0].first_sequence >= self._overlap:
                 self._write_beside(entries, sealed)
             else:
                 self.node.commit(entries)
@@ -180,14 +212,14 @@ class Running:
 
     def _write_beside(self, entries: list[Entry], sealed: int) -> None:
         self._writing = True
-        self._to_write.put((entries, sealed))
+        self._writer.put(self._write, entries, sealed)
 
     def _written(self, entries: list[Entry], sealed: int, durable: int) -> None:
         """They are durable. If enough has gathered meanwhile it goes to the disk while they are applied."""
         self._writing = False
         if self.failure:
             return
-        if self.node.staged >= OVERLAP_RECORDS and (following := self._sealed()):
+        if self.node.staged >= self._overlap and (following := self._sealed()):
             self._write_beside(following, self.monotonic())
         self._through(entries, sealed, durable)
         if self.node.staged:
@@ -245,8 +277,11 @@ class Running:
             pause = NO_ROOM_SECONDS
         self._quiet = self._loop.call_later(pause, self._guarded, self._use_quiet, self._turns)
 
-    # --------------------------------------------------------------------------------------------------------------------------- the threads
-    def _guarded(self, work: Callable[..., None], *given: Any) -> None:
+    # ----------------------------------------------------------------------------------------------------------------------- beside the loop
+    def _guarded(self, work: Callable[..., None], *given: Any) -> bool:
+        """Whether what comes after it may be done."""
+        if self.failure:
+            return False
         try:
             work(*given)
         except BaseException as fault:  # noqa: BLE001  the loop ends the process: nothing may be applied or told after this
@@ -254,20 +289,17 @@ class Running:
             self.node.stopped = self.node.stopped or str(fault)
             self._stopping = True
             self._loop.call_soon_threadsafe(self.failed.set)
+        return not self.failure
 
-    def _write_on(self) -> None:
+    def _write(self, entries: list[Entry], sealed: int) -> None:
         """Batches one after the other; while one is on its way no other is sealed."""
-        while not self.failure and (work := self._to_write.get()) is not None:
-            entries, sealed = work
-            self.node.commit(entries)
-            self._loop.call_soon_threadsafe(self._guarded, self._written, entries, sealed, self.monotonic())
+        self.node.commit(entries)
+        self._loop.call_soon_threadsafe(self._guarded, self._written, entries, sealed, self.monotonic())
 
-    def _recall_on(self) -> None:
+    def _recall(self, question: Read, answer: Callable[[View | Refused], None]) -> None:
         """Questions about the log, one after the other, while entries go on being applied."""
-        while not self.failure and (waiting := self._to_recall.get()) is not None:
-            question, answer = waiting
-            told = Refused(question.request, Code.CLOSING) if self._stopping else self._answer(question, self.node.recall)
-            self._loop.call_soon_threadsafe(answer, told)
+        told = Refused(question.request, Code.CLOSING) if self._stopping else self._answer(question, self.node.recall)
+        self._loop.call_soon_threadsafe(answer, told)
 
     def _answer(self, question: Read, look: Callable[[str, bytes], tuple[int, bytes]]) -> View | Refused:
         try:
@@ -288,17 +320,14 @@ async def serve(node: Node, socket_path: str, *, genesis: np.ndarray | None = No
     running = Running(node, times)
     settle()
     running.start()
-    if genesis is not None and not _started(node):      # also when a crash left only a part of it: configuring a thing again changes nothing
-        for start in range(0, len(genesis), GENESIS_TOGETHER):
-            last = start + GENESIS_TOGETHER >= len(genesis)         # only START, the last of all, has an attachment
-            if code := running.submit(genesis[start:start + GENESIS_TOGETHER], genesis_attachments if last else b""):
-                raise Broken(f"the design's commands were refused: {code.name}")
+    if genesis is not None:
+        begin(running, genesis, genesis_attachments)
     door = running.door = Door(running, socket_path)
     await door.open()
     log.info("open", socket=socket_path, **_plain(node))
     stop = stop or asyncio.Event()
     ended = [asyncio.ensure_future(each.wait()) for each in (stop, running.failed)]
-    ticking = asyncio.ensure_future(_look_after(running))
+    ticking = asyncio.ensure_future(look_after(running))
     try:
         await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -314,12 +343,22 @@ async def serve(node: Node, socket_path: str, *, genesis: np.ndarray | None = No
         raise running.failure
 
 
+def begin(running: Running, genesis: np.ndarray, attachments: bytes) -> None:
+    """Submits the design's commands where nothing was started; also when a crash left only a part of them: configuring a thing again changes nothing."""
+    if _started(running.node):
+        return
+    for start in range(0, len(genesis), GENESIS_TOGETHER):
+        last = start + GENESIS_TOGETHER >= len(genesis)         # only START, the last of all, has an attachment
+        if code := running.submit(genesis[start:start + GENESIS_TOGETHER], attachments if last else b""):
+            raise Broken(f"the design's commands were refused: {code.name}")
+
+
 def _started(node: Node) -> bool:
     _, columns, rows = node.cell.tables(("cell",))["cell"]
     return bool(rows[0, columns.index("started")])
 
 
-async def _look_after(running: Running) -> None:
+async def look_after(running: Running) -> None:
     """Ticks and status lines, off the path of commands."""
     told, pause = time.monotonic(), running.node.tick_period / 4e9
     while True:

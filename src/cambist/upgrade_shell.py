@@ -17,7 +17,7 @@ from cambist.log.mirror_shell import AtOnce, mirror_copy, noted_mirror
 from cambist.log.pair import Copy, PairDisk
 from cambist.node import close_node, open_node
 from cambist.run import makers, storing, ticker
-from cambist.simulation.auditor import invariants
+from cambist.simulation.invariants import invariants
 from cambist.warm import warm
 
 

@@ -3,7 +3,7 @@ import numpy as np
 
 from cambist.core.cell import Cell
 from cambist.messages import Event, Reason, named
-from cambist.simulation.auditor import PublicBook, invariants, strangers
+from cambist.simulation.invariants import PublicBook, invariants, strangers
 from cambist.simulation.twin import Twin
 from tests.core.flows import Flow, Tables
 from tests.core.seen import Seen

@@ -5,7 +5,7 @@ import pytest
 from cambist.core.cell import Cell
 from cambist.core.layout import MAX_INSTRUMENTS, MIN_EVENTS
 from cambist.messages import GROUP_MORE, Event, Kind, Reason, Session, command
-from cambist.simulation.auditor import invariants
+from cambist.simulation.invariants import invariants
 from cambist.simulation.twin import Twin
 from tests.core.market import AT_OPEN, DAY, INDEX, PRIMARY, STOP, Market, market
 from tests.core.test_bad_input import differing

@@ -2,7 +2,7 @@
 import pytest
 
 from cambist.messages import AccountKind, Cause, Event, Kind, Liquidity, Reason, Session
-from cambist.simulation.auditor import invariants
+from cambist.simulation.invariants import invariants
 from tests.core.engines import ENGINES
 from tests.core.market import BY_QUOTE, IOC, MARKET, REDUCE_ONLY, STOP, TENTH, Market, at, market
 from tests.scenarios import (

@@ -3,7 +3,7 @@ import pytest
 
 from cambist.core.cell import Cell
 from cambist.messages import Event, Kind, Reason, SelfTrade, TimeInForce
-from cambist.simulation.auditor import PublicBook
+from cambist.simulation.invariants import PublicBook
 from cambist.simulation.twin import Twin
 from tests.scenarios import (
     ACME, ACME_TWO, BOLT, BTCUSD, BUY, DEALER_A, ONE_BTC, ONE_XRP, PRICE, RISK_ONE, SELL, XRP_PRICE, XRPUSD, Scenario, scenario,

@@ -10,7 +10,7 @@ import pytest
 
 from cambist.core.cell import Cell
 from cambist.messages import AccountKind, ChildState, Event, Kind, Reason, RequestState, Scope
-from cambist.simulation.auditor import invariants, strangers
+from cambist.simulation.invariants import invariants, strangers
 from tests.core.engines import ENGINES
 from tests.core.market import TRADERS, Market, market
 from tests.core.trading_flow import Everyone

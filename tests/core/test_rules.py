@@ -2,7 +2,7 @@
 import pytest
 
 from cambist.messages import NUMBERED, Cause, ChildState, Event, Kind, Liquidity, OrderType, Reason, RequestState, SelfTrade, TimeInForce
-from cambist.simulation.auditor import invariants
+from cambist.simulation.invariants import invariants
 from cambist.simulation.twin import Twin
 from tests.core.engines import ENGINES
 from tests.scenarios import (

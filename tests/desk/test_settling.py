@@ -68,6 +68,13 @@ def test_a_payer_without_money_is_tried_again_when_money_comes_to_it(reason):
     assert case.do(row(E.DEPOSITED, account=ACME)) == [1]
 
 
+@pytest.mark.parametrize("kind", [E.ORDER_CANCELLED, E.ORDER_REDUCED, E.ORDER_AMENDED, E.BOOK_QUOTED])
+def test_a_payer_is_tried_again_when_what_its_orders_held_is_free(kind):
+    case = Case((1, ACME, -70))
+    assert case.refused(1, R.INSUFFICIENT) == [] and case.do(row(kind, account=DESK)) == []
+    assert case.do(row(kind, account=ACME)) == [1]
+
+
 @pytest.mark.parametrize("reason", [R.UNPAID, R.HOUSE_UNCOVERED])
 def test_a_receiver_is_tried_again_when_something_was_settled(reason):
     case = Case((1, ACME, 50), (2, FEES, 60))

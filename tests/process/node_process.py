@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from cambist.configure import configure
@@ -25,11 +26,12 @@ def cambist(*words: object, seconds: float = OPEN_SECONDS) -> subprocess.Complet
 
 class Started:
     """A verb that goes on until it is stopped; what it says is kept in a file, so that no pipe fills."""
-    def __init__(self, said: Path, *words: object):
+    def __init__(self, said: Path, *words: object, before: Sequence[str] = ()):
+        """`before`: what the command is run by, such as a namespace."""
         self.said = said
         with said.open("ab") as out:
             self.began = out.tell()
-            self.process = subprocess.Popen([sys.executable, "-m", "cambist", *map(str, words)], stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
+            self.process = subprocess.Popen([*before, sys.executable, "-m", "cambist", *map(str, words)], stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
 
     def output(self) -> str:
         """Of this process alone."""

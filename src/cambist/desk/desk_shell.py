@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from cambist.desk.execution import Elapsed
-from cambist.desk.hedging import Hedger, hedger_settings
-from cambist.desk.quoting import Heard, Outgoing, Quoter, Sender, desk_aims, desk_sources, desk_terms, parcels, pricing_settings, quoter_settings
+from cambist.desk.engine import Engine, Unanswered
+from cambist.desk.quoting import Heard, Outgoing, Sender, parcels
 from cambist.desk.settling import SettlementClerk
 from cambist.door.client import Code, ProtocolFault, Role, StreamKind, Subscription
 from cambist.door.client_shell import Client, RefusedByDoor
@@ -23,32 +22,27 @@ from cambist.messages import Event
 from cambist.sections import Design
 
 PAUSE_SECONDS = 0.005                           # between two looks at the streams and the books
-LAPSE_NS = 50_000_000                           # how often time alone is a step
 BATCHES_MOST = 64                               # read of one stream before the others have their turn
 AGAIN_SECONDS = 0.2                             # after a broken connection or an overload
-UNANSWERED_MOST = 10_000
 Names = Mapping[str, Mapping[str, int]]
 Feed = Callable[[], list[Heard]]                # every book that came since the last call; never waits
 Tell = Callable[[Any], None]
 
 
 class Line:
-    """A connection that comes back, and the commands not yet answered. What waited longest is let go of when there are too many: its id has lapsed."""
+    """A connection that comes back, and the commands not yet answered."""
 
     def __init__(self, path: str, streams: tuple[tuple[StreamKind, int], ...], stop: threading.Event) -> None:
         self._path, self._streams, self._stop = path, streams, stop
         self._cursors = {stream: 1 for stream in streams}
-        self._unanswered: dict[tuple[int, int], Outgoing] = {}
+        self._unanswered = Unanswered()
         self._client: Client | None = None
         self._subscriptions: dict[tuple[StreamKind, int], Subscription] = {}
         self._complete = {stream: 0 for stream in streams}      # up to which log sequence each stream was read
         self._reached = 0                               # where the log stood when the first connection was made
 
     def send(self, outgoing: list[Outgoing]) -> None:
-        for one in outgoing:
-            self._unanswered[int(one.record["id_hi"][0]), int(one.record["id_lo"][0])] = one
-            if len(self._unanswered) > UNANSWERED_MOST:
-                del self._unanswered[next(iter(self._unanswered))]
+        self._unanswered.sent(outgoing)
         self._put(outgoing)
 
     def _put(self, outgoing: list[Outgoing]) -> None:
@@ -81,8 +75,7 @@ class Line:
                     heard += [(stream[0], row) for row in batch.events]
         except (OSError, ProtocolFault):
             self._lost()
-        for _, row in heard:
-            self._unanswered.pop((int(row["id_hi"]), int(row["id_lo"])), None)
+        self._unanswered.heard(row for _, row in heard)
         return heard
 
     @property
@@ -104,8 +97,7 @@ class Line:
             if subscription.number == self._cursors[stream]:       # nothing in it that we have not heard
                 self._complete[stream] = subscription.position
         self._client, self._reached = client, self._reached or max(stood, 1)
-        if self._unanswered:
-            self._put(list(self._unanswered.values()))
+        self._put(self._unanswered.all())
         return self._client
 
     def _lost(self) -> None:
@@ -119,33 +111,19 @@ class Line:
 
 def run_desk(path: str, design: Design, names: Names, key: str, feed: Feed, stop: threading.Event, tell: Tell = lambda effect: None) -> None:
     """The desk of `key` until `stop` is set. `feed` gives the venues' books; `tell` hears what a person should know."""
-    named, sources = design.keys[key], desk_sources(design, names)
-    account, terms, aims = names["accounts"][named.account], desk_terms(design, names), desk_aims(design, names, named.account)
-    sender = Sender(names["actors"][key], account, time.time_ns(), design.cell.answer_window // 2)
-    quoter = Quoter(sender, terms, sources, aims, quoter_settings(design, names))
-    hedger = Hedger(sender, terms, sources, aims, hedger_settings(design, names, pricing_settings(design, max(map(len, sources.values()), default=2))))
-    line = Line(path, ((StreamKind.ACCOUNT, account), (StreamKind.PUBLIC, 0)), stop)
-    acting, now, lapsed = False, 0, 0
+    engine = Engine(design, names, key, time.time_ns())
+    line = Line(path, ((StreamKind.ACCOUNT, engine.account), (StreamKind.PUBLIC, 0)), stop)
+    acting, now = False, 0
     while not stop.is_set():
         now = max(now, time.time_ns())
         heard = [row for kind, row in line.hear() if kind is StreamKind.ACCOUNT or row["kind"] == Event.REFERENCE]
         if not acting:
-            for row in heard:
-                quoter.learn(row, now=now)
-                hedger.learn(row, now)
+            engine.learn(heard, now)
             acting = not line.behind
             continue
-        events: list[Any] = [*heard, *feed()]
-        if now - lapsed >= LAPSE_NS:
-            lapsed = now
-            events.append(Elapsed())
-        out: list[Outgoing] = []
-        for event in events:
-            quotes, asked = quoter.step(event, now)
-            hedges, unhedged = hedger.step(event, now)
-            out += [*quotes, *(Outgoing(record) for record in hedges)]
-            for effect in (*asked, *unhedged):
-                tell(effect)
+        out, effects = engine.turn(heard, feed(), now)
+        for effect in effects:
+            tell(effect)
         line.send(out)
         stop.wait(PAUSE_SECONDS)
     line.close()

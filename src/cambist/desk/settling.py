@@ -21,7 +21,10 @@ DAY_NS = 86_400_000_000_000
 BATCH_MOST = 512                                # SETTLEs under way at once
 ATTEMPTS_MOST = 1_000                           # of one obligation, before a person is called and it is left alone
 WAITS = {Reason.INSUFFICIENT, Reason.UNCOVERED, Reason.HOUSE_UNCOVERED, Reason.UNPAID, Reason.EXPIRED}     # something else comes first, or nothing is wrong
-MONEY_CAME = {Event.DEPOSITED, Event.TRANSFERRED, Event.CHILD_FILL, Event.FILLED}
+# What may leave an account with more to pay with: money came, or is held no more.
+MONEY_CAME = {Event.DEPOSITED, Event.TRANSFERRED, Event.CHILD_FILL, Event.FILLED, Event.ORDER_CANCELLED, Event.ORDER_REDUCED, Event.ORDER_AMENDED,
+              Event.BOOK_QUOTED}
+LEARNED = MONEY_CAME | {Event.OBLIGATION, Event.SETTLED, Event.REFUSED, Event.HELD}
 Told: TypeAlias = np.void | Mapping[str, Any]
 
 
@@ -69,7 +72,10 @@ class SettlementClerk:
 
     def learn(self, row: Told, effects: list[Unsettled] | None = None) -> None:
         """What an event says, without acting on it (a clerk that starts again reads the stream so)."""
-        kind, number = int(row["kind"]), int(row["id"])
+        kind = int(row["kind"])
+        if kind not in LEARNED:
+            return
+        number = int(row["id"])
         if kind == Event.OBLIGATION:
             self._due.setdefault(number, _Due(row))
         elif kind == Event.SETTLED:
@@ -103,6 +109,9 @@ class SettlementClerk:
             effects.append(Unsettled(due.number, due.account, reason))
 
     def _settle(self, now: int) -> list[np.ndarray]:
+        if not self._due:
+            self._changed = False
+            return []
         for due in self._due.values():
             if due.state == "sent" and now >= due.asked_until:      # never answered: it can no longer be accepted under that id
                 due.state = "ready"

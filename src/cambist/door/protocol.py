@@ -551,11 +551,11 @@ class Session:
         _, verb, flags, reserved, request = HEAD.unpack_from(self._buffer, self._start)
         _need(verb in _READERS, Code.UNKNOWN_VERB, f"no verb {verb}")
         _zero(flags, reserved)
-        after = MOVES.get((self.end, self.state, Verb(verb)))
-        _need(after, Code.UNEXPECTED, f"{Verb(verb).name} may not come to the {self.end.name.lower()} while {self.state.name}")
-        message = _READERS[Verb(verb)](request, memoryview(self._buffer)[self._start + HEAD.size:self._start + size])
+        if not (after := MOVES.get((self.end, self.state, verb))):
+            raise ProtocolFault(Code.UNEXPECTED, f"{Verb(verb).name} may not come to the {self.end.name.lower()} while {self.state.name}")
+        message = _READERS[verb](request, memoryview(self._buffer)[self._start + HEAD.size:self._start + size])
         self._start += size
-        self.state = after or self.state
+        self.state = after
         return message
 
 

@@ -65,10 +65,11 @@ class Door:
                  connections: int = MAX_CONNECTIONS):
         self.house, self.path = house, path
         self.slow, self.ping, self.silent, self.most = slow, ping, silent, connections
-        self.connections: set[Connection] = set()
-        self.listeners: dict[tuple[StreamKind, int], set[Listener]] = {}
+        # Kept in the order they came, not in sets, whose order is that of addresses: so the same bytes at the same times are served the same way again.
+        self.connections: dict[Connection, None] = {}
+        self.listeners: dict[tuple[StreamKind, int], dict[Listener, None]] = {}
         self.questions = 0
-        self.held: set[Connection] = set()              # whose answers wait for the end of the turn
+        self.held: dict[Connection, None] = {}          # whose answers wait for the end of the turn
         self._server: asyncio.Server | None = None
         self._watch: asyncio.TimerHandle | None = None
 
@@ -79,11 +80,15 @@ class Door:
         os.chmod(folder, 0o700)
         if os.path.exists(self.path) and stat.S_ISSOCK(os.stat(self.path).st_mode):
             os.unlink(self.path)                        # left by a killed process: the directory's lock says that none is running
-        loop, before = asyncio.get_running_loop(), os.umask(0o177)
+        before = os.umask(0o177)
         try:
-            self._server = await loop.create_unix_server(lambda: Connection(self), self.path)
+            await self.listen()
         finally:
             os.umask(before)
+
+    async def listen(self) -> None:
+        """The socket alone, in a folder that is made and closed to others."""
+        self._server = await asyncio.get_running_loop().create_unix_server(lambda: Connection(self), self.path)
         self._look_around()
 
     async def close(self, code: Code = Code.CLOSING, text: str = "the node is going down") -> None:
@@ -126,7 +131,7 @@ class Door:
     def flush(self) -> None:
         """Sends the answers that were held back for the turn that is now over."""
         while self.held:
-            self.held.pop().flush()
+            self.held.popitem()[0].flush()
 
     def _look_around(self) -> None:
         loop = asyncio.get_running_loop()
@@ -158,7 +163,7 @@ class Connection(asyncio.BufferedProtocol):
         if (made := transport.get_extra_info("socket")).family == socket.AF_UNIX:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
         self.heard = asyncio.get_running_loop().time()
-        self.door.connections.add(self)
+        self.door.connections[self] = None
         if len(self.door.connections) > self.door.most:
             self.end(Code.TOO_MANY, f"{self.door.most} connections are the most")
 
@@ -177,7 +182,7 @@ class Connection(asyncio.BufferedProtocol):
             self.end(fault.code, fault.text)
             return
         if self._answers and self.door.house.turns_at_once():
-            self.door.held.add(self)                    # one write, and the reader is woken once
+            self.door.held[self] = None                    # one write, and the reader is woken once
         else:
             self.flush()
 
@@ -197,8 +202,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = True
-        self.door.connections.discard(self)
-        self.door.held.discard(self)
+        self.door.connections.pop(self, None)
+        self.door.held.pop(self, None)
         for listener in list(self.listeners.values()):
             self._forget(listener)
 
@@ -273,7 +278,7 @@ class Connection(asyncio.BufferedProtocol):
         self.listeners.pop(listener.request, None)
         heard = self.door.listeners.get((listener.stream, listener.account))
         if heard is not None:
-            heard.discard(listener)
+            heard.pop(listener, None)
             if not heard:
                 del self.door.listeners[listener.stream, listener.account]
 
@@ -311,7 +316,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _listen(self, listener: Listener) -> None:
         self.listeners[listener.request] = listener
-        self.door.listeners.setdefault((listener.stream, listener.account), set()).add(listener)
+        self.door.listeners.setdefault((listener.stream, listener.account), {})[listener] = None
         self.tell(listener)
 
     def on_pull(self, pull: Pull) -> None:

@@ -39,6 +39,7 @@ MAX_WAITING_POLLS = 1024
 SECOND = 1_000_000_000
 log = structlog.get_logger("gateway")
 Rows = list[dict[str, Any]]
+Clock = Callable[[], int]
 PublicKeys = Callable[[Design], Mapping[str, Ed25519PublicKey]]
 
 
@@ -60,11 +61,11 @@ class Seen(NamedTuple):
 
 class Ear:
     """One account heard in this process; `wait` for its next batch."""
-    def __init__(self, link: Link, account: int):
+    def __init__(self, link: Link, account: int, wall: Clock = time.time_ns):
         self.hearing = Hearing(1)
-        self._link, self._account = link, account
+        self._link, self._account, self._wall = link, account, wall
         self._following: Following | None = None
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], None] = {}
         self._tails: dict[tuple[int, int], list[asyncio.Future[Rows | None]]] = {}
         self.lost = False
 
@@ -82,7 +83,7 @@ class Ear:
                 await self._following.started()
                 while self.hearing.next < newest:
                     await self.wait()
-                if start == 1 or self.hearing.oldest < time.time_ns() - look_back:
+                if start == 1 or self.hearing.oldest < self._wall() - look_back:
                     return
                 self._following.close()
                 far *= 8
@@ -107,17 +108,17 @@ class Ear:
     async def wait(self) -> None:
         """Until something more was heard."""
         waiting = asyncio.get_running_loop().create_future()
-        self._waiting.add(waiting)
+        self._waiting[waiting] = None
         try:
             await waiting
         finally:
-            self._waiting.discard(waiting)
+            self._waiting.pop(waiting, None)
 
     def _heard(self, batch: Events) -> None:
         self.hearing.hear(batch.first, batch.events, batch.times)
         if self._tails:
             self._tell_tails(batch)
-        for waiting in self._waiting:
+        for waiting in self._waiting:                   # in the order they came
             if not waiting.done():
                 waiting.set_result(None)
 
@@ -145,9 +146,11 @@ def _made(commands: list[tuple[Kind, Fields]], id_hi: int, id_lo: int, expires: 
 
 
 class House:
-    """`await house.start()`, then `perform` and `public`. `public_keys` tells the public key of each key of a design."""
-    def __init__(self, link: Link, ids_key: bytes, public_keys: PublicKeys, throttle: Throttle | None = None):
+    """`await house.start()`, then `perform` and `public`. `public_keys` tells the public key of each key of a design. The clocks, in ns, are handed in."""
+    def __init__(self, link: Link, ids_key: bytes, public_keys: PublicKeys, throttle: Throttle | None = None, wall: Clock = time.time_ns,
+                 monotonic: Clock = time.monotonic_ns):
         self.link, self.throttle = link, throttle or Throttle()
+        self._wall, self._monotonic = wall, monotonic
         self.running: Running | None = None
         self.on_design: list[Callable[[Dictionary], None]] = []
         self._ids_key, self._public_keys = ids_key, public_keys
@@ -252,13 +255,13 @@ class House:
         return replies.not_done(fault)
 
     def _throttled(self, operation: Operation, session: Session) -> int:
-        now = time.monotonic_ns()
+        now = self._monotonic()
         if not operation.changes:
             return self.throttle.read(session.key, now)
         return self.throttle.cancel(session.key, now) if operation.kind in CANCELS else self.throttle.business(session.key, now)
 
     async def _command(self, operation: Operation, session: Session, asked: Any, client_id: str | tuple[int, int], expires: int | None) -> Answer:
-        received, running = time.time_ns(), self._now()
+        received, running = self._wall(), self._now()
         id_hi, id_lo = read_client_id(client_id) if isinstance(client_id, str) else client_id
         if not (id_hi or id_lo):
             raise Wrong("NO_ID", "$.id", "what changes something has a client id of its own: 32 hex digits (Cambist-Id over REST, id over WebSocket)")
@@ -340,7 +343,7 @@ class House:
 
     async def _open(self, account: int) -> Ear:
         cell = self._now().words.design.cell
-        ear = Ear(self.link, account)
+        ear = Ear(self.link, account, self._wall)
         try:
             await ear.open(max(cell.max_ttl, cell.answer_window))
         except BaseException:
@@ -369,7 +372,7 @@ class House:
         raise unknown("order")
 
     async def _request_list(self, session: Session, asked: api.Nothing) -> api.Requests:
-        now, ear = time.time_ns(), await self._ear(session.account)
+        now, ear = self._wall(), await self._ear(session.account)
         return api.Requests(requests=[replies.request(each, self.dictionary, now) for each in ear.hearing.open_requests(now)])
 
     async def _request_get(self, session: Session, asked: api.RequestNamed) -> api.Request:
@@ -377,13 +380,13 @@ class House:
         with contextlib.suppress(Wrong):
             found = ear.hearing.requests.get(self.dictionary.id_in("request", asked.request))
             if found is not None:
-                return replies.request(found, self.dictionary, time.time_ns())
+                return replies.request(found, self.dictionary, self._wall())
         raise unknown("request")
 
     async def _invitation_list(self, session: Session, asked: api.Nothing) -> api.Invitations:
         if session.account_kind not in (AccountKind.DEALER, AccountKind.DESK):
             raise AuthError("NOT_A_DEALER", f"{session.account_name} is not one of the dealers of the house", 403)
-        now, ear = time.time_ns(), await self._ear(session.account)
+        now, ear = self._wall(), await self._ear(session.account)
         return api.Invitations(invitations=[replies.invitation(each, self.dictionary, now) for each in ear.hearing.open_invitations(now)])
 
     async def _events_read(self, session: Session, asked: api.EventsRead) -> api.EventsPage:
@@ -452,9 +455,10 @@ class House:
 
     async def _seen(self) -> Seen:
         async with self._looking:
-            if time.monotonic() - self._last.at > SEEN_SECONDS:
+            if self._monotonic() / SECOND - self._last.at > SEEN_SECONDS:
                 _, instruments = await self.link.read("instruments")
                 _, status = await self.link.read("status")
                 cell = status["cell"]
-                self._last = Seen(time.monotonic(), {row["instrument"]: row for row in instruments["instruments"]}, cell["time"], bool(cell["killed_all"]))
+                rows_by_number = {row["instrument"]: row for row in instruments["instruments"]}
+                self._last = Seen(self._monotonic() / SECOND, rows_by_number, cell["time"], bool(cell["killed_all"]))
             return self._last

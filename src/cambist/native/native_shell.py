@@ -336,7 +336,7 @@ class Native(Door):
         for sender, request, count in self.gathering.unstopped() if full else self.gathering.done():
             if not sender.ended:
                 sender.answer(Refused(request, answer.code, count, answer.text) if isinstance(answer, Refused) else Received(request, count))
-                self.held.add(sender)
+                self.held[sender] = None
         self._tell_soon()
         self._push()
 

@@ -21,7 +21,7 @@ from cambist.feeds.streams import ALL, PUBLIC, Streams, account_row
 from cambist.log.entry import SideSection
 from cambist.messages import EVENT, AccountKind, Event, Kind, Side, command
 from cambist.sections import Custody, Design, Desk
-from cambist.simulation.auditor import PublicBook, invariants
+from cambist.simulation.invariants import PublicBook, invariants
 from cambist.venues.executor import PricePoster, VenueExecutor, posting
 from cambist.venues.noise import Noise
 from cambist.venues.simulated import SimulatedSettings, SimulatedVenue

@@ -28,6 +28,7 @@ OPEN_MOST = 10_000                              # children open at this venue; a
 OVER_KEPT = 10_000                              # closed children remembered, so that a late report still finds its instrument and side
 ASKED_APART_MOST = 32                           # a question unanswered is asked again ever later, at most so many times the first pause
 RESTING_ASKED_APART = 64                        # a resting order that says nothing is asked after so many pauses
+OF_CHILDREN = frozenset((int(Event.CHILD_OPENED), int(Event.CHILD_CANCEL_ASKED)))      # events that an executor acts on: few of all that it hears
 Told: TypeAlias = np.void | Mapping[str, Any]
 
 WHY = {
@@ -133,6 +134,16 @@ class VenueExecutor:
         self._silent(now, turn)
         return turn
 
+    def turn(self, events: Iterable[Told | Report | None], now: int) -> Turn:
+        """Several, one after the other."""
+        whole = Turn([], [], [])
+        for event in events:
+            one = self.step(event, now)
+            whole.facts.extend(one.facts)
+            whole.intents.extend(one.intents)
+            whole.calls.extend(one.calls)
+        return whole
+
     def next_event(self, now: int) -> int | None:
         """When silence next becomes too long."""
         dues = [self._due(child) for child in self._open.values()]
@@ -145,8 +156,11 @@ class VenueExecutor:
 
     # ------------------------------------------------------------------------------------------------------------------- intents
     def _told(self, row: Told, now: int, turn: Turn) -> None:
+        kind = int(row["kind"])
+        if kind not in OF_CHILDREN:
+            return
         number = int(row["id"])
-        if row["kind"] == Event.CHILD_OPENED and row["other"] == self.venue:
+        if kind == Event.CHILD_OPENED and row["other"] == self.venue:
             if number in self._open or number in self._over:
                 return
             if len(self._open) >= OPEN_MOST:
@@ -155,7 +169,7 @@ class VenueExecutor:
                 return
             child = self._open[number] = _Child(int(row["instrument"]), Side(int(row["side"])), int(row["quantity"]), self._tif, now)
             turn.intents.append(PlaceChild(number, child.instrument, child.side, child.quantity, int(row["price"]), child.tif))
-        elif row["kind"] == Event.CHILD_CANCEL_ASKED and row["other"] == self.venue and (child := self._open.get(number)):
+        elif kind == Event.CHILD_CANCEL_ASKED and row["other"] == self.venue and (child := self._open.get(number)):
             if self.capabilities.cancels and not child.cancel:
                 child.cancel, child.heard = True, now
                 turn.intents.append(CancelChild(number))

@@ -60,16 +60,12 @@ def _serve(client: Client, executor: VenueExecutor, market: Venue, stop: threadi
         events: list[Any] = [None, *reports]
         for batch in islice(client.batches(stream, timeout=0.001), BATCHES_MOST):
             events += [row for row in batch.events if row["sequence"] > known]
-        facts: list[np.ndarray] = []
-        intents = []
-        for event in events:
-            if isinstance(event, BookUpdate):
-                show(event)
-            turn = executor.step(event, now)
-            facts += turn.facts
-            intents += turn.intents
-            for call in turn.calls:
-                tell(call)
+        for report in reports:
+            if isinstance(report, BookUpdate):
+                show(report)
+        facts, intents, calls = executor.turn(events, now)
+        for call in calls:
+            tell(call)
         if facts:
             _put(client, np.concatenate(facts), stop)
         if not intents:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from cambist.messages import Event, Kind
-from cambist.simulation.auditor import invariants, strangers
+from cambist.simulation.invariants import invariants, strangers
 from cambist.simulation.twin import Twin
 from tests.scenarios import ACME, BOLT, BUY, DEALER_A, ONE_BTC, ONE_XRP, OPERATIONS, PRICE, SELL, USD, XRP_PRICE, XRPUSD, scenario
 

@@ -1,0 +1,60 @@
+"""The auditor's own arithmetic: what is open, what an auction's price is, what a fee is."""
+import pytest
+
+from cambist.messages import Side
+from cambist.simulation.audit.figures import Figures, Terms, Wrong, charge
+from cambist.simulation.audit.order_states import Order, Standing, auction_price
+
+
+def terms(**more) -> Terms:
+    return Terms(number=1, base=1, quote=2, lot=10, book_tick=5, amount_num=1, amount_den=100, settlement=0, book_last=0, **more)
+
+
+def test_what_is_open_is_what_was_ordered_less_what_became_of_it():
+    order = Order(id=7, ordered=100, leaves=100, shown=100, executed=0, spent=0, prevented=0, cancelled=0, by_quote=0)
+    order.takes(executed=30)
+    order.takes(prevented=20)
+    assert (order.leaves, order.shown) == (50, 50)
+    order.takes(cancelled=50)
+    assert order.leaves == 0
+    order.ordered += 5
+    with pytest.raises(Wrong, match="105 ordered less 30 executed, 20 prevented, 50 cancelled"):
+        order.takes()
+    with pytest.raises(Wrong, match="order 7"):
+        order.takes(executed=6)
+
+
+def test_of_a_quote_sized_order_the_money_is_open():
+    order = Order(id=7, ordered=100, leaves=100, shown=100, executed=0, spent=0, prevented=0, cancelled=0, by_quote=1)
+    order.takes(executed=3, spent=60)
+    assert (order.leaves, order.executed) == (40, 3)
+
+
+@pytest.mark.parametrize(("amount", "ppm", "minimum", "right"), [(1_000_000, 150, 0, 150), (1_000_000, 150, 200, 200), (100, 150, 200, 100),
+                                                                  (1_000_001, -20, 0, -20), (999, 150, 0, 0)])
+def test_a_charge(amount, ppm, minimum, right):
+    assert charge(amount, ppm, minimum) == right
+
+
+@pytest.mark.parametrize(("bids", "asks", "reference", "right"), [
+    ([(100, 10)], [(105, 10)], 100, (0, 0, 0)),                                     # not crossed
+    ([(110, 10)], [(100, 10)], 104, (100, 10, 0)),                                  # the nearest to the reference
+    ([(110, 10)], [(100, 10)], 106, (110, 10, 0)),
+    ([(110, 10)], [(100, 10)], 0, (100, 10, 0)),                                    # without one the lowest
+    ([(110, 30)], [(100, 10)], 100, (110, 10, 20)),                                 # pressure of buyers: the highest
+    ([(110, 10)], [(100, 30)], 110, (100, 10, -20)),                                # of sellers: the lowest
+    ([(110, 10), (105, 10)], [(100, 10), (105, 10)], 110, (105, 20, 0)),            # the most volume
+])
+def test_the_price_of_an_auction(bids, asks, reference, right):
+    standing, one = Standing(Figures()), terms()
+    for side, rows in ((Side.BUY, bids), (Side.SELL, asks)):
+        for n, (price, leaves) in enumerate(rows):
+            standing.levels.setdefault((1, side), {})[price] = {n: Order(leaves=leaves)}
+    assert auction_price(standing, one, reference) == right
+
+
+def test_lots_are_the_most_that_money_buys():
+    one = terms()
+    for money in (0, 7, 199, 200, 201, 12345):
+        lots = one.lots(money, 20)
+        assert lots % 10 == 0 and one.amount(lots, 20) <= money < one.amount(lots + 10, 20)

@@ -1,0 +1,80 @@
+"""The simulator of the whole house: no promise is broken, a run is a function of its plan, and each fault class happens."""
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from cambist.design import read_design
+from cambist.simulation.faults import CLASSES, UnknownFault, chosen
+from cambist.simulation.simulate_shell import Result, command_of, simulate, sort_of
+from cambist.simulation.virtual_house_shell import Plan
+from cambist.warm import warm
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "desks" / "demo.toml").read_text()
+DESIGN = read_design(TEXT, "demo")
+
+
+def run(seed: int, commands: int = 250, faults: str = "all", bug: str = "") -> Result:
+    warm()
+    return simulate(Plan(seed, commands, chosen(faults), bug=bug), DESIGN, TEXT)
+
+
+def test_a_quiet_world_keeps_every_promise():
+    result = run(1, faults="none")
+    assert result.violation == "" and result.commands >= 250 and not result.faults
+
+
+def test_a_run_is_a_function_of_its_plan():
+    assert run(3)._replace(seconds=0.0) == run(3)._replace(seconds=0.0)
+    assert run(3).hash != run(4).hash
+
+
+@pytest.mark.compiled
+def test_some_seeds_with_every_fault():
+    results = [run(seed, 1500) for seed in range(100, 112)]
+    assert [result.violation for result in results if result.violation] == []
+    met = sum((result.faults for result in results), Counter())
+    assert {"kill", "power", "slow", "late", "split", "reset"} <= set(met)
+    told = sum((result.told for result in results), Counter())
+    assert {"ORDER_TRIGGERED", "ORDER_MOVED", "ORDER_REDUCED", "ORDER_AMENDED", "BOOK_QUOTED", "SESSION_CHANGED", "UNCROSSED", "INDICATIVE", "FEE_CHARGED",
+            "SWEPT", "TRANSFERRED", "FILLED", "QUOTED", "CHILD_FILL", "OBLIGATION", "APPROVED"} <= set(told)
+
+
+@pytest.mark.compiled
+def test_rot_is_healed_from_the_mirror_or_refused():
+    results = [run(seed, 1200, "rot,misdirected,lost,power,stop") for seed in range(1, 13)]
+    assert [result.violation for result in results if result.violation] == []
+    became = sum((result.counts for result in results), Counter())
+    assert became["healed by a scrub"] and became["healed at a start"] + became["healed from the mirror"], became
+    assert 0 < became["runs without a mirror"] < len(results)
+
+
+@pytest.mark.compiled
+def test_a_command_that_the_core_dies_in_is_left_out_and_business_goes_on():
+    results = [run(seed, 800, "poison,kill,power") for seed in range(1, 9)]
+    assert [result.violation for result in results if result.violation] == []
+    assert sum((result.counts for result in results), Counter())["stopped: Poisoned"] > 0
+
+
+@pytest.mark.compiled
+def test_the_order_of_hashes_changes_nothing():
+    script = "from tests.simulation.test_simulate import run\nprint([run(seed, 700).hash for seed in (7, 8, 9, 10)])"
+    hashes = {subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True,
+                             env={"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PYTHONHASHSEED": str(seed), "PATH": "/usr/bin:/bin",
+                                  "HOME": str(Path.home())}).stdout for seed in (1, 2)}
+    assert len(hashes) == 1
+
+
+def test_faults_are_named():
+    assert chosen("all") == set(CLASSES) and chosen("none") == set()
+    assert chosen("all,-rot") == set(CLASSES) - {"rot"} and chosen("kill, rot") == {"kill", "rot"}
+    with pytest.raises(UnknownFault, match="rust"):
+        chosen("kill,rust")
+
+
+def test_a_failure_is_told_with_the_command_that_repeats_it():
+    assert command_of(Plan(7, 90, frozenset({"rot", "kill"})), Path("desks/demo.toml")) == "cambist simulate --seed 7 --commands 90 --faults kill,rot"
+    assert sort_of("number 7 of 99") == sort_of("number 8 of 12")
