@@ -89,27 +89,6 @@ def demo(*, feed: Path | None = None, json: FLAG = False, seed: int = 1, design:
 
 
 @app.command
-def simulate(*, seed: int = 1, seeds: int = 1, commands: int = 2000, faults: str = "all", jobs: int = 1, seconds: float = 1e9, least: int = 0,
-             bug: str = "", design: Path = DEMO) -> int:
-    """The whole house in one thread, on virtual disk, network, clock, venues and clients, with faults; 0 only if no promise is broken.
-
-    Args:
-        seed: The first seed. A seed, with the other options, says everything that happens.
-        seeds: How many seeds, one after the other.
-        commands: How many commands each run has before the faults stop.
-        faults: all, none, gentle, or names with commas; a minus takes one out, as in all,-rot.
-        jobs: Processes that the seeds are spread over.
-        seconds: No new seed is begun after so long.
-        least: So many seeds must have been run; fewer are a failure too.
-        bug: A planted defect that must be found; `list` prints them.
-        design: The desk's design file.
-    """
-    from cambist.simulation.simulate_shell import run_simulate
-    return run_simulate(design, seed=seed, seeds=seeds, commands=commands, faults=faults, jobs=jobs, seconds=seconds, least=least, bug=bug,
-                        say=_say)
-
-
-@app.command
 def check(file: Path = DEMO) -> int:
     """Findings of a design file, with codes; 1 when one of them is an error."""
     from cambist.design import read_design
@@ -222,6 +201,27 @@ def _sizes(directory: Path) -> dict[str, int]:
     from cambist.run import sizes
     running = running_design(RealDisk(), str(directory))
     return sizes(read_design(running.text, "the running design")) if running else {}
+
+
+@app.command
+def simulate(*, seed: int = 1, seeds: int = 1, commands: int = 2000, faults: str = "all", jobs: int = 1, seconds: float = 1e9, least: int = 0,
+             bug: str = "", design: Path = DEMO) -> int:
+    """The whole house in one thread, on virtual disk, network, clock, venues and clients, with faults; 0 only if no promise is broken.
+
+    Args:
+        seed: The first seed. A seed, with the other options, says everything that happens.
+        seeds: How many seeds, one after the other.
+        commands: How many commands each run has before the faults stop.
+        faults: all, none, gentle, or names with commas; a minus takes one out, as in all,-rot.
+        jobs: Processes that the seeds are spread over.
+        seconds: No new seed is begun after so long.
+        least: So many seeds must have been run; fewer are a failure too.
+        bug: A planted defect that must be found; `list` prints them.
+        design: The desk's design file.
+    """
+    from cambist.simulation.simulate_shell import run_simulate
+    return run_simulate(design, seed=seed, seeds=seeds, commands=commands, faults=faults, jobs=jobs, seconds=seconds, least=least, bug=bug,
+                        say=_say)
 
 
 @app.command
