@@ -15,7 +15,8 @@ from cambist.warm import warm
 from tests.simulation.test_simulate import DESIGN, ROOT, TEXT
 
 SAMPLE = ("hold-not-released", "taker-priced-trade", "double-credit", "lost-fifo-neighbour", "position-not-moved", "book-crossed")
-SAMPLE_COMPILED = ("acknowledged-before-sync", "told-before-durable", "gateway-wrong-side", "gateway-tenfold", "any-signature", "open-children-forgotten")
+SAMPLE_COMPILED = ("acknowledged-before-sync", "found-but-not-synced", "told-before-durable", "gateway-wrong-side", "gateway-tenfold", "any-signature",
+                   "no-scopes", "open-children-forgotten")
 SEEDS, HUNT_SEEDS = 12, 200
 
 

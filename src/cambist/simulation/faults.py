@@ -43,7 +43,7 @@ CLASSES: dict[str, tuple[str, float]] = {
     "venue-lies": ("a venue contradicts itself", 1 / 60),
     "poison": ("the core dies in a command, each time it is tried", 0.04),
     "overload": ("far more requests at the gateway than it lets in", 0.15),
-    "away": ("the process dies when a client's request is durable and nobody was told, and stays away for longer than a gateway waits", 1 / 250),
+    "away": ("the process dies when a client's request is durable and nobody was told, and stays away for longer than a gateway waits", 1 / 100),
 }
 BEFORE_A_SYNC = 6.0                                             # how much more often a process dies between a write to the log and its sync
 GENTLE = frozenset({"kill", "away", "slow", "reset", "late", "split", "double", "reorder", "nudge", "reader", "gateway", "desk", "follower", "stop"})

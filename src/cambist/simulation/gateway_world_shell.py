@@ -296,7 +296,7 @@ class ApiClient:
         if answer.status >= 400:
             if first is not None and first[0] not in (Event.REFUSED, Event.DUPLICATE) and code not in ("EXPIRED", "EXPIRES_TOO_LATE", "ID_USED"):
                 self.world.wrong(f"{self.name}: {wish.operation} {wish.text} is refused as {code}, and the log says {Event(first[0]).name}")
-            if wish.operation in ("order.new", "transfer.new"):
+            if wish.operation in ("order.new", "transfer.new") or code == "UNKNOWN":        # of the others a copy may be refused for what its like has done
                 self.refused.setdefault(wish.client_id, code)
             return
         if first is None or first[0] == Event.REFUSED:
