@@ -145,7 +145,7 @@ def _through_a_bad_wire(tmp_path: Path, **rates: float) -> tuple[dict, BadWire, 
                                       stdout=subprocess.PIPE, text=True)
             said, _ = client.communicate(timeout=OPEN_SECONDS)
         assert node.stop() == 0, node.output()
-    return json.loads(said), wire, directory
+    return json.loads(said.splitlines()[-1]), wire, directory
 
 
 def test_orders_through_a_wire_that_delays_halves_and_resets_count_once_each(tmp_path):
