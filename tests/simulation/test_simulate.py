@@ -45,6 +45,12 @@ def test_some_seeds_with_every_fault():
 
 
 @pytest.mark.compiled
+@pytest.mark.parametrize("seed", [380])         # a quote withdrawn from a request that is over, before its end was worked off
+def test_what_once_was_a_false_alarm_is_none(seed):
+    assert run(seed, 2_000).violation == ""
+
+
+@pytest.mark.compiled
 def test_rot_is_healed_from_the_mirror_or_refused():
     results = [run(seed, 1200, "rot,misdirected,lost,power,stop") for seed in range(1, 13)]
     assert [result.violation for result in results if result.violation] == []

@@ -298,7 +298,7 @@ class Auditor:
         quote = self.dealing.quotes.get(c.quote)
         if quote is None or quote.account != c.account:
             return R.UNKNOWN_QUOTE
-        return R.REQUEST_CLOSED if quote.request.filled else 0
+        return R.REQUEST_CLOSED if quote.request.filled or quote.request.expires <= now else 0
 
     def _no_trade(self, c: Row, now: int) -> int:
         request, f = self.dealing.requests.get(c.request), self.figures
