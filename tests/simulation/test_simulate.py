@@ -45,7 +45,11 @@ def test_some_seeds_with_every_fault():
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("seed", [380])         # a quote withdrawn from a request that is over, before its end was worked off
+@pytest.mark.parametrize("seed", [
+    380,        # a quote withdrawn from a request that is over, before its end was worked off
+    156,        # the last entry rotten in log and mirror, and its results lost
+    355,        # the last entry rotten, its results lost and others rotten: cut by a start that was then refused
+])
 def test_what_once_was_a_false_alarm_is_none(seed):
     assert run(seed, 2_000).violation == ""
 

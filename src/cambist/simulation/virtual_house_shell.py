@@ -99,6 +99,7 @@ class House(Death):
         self.disk.trouble = self.mirror.trouble = DiskTrouble(self.faults, self.clock, self)
         self.chance = stream(plan.seed, "house")
         self.mirrored = self.chance.random() < MIRRORED_SHARE
+        self._cut_at = 0                                # what the next log may be shorter by: the first sequence that every copy lost
         self.noted = 0                                  # the highest sequence that the gateway wrote down
         self.commands = 0
         self.calm = self._away = False
@@ -255,7 +256,8 @@ class House(Death):
         return Copy(self.disk, f"{DIRECTORY}/log"), Copy(self.mirror, MIRROR)
 
     def _open(self) -> Node:
-        excused, known = self._excused(), self._known()
+        self._cut_at = excused = self._excused() or self._cut_at        # of a start, too, that cut the log and then was refused
+        known = self._known()
         node = open_node(self.disk, DIRECTORY, number=self.design.cell.number, ticker=ticker(self.design), segment_bytes=SEGMENT_BYTES, say=self._said,
                          mirror=self._copies()[1] if self.mirrored else None, probe=try_entries, **self._makers)
         if node.log.position.sequence < known:
@@ -272,6 +274,7 @@ class House(Death):
         self.witness.skipped = skipped(decisions(self.disk, f"{DIRECTORY}/log"))
         before = self.witness.position
         self.witness.reopened(entries, results, excused)
+        self._cut_at = 0
         if self.witness.position < before:
             self.counts["lost with every witness"] += 1
             self.note(f"the log ends at sequence {self.witness.position}, and nothing is left that tells of the rest up to {before}: the house's people must")
@@ -301,14 +304,15 @@ class House(Death):
 
     def _excused(self) -> int:
         """The first sequence of the log that every copy had acknowledged and lost, and nobody could tell; 0 for none."""
-        lost = [[_sequence_of(lie.right) for lie in disk.wrong(where, "lost")] for disk, where in ((self.disk, f"{DIRECTORY}/log"), (self.mirror, MIRROR))]
-        return (max(min(each, default=0) for each in lost) if not self.mirrored or all(lost) else 0) or self._rotten()
+        copies = ((self.disk, f"{DIRECTORY}/log"), (self.mirror, MIRROR))[:1 + self.mirrored]
+        gone = [min((_sequence_of(lie.right) for lie in disk.wrong(where, "lost")), default=0) or self._rotten(disk, where) for disk, where in copies]
+        return max(gone) if all(gone) else 0
 
-    def _rotten(self) -> int:
-        """The sequence of the log's last entry where there is no mirror, a bit of it turned, and no results are left that know of it: as good as torn."""
-        names = [name for name in self.disk.names if name.startswith(f"{DIRECTORY}/log/journal-0")]
-        rot = [lie for lie in self.disk.wrong(f"{DIRECTORY}/log") if lie.what == "rot" and lie.inode is self.disk.names[max(names)]] if names else []
-        if self.mirrored or not rot:
+    def _rotten(self, disk: VirtualDisk, where: str) -> int:
+        """The sequence of this copy's last entry where a bit of it turned, and no results are left that know of it: as good as torn."""
+        names = [name for name in disk.names if name.startswith(f"{where}/journal-0")]
+        rot = [lie for lie in disk.wrong(where) if lie.what == "rot" and lie.inode is disk.names[max(names)]] if names else []
+        if not rot:
             return 0
         right = bytearray(rot[0].inode.live)
         for lie in rot:
