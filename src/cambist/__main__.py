@@ -205,7 +205,7 @@ def _sizes(directory: Path) -> dict[str, int]:
 
 @app.command
 def simulate(*, seed: int = 1, seeds: int = 1, commands: int = 2000, faults: str = "all", jobs: int = 1, seconds: float = 1e9, least: int = 0,
-             bug: str = "", design: Path = DEMO) -> int:
+             again: int = 0, bug: str = "", design: Path = DEMO) -> int:
     """The whole house in one thread, on virtual disk, network, clock, venues and clients, with faults; 0 only if no promise is broken.
 
     Args:
@@ -214,13 +214,14 @@ def simulate(*, seed: int = 1, seeds: int = 1, commands: int = 2000, faults: str
         commands: How many commands each run has before the faults stop.
         faults: all, none, gentle, or names with commas; a minus takes one out, as in all,-rot.
         jobs: Processes that the seeds are spread over.
-        seconds: No new seed is begun after so long.
-        least: So many seeds must have been run; fewer are a failure too.
+        seconds: No new seed is begun after so long,
+        least: unless fewer than so many were; and fewer at the end are a failure too.
+        again: Every so many-th seed runs once more in another process with another PYTHONHASHSEED, and must end in the same hash.
         bug: A planted defect that must be found; `list` prints them.
         design: The desk's design file.
     """
     from cambist.simulation.simulate_shell import run_simulate
-    return run_simulate(design, seed=seed, seeds=seeds, commands=commands, faults=faults, jobs=jobs, seconds=seconds, least=least, bug=bug,
+    return run_simulate(design, seed=seed, seeds=seeds, commands=commands, faults=faults, jobs=jobs, seconds=seconds, least=least, again=again, bug=bug,
                         say=_say)
 
 

@@ -4,6 +4,7 @@ Every seed is a world of its own, so a run is a set of seeds: any process takes 
 that was stopped goes on where it was when it is called again with the same file. A difference names its seed; `--only SEED` repeats that world.
 """
 import argparse
+import gc
 import json
 import os
 import random
@@ -64,9 +65,15 @@ def known(progress: Path | None, first: int) -> dict[int, dict]:
     return {row["seed"]: row for row in rows if row["seed"] >= first}
 
 
+def ready() -> None:
+    """A process that will make millions of small objects, few of them in cycles: looking for cycles rarely saves a fifth of its time."""
+    gc.set_threshold(50_000, 20, 50)
+    warm()
+
+
 def results(seeds: Iterator[int], processes: int) -> Iterator[dict]:
     """Finished seeds in whatever order, without an end. Raises Difference."""
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=warm) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=ready) as pool:
         at_work: dict[Future, int] = {}
         try:
             while True:
@@ -127,7 +134,7 @@ def main() -> int:
     asked.add_argument("--only", type=int, default=None, help="this seed, here, and nothing else")
     given = asked.parse_args()
     if given.only is not None:
-        warm()
+        ready()
         print(json.dumps(one(given.only)))
         return 0
     try:

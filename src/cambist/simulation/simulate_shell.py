@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import re
 import threading
 import time
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.pool import AsyncResult, Pool
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +41,7 @@ class Result(NamedTuple):
     told: Counter[str]                          # events by name
     trail: list[tuple[int, str]]
     seconds: float
+    words: int                                  # how words hash in the process that ran it
 
 
 def simulate(plan: Plan, design: Design, text: str) -> Result:
@@ -62,7 +65,7 @@ def simulate(plan: Plan, design: Design, text: str) -> Result:
                 gc.enable()
         digest = house.hash()
     return Result(plan, violation, digest, house.commands, house.clock.now, house.faults.count, house.counts, house.witness.told, house.trail,
-                  time.process_time() - began)
+                  time.process_time() - began, hash("words"))
 
 
 # ------------------------------------------------------------------------------------------------------------------------- planted bugs
@@ -149,7 +152,7 @@ def _one(plan: Plan) -> Result:
     try:
         return simulate(plan, *_WORK)
     except Exception as fault:  # noqa: BLE001  a bug of the simulator must name its seed, too
-        return Result(plan, f"the simulator fell over: {fault!r}", "", 0, 0, Counter(), Counter(), Counter(), [], 0.0)
+        return Result(plan, f"the simulator fell over: {fault!r}", "", 0, 0, Counter(), Counter(), Counter(), [], 0.0, 0)
     finally:
         gc.collect()
 
@@ -166,42 +169,91 @@ def spread(plans: Iterable[Plan], design_file: Path, jobs: int) -> Iterator[Resu
         for plan in plans:
             room.acquire()
             yield plan
-    with multiprocessing.get_context("spawn").Pool(jobs, _begin, (str(design_file),), maxtasksperchild=100) as pool:
+    with _pool(jobs, design_file) as pool:
         for result in pool.imap_unordered(_one, paced()):
             room.release()
             yield result
 
 
-def run_simulate(design_file: Path, *, seed: int, seeds: int, commands: int, faults: str, jobs: int, seconds: float, bug: str, say: Say, least: int = 0) -> int:
+def _pool(jobs: int, design_file: Path) -> Pool:
+    return multiprocessing.get_context("spawn").Pool(jobs, _begin, (str(design_file),), maxtasksperchild=100)
+
+
+class Again:
+    """Every so many-th seed once more, in another process, where words hash otherwise: it must end in the same hash."""
+
+    def __init__(self, every: int, jobs: int, design_file: Path) -> None:
+        self.every, self.compared = every, 0
+        self._pool = _pool(jobs, design_file) if every else None
+        self._most = 2 * jobs
+        self._waiting: deque[tuple[Result, AsyncResult[Result]]] = deque()
+
+    def of(self, result: Result) -> Iterator[Result]:
+        """Runs once more what is its turn; what had been begun and ended otherwise."""
+        if self._pool and result.plan.seed % self.every == 0 and result.hash:
+            self._waiting.append((result, self._pool.apply_async(_one, (result.plan,))))
+        yield from self._differing(self._most)
+
+    def rest(self) -> Iterator[Result]:
+        """What was still on its way."""
+        yield from self._differing(0)
+        if self._pool:
+            self._pool.terminate()
+
+    def _differing(self, most: int) -> Iterator[Result]:
+        while len(self._waiting) > most:
+            one, coming = self._waiting.popleft()
+            other, self.compared = coming.get(), self.compared + 1
+            if other.words == one.words:
+                yield one._replace(violation="run twice where words hash alike, which shows nothing; right would be PYTHONHASHSEED not set", hash="")
+            elif other.hash != one.hash:
+                yield one._replace(violation=f"it ends in {one.hash}, and in another process, where words hash otherwise, in {other.hash or other.violation}",
+                                   hash="")
+
+
+def run_simulate(design_file: Path, *, seed: int, seeds: int, commands: int, faults: str, jobs: int, seconds: float, bug: str, say: Say, least: int = 0,
+                 again: int = 0) -> int:
     """0 when no seed broke a promise and `least` were run; else 1, after the first was told with the command that repeats it and its smallest like."""
     if bug == "list":
         for name, row in BUGS.items():
             say(f"{name:28} {row.area:9} {row.about}")
         return 0
     warm(say)
+    if again:
+        os.environ.pop("PYTHONHASHSEED", None)          # each process its own
     allowed, began = chosen(faults), time.monotonic()
-    plans = (Plan(number, commands, allowed, bug=bug) for number in range(seed, seed + seeds) if time.monotonic() - began < seconds)
+    plans = (Plan(number, commands, allowed, bug=bug) for number in range(seed, seed + seeds) if number < seed + least or time.monotonic() - began < seconds)
     done, total, counts, failed = 0, Counter[str](), Counter[str](), list[Result]()
     spent, many = 0.0, 0
+    twice = Again(again, jobs, design_file)
+
+    def wrong(result: Result) -> None:
+        failed.append(result)
+        tell(result, design_file, say)
+        if len(failed) == 1 and result.hash:
+            text = design_file.read_text()
+            small = shrunk(result, read_design(text, str(design_file)), text)
+            say(f"smaller: {command_of(small.plan, design_file)}")
+            tell(small, design_file, say)
     for result in spread(plans, design_file, jobs):
         done, many, spent = done + 1, many + result.commands, spent + result.seconds
         total.update(result.faults)
         counts.update(result.counts)
         if result.violation:
-            failed.append(result)
-            tell(result, design_file, say)
-            if len(failed) == 1 and result.hash:
-                text = design_file.read_text()
-                small = shrunk(result, read_design(text, str(design_file)), text)
-                say(f"smaller: {command_of(small.plan, design_file)}")
-                tell(small, design_file, say)
+            wrong(result)
         elif seeds == 1:
             say(f"seed {seed}: {result.commands:,} commands in {result.virtual_ns / 1e9:.1f} s of virtual time, {result.seconds:.2f} s here")
             say(f"hash {result.hash}")
+        for other in twice.of(result):
+            wrong(other)
+    for other in twice.rest():
+        wrong(other)
     elapsed = time.monotonic() - began
     say(f"{done} seeds, {many:,} commands, {elapsed:.0f} s with {jobs} processes ({done / max(elapsed, 1e-9):.2f} seeds/s, "
         f"{many / max(spent, 1e-9):,.0f} commands/s of one processor): "
         f"{len(failed)} broke a promise" + (f": {' '.join(str(one.plan.seed) for one in failed[:20])}" if failed else ""))
+    if again:
+        say(f"{twice.compared} of them ran again in other processes, with another PYTHONHASHSEED")
     say("faults: " + (", ".join(f"{name} {total[name]:,}" for name in CLASSES if total[name]) or "none"))
     say("what came of it: " + (", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())) or "nothing"))
     if done < least:

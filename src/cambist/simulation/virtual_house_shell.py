@@ -256,7 +256,8 @@ class House(Death):
         return Copy(self.disk, f"{DIRECTORY}/log"), Copy(self.mirror, MIRROR)
 
     def _open(self) -> Node:
-        self._cut_at = excused = self._excused() or self._cut_at        # of a start, too, that cut the log and then was refused
+        lost_now = self._excused()
+        self._cut_at = excused = lost_now or self._cut_at               # of a start, too, that cut the log and then was refused
         known = self._known()
         node = open_node(self.disk, DIRECTORY, number=self.design.cell.number, ticker=ticker(self.design), segment_bytes=SEGMENT_BYTES, say=self._said,
                          mirror=self._copies()[1] if self.mirrored else None, probe=try_entries, **self._makers)
@@ -276,7 +277,7 @@ class House(Death):
         self.witness.reopened(entries, results, excused)
         self._cut_at = 0
         if self.witness.position < before:
-            self.counts["lost with every witness"] += 1
+            self.counts["lost with every witness" + (", mirror and all" if self.mirrored else "") + ("" if lost_now else ", cut by a refused start")] += 1
             self.note(f"the log ends at sequence {self.witness.position}, and nothing is left that tells of the rest up to {before}: the house's people must")
             self.loop.halt = Lost()
             raise self.loop.halt

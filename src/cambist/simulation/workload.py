@@ -90,7 +90,7 @@ class Market:
         self.cell = design.cell.number
         self.accounts, self.keys, self.assets, self.sources = (names[table] for table in ("accounts", "actors", "assets", "sources"))
         self.listings: dict[int, Listing] = {}
-        self.crowd: tuple[int, int, int] = (0, 0, 0)                          # where all see many orders: instrument, side, how many still take from it
+        self.crowd: tuple[int, int, int] = 0, 0, 0  # where many orders are being cancelled: instrument, side, how many others still take from it
         self.mids: dict[int, int] = {}
         for number, terms in desk_terms(design, names).items():
             mid = {"BTC": 600_000, "XRP": 50_000}.get(design.instruments[terms.name].base, terms.min_price * 1000) // terms.book_tick * terms.book_tick
@@ -118,14 +118,19 @@ class Trader:
         self.invited: dict[int, tuple[int, int, int]] = {}              # request -> instrument, side, lapses
         self.quotes: dict[int, int] = {}                                # own quote -> request
         self.calm = False                                               # faults are over: nothing that stops anyone
-        self.stopped = False                                            # a kill switch was met: it waits a little
+        self.stopped = False                                            # a kill switch was met, or others have their turn: it waits a little
         self._crowd: list[Ask] = []                                     # what it has made up its mind to send next
+        self._offered: tuple[int, int, int] = 0, 0, 0                   # and what all see once it has sent the last of it
         self._verbs = [(getattr(self, name), weight) for name, weight in self.VERBS.items() if not (market.plain and name in NOT_PLAIN)]
 
     def next(self, now: int) -> Ask | list[Ask] | None:
         """A list stands in one group."""
+        if self.stopped:
+            return None
         if self._crowd:
-            return self._crowd.pop()
+            return self._crowd_next()
+        if self.market.crowd[2] and self.chance.random() < 0.6:
+            return self._take_crowd()
         verbs, weights = zip(*self._verbs, strict=True)
         return self.chance.choices(verbs, weights)[0](now)
 
@@ -182,12 +187,6 @@ class Trader:
 
     def order(self, now: int) -> Ask:
         r, one = self.chance, self._listing()
-        number, crowded, left = self.market.crowd
-        if left and not self._crowd and r.random() < 0.4:       # a little of what all of them offer, also while they are being cancelled
-            self.market.crowd, one = (number, crowded, left - 1), self.market.listings[number]
-            price = self.market.mids[number] // one.tick * one.tick + (12 if crowded else -12) * one.tick
-            return self._ask(K.NEW_ORDER, instrument=number, side=1 - crowded, time_in_force=TimeInForce.IOC, self_trade=r.randint(0, 3), price=price,
-                             quantity=one.lot * r.randint(1, 2))
         market = r.random() < 0.07
         tif = r.choice((0, 0, 0, 0, 0, 1, 2))
         return self._ask(K.NEW_ORDER, instrument=one.number, side=r.randint(0, 1), order_type=OrderType.MARKET if market else OrderType.LIMIT,
@@ -291,10 +290,25 @@ class Trader:
         """So many orders near the middle that cancelling all of them takes more than one command."""
         r, one = self.chance, self._listing()
         side, mid = r.randint(0, 1), self.market.mids[one.number] // one.tick * one.tick
-        self.market.crowd = one.number, side, 60
+        self._offered = one.number, side, 10
         self._crowd = [self._ask(K.CANCEL_ALL), *(self._ask(K.NEW_ORDER, instrument=one.number, side=side, self_trade=1, quantity=one.lot,
-                                                            price=mid + (1 if side else -1) * one.tick * r.randint(1, 9)) for _ in range(40))]
-        return self._crowd.pop()
+                                                            price=mid + (1 if side else -1) * one.tick * r.randint(1, 9)) for _ in range(60))]
+        return self._crowd_next()
+
+    def _crowd_next(self) -> Ask:
+        """After the last it keeps still, for with each command of anybody 16 of them are gone."""
+        ask = self._crowd.pop()
+        if not self._crowd:
+            self.market.crowd, self.stopped = self._offered, True
+        return ask
+
+    def _take_crowd(self) -> Ask:
+        """All that stands there, while they are being cancelled."""
+        number, side, left = self.market.crowd
+        self.market.crowd, one = (number, side, left - 1), self.market.listings[number]
+        price = self.market.mids[number] // one.tick * one.tick + (12 if side else -12) * one.tick
+        return self._ask(K.NEW_ORDER, instrument=number, side=1 - side, time_in_force=TimeInForce.IOC, self_trade=self.chance.randint(0, 3), price=price,
+                         quantity=one.lot * one.large)
 
     def cancel_all(self, now: int) -> Ask:
         return self._ask(K.CANCEL_ALL)
@@ -302,7 +316,7 @@ class Trader:
 
 class ClientTrader(Trader):
     VERBS = {"order": 22, "cancel": 5, "amend": 6, "cancel_all": 0.25, "request": 6, "accept": 6, "cancel_request": 0.4, "transfer": 2,
-             "kill": 0.01, "crowd": 0.3, "special": 9, "together": 2, "cancel_some": 0.2, "dead_man": 0.3}
+             "kill": 0.01, "crowd": 0.2, "special": 9, "together": 2, "cancel_some": 0.2, "dead_man": 0.3}
 
     def request(self, now: int) -> Ask:
         r, one = self.chance, self._listing()
@@ -336,7 +350,7 @@ class ClientTrader(Trader):
 
 
 class DealerTrader(Trader):
-    VERBS = {"order": 14, "cancel": 4, "amend": 4, "cancel_all": 0.15, "quote": 12, "withdraw": 1, "crowd": 0.2, "special": 5,
+    VERBS = {"order": 14, "cancel": 4, "amend": 4, "cancel_all": 0.15, "quote": 12, "withdraw": 1, "crowd": 0.15, "special": 5,
              "mass_quote": 5, "mass_quotes": 1, "reset_protection": 0.4, "cancel_some": 0.2, "dead_man": 0.2}
 
     def mass_quote(self, now: int, number: int = 0) -> Ask:
