@@ -164,8 +164,10 @@ def _relink(states, ticks, instruments, by_id, by_arrival):
     _relink_book(state, ticks, instruments, by_id, by_arrival)
     _relink_quotes(state)
     for number in range(state.instrument_count, 0, -1):
-        if at.instrument(state, number).flags:
+        flags = at.instrument(state, number).flags
+        if flags:
             look_later(state, number)           # after the next command, or its first unit; what work there is already is known at once
+        if flags or at.instrument_extra(state, number).peg_work:        # work that its last peg has left behind
             review(state, number, 1 if next_to_fire(state, number) else 0)
 
 
