@@ -209,6 +209,18 @@ def test_what_is_taken_back_while_digits_change_is_what_the_account_has_in_the_n
     assert m.balance(49, USD) == 0 and invariants(m.engine.tables()) == []
 
 
+def test_what_comes_in_while_digits_change_joins_what_the_account_has_in_the_new_unit(m):
+    """Of an account that the work has not reached; then it is not reached once more."""
+    changing(m)
+    m.deposit(49, USD, ONE_USD)
+    while not m.find(E.DIGITS_CHANGED):
+        m.tick()
+    m.deposit(49, USD, 7)
+    assert m.balance(49, USD) == 100 * ONE_USD + 7
+    m.work(9)
+    assert m.find(E.SWEPT) and m.balance(49, USD) == 100 * ONE_USD + 7 and invariants(m.engine.tables()) == []
+
+
 def test_digits_do_not_change_where_somebody_owns_too_much(m):
     m.deposit(ACME, USD, 1 << 60)
     before = totals(m)
