@@ -233,6 +233,45 @@ def test_a_shortened_a_missing_and_a_grown_file_come_back():
                 assert disks.equal() and disks.entries() == entries and [f.file for f in told.findings] == [path]
 
 
+def begun(holds: bool) -> tuple[TwoDisks, list]:
+    """A log whose last segment has its header and nothing else, or `holds` entries as well; and the entries before it."""
+    entries = chain(60)
+    disks = written(entries, closed=False)
+    for side in (0, 1):
+        live = disks.copies[side].disk.names[path_of(disks, side, -1)].live
+        if not holds:
+            live[SECTOR_BYTES:] = bytes(len(live) - SECTOR_BYTES)
+    return disks, [entry for entry in entries if entry.last_sequence < int(path_of(disks, 0, -1)[-24:-4])]
+
+
+@pytest.mark.parametrize("lacks", [0, 1])
+def test_a_segment_that_one_copy_never_had_and_the_other_has_without_a_header_was_never_begun(lacks):
+    """Found by the simulator: a header lost by the device, and then the other device would not name its file. Nobody can have been told of anything in it."""
+    disks, entries = begun(holds=False)
+    flip(disks, 1 - lacks, -1, 9)
+    paths = [path_of(disks, side, -1) for side in (0, 1)]
+    del disks.copies[lacks].disk.names[paths[lacks]]
+    looked = disks.reconciled(write=False)
+    assert [(f.file, f.torn) for f in looked.findings] == [(path, True) for path in paths] and paths[lacks] not in disks.copies[lacks].disk.names
+    journal = disks.opened()
+    assert disks.compared and disks.compared.findings == looked.findings
+    journal.propose(entry_after(journal.position))
+    assert disks.entries()[:-1] == entries and disks.equal()
+
+
+@pytest.mark.parametrize("lacks", [0, 1])
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_segment_without_a_header_that_may_hold_something_is_refused(lacks, holds):
+    """For it does, or somebody knows that it did."""
+    disks, entries = begun(holds)
+    flip(disks, 1 - lacks, -1, 9)
+    del disks.copies[lacks].disk.names[path_of(disks, lacks, -1)]
+    before = disks.files(0), disks.files(1)
+    with pytest.raises(Damaged, match="segment header"):
+        disks.opened(witness=Witness(0 if holds else entries[-1].last_sequence + 1, "the snapshot"))
+    assert (disks.files(0), disks.files(1)) == before
+
+
 def test_a_sector_that_cannot_be_read_is_made_again():
     entries = chain(12)
     disks = written(entries, segment_bytes=65536)

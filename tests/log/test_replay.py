@@ -140,3 +140,27 @@ def test_replay_on_a_real_disk(tmp_path):
     replay = Replay(RealDisk(), str(tmp_path))
     assert [e for c in replay.chunks() for e in c] == entries
     replay.close()
+
+
+@pytest.mark.parametrize("same_size", [True, False])
+@pytest.mark.parametrize("more", [1, 40])
+def test_what_nobody_was_told_of_may_be_cut_under_a_reader_that_had_read_it(same_size, more):
+    """Found by the simulator: the last entry was read and not yet proven, the writer died, a bit of it turned, and the next writer rightly cut it."""
+    entries = chain(9)
+    disk, writer = written(entries, close=False, segment_bytes=16_384)
+    reader = Replay(disk, DIR, cell=CELL)
+    assert [entry for chunk in reader.chunks() for entry in chunk] == entries[:-1]
+    path = next(name for name in disk.names if "journal-0" in name)
+    live = disk.names[path].live
+    live[len(bytes(live).rstrip(b"\0")) - 40] ^= 1
+    disk.locks.clear()                                                      # the writer was killed
+    writer = Journal.open(disk, DIR, cell=CELL, segment_bytes=16_384)
+    assert writer.opening.torn and writer.position.sequence == entries[-2].last_sequence
+    fresh = []
+    for i in range(more):
+        count = entries[-1].count if same_size and not i else 3
+        fresh.append(entry_after(writer.position, count, fill=bytes([i + 1]) * 128 * count))
+        writer.propose(fresh[-1])
+    writer.close()
+    assert [entry for chunk in reader.chunks() for entry in chunk] == fresh
+    assert reader.position == writer.position

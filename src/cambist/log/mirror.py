@@ -15,8 +15,8 @@ from cambist.log.entry import Entry, Fault, scan
 from cambist.log.journal import LOCK_NAME, NOBODY, RESERVE_NAME, SPARE_NAME, Finding, Witness, first_position, segment_names
 from cambist.log.pair import Copy, PairDisk
 from cambist.log.segment import (
-    MARK_BYTES, Damaged, Header, Position, chain_fault, check_header, is_zero, mark_sector, read_header, read_link, refuse_damage_before_valid_bytes,
-    sector_up,
+    MARK_BYTES, Damaged, Header, Position, chain_fault, check_header, header_sector, is_zero, mark_sector, read_header, read_link,
+    refuse_damage_before_valid_bytes, sector_up,
 )
 
 HEAL_BYTES = 1 << 20                            # compared and written at once
@@ -121,7 +121,7 @@ def merge(paths: Sequence[str], files: Sequence[bytes | None], *, cell: int | No
     if len(paths) > 1 and files[0] == files[1]:
         one = merge(paths[:1], files[:1], cell=cell, number=number, before=before, last=last, witness=witness)
         return one._replace(reached=one.reached * 2)
-    side = _Sides(paths, files, cell, number, before)
+    side = _Sides(paths, files, cell, number, before, last and before is not None and witness.sequence <= before.sequence)
     entries = side.walk()
     end, after = side.offset, side.after
     mark, pad, closed = mark_sector(side.header, end, after), sector_up(end), side.marked()
@@ -139,7 +139,9 @@ def merge(paths: Sequence[str], files: Sequence[bytes | None], *, cell: int | No
 class _Sides:
     """The files of one segment, walked together."""
 
-    def __init__(self, paths: Sequence[str], files: Sequence[bytes | None], cell: int | None, number: int | None, before: Position | None):
+    def __init__(self, paths: Sequence[str], files: Sequence[bytes | None], cell: int | None, number: int | None, before: Position | None,
+                 newest: bool = False):
+        """`newest`: no segment follows, and nobody knows of anything committed in it."""
         self.paths, self.files = paths, files
         self.views = {i: memoryview(data) for i, data in enumerate(files) if data is not None}
         self.reached: list[Position | None] = [None] * len(files)
@@ -154,10 +156,8 @@ class _Sides:
                 headers[i] = header
             except Damaged as damage:
                 bad[i] = damage
-        if not headers:
-            raise next(iter(bad.values()))
-        at = next(iter(headers))
-        self.header, self.head = headers[at], bytes(self.views[at][:SECTOR_BYTES])
+        self.header = next(iter(headers.values()), None) or self._unbegun(cell, number, before, newest, bad)
+        self.head = header_sector(self.header)
         self.offset, self.after = SECTOR_BYTES, self.header.before
         if any(header != self.header for header in headers.values()):
             raise Damaged(paths[0], 0, self.after.sequence + 1, f"{' and '.join(paths)} begin differently, and each is whole: two histories")
@@ -166,6 +166,14 @@ class _Sides:
                 self._miss(i, 0, self.after.sequence + 1, "the file is missing")
             elif i in bad:
                 self._miss(i, 0, self.after.sequence + 1, bad[i].what)
+
+    def _unbegun(self, cell: int | None, number: int | None, before: Position | None, newest: bool, bad: dict[int, Damaged]) -> Header:
+        """What the newest segment must begin with where a copy never had it, and the other has no header and nothing behind it: nobody was told of anything
+        in it. It is begun again in its place, for somebody may be reading there. Else Damaged."""
+        view = next(iter(self.views.values()))
+        if len(self.views) == len(self.files) or not newest or cell is None or number is None or before is None or not is_zero(bytes(view[SECTOR_BYTES:])):
+            raise next(iter(bad.values()))
+        return Header(cell, number, len(view), before)
 
     def walk(self) -> list[Entry]:
         """The entries that either has, in order; then `offset` and `after` are where both end."""

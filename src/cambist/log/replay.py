@@ -30,7 +30,7 @@ class Replay:
         self._file: File | None = None
         self._path, self._first, self._header = "", 0, Header(0, 0, 0, Position())
         self._offset, self._walked = 0, Position()          # how far this has read
-        self._held: deque[Entry] = deque()                  # read, not yet proven
+        self._held: deque[tuple[int, Position, Entry]] = deque()        # read, not yet proven: where it stands, and what it follows
         self._ready: deque[Entry] = deque()                 # proven, not yet given; at most one chunk and one entry
         self._ready_records = 0
 
@@ -66,11 +66,15 @@ class Replay:
             return False
         assert self._file
         walk = Walk(self._file, self._header, self._offset, self._walked, READ_BYTES)
+        idle = True
         for at, entry in walk:
+            before, idle = self._walked, False
             self._offset, self._walked = walk.offset, walk.after
-            self._take(at, entry)
+            self._take(at, before, entry)
             if self._ready_records >= max_records:
                 return False
+        if (idle or walk.chain_fault) and self._cut():
+            return True
         if walk.chain_fault:
             raise Damaged(self._path, self._offset, self._walked.sequence + 1, walk.why())
         later = next((name for name in names if int(name[8:28]) > self._first), None)
@@ -106,17 +110,29 @@ class Replay:
         self._file, self._path, self._first, self._header, self._cell = file, path, header.before.sequence + 1, header, header.cell
         self._offset, self._walked = SECTOR_BYTES, header.before
 
-    def _take(self, at: int, entry: Entry) -> None:
+    def _cut(self) -> bool:
+        """Whether something that was read and not proven stands there no more: a writer that began again has cut it, for nobody was told of it. Then it is
+        read from there again."""
+        assert self._file
+        for i, (at, before, entry) in enumerate(self._held):
+            if self._file.pread(len(entry.data), at) != bytes(entry.data):
+                self._offset, self._walked = at, before
+                while len(self._held) > i:
+                    self._held.pop()
+                return True
+        return False
+
+    def _take(self, at: int, before: Position, entry: Entry) -> None:
         start = self._start
         if start and entry.first_sequence <= start.sequence:
             if entry.last_sequence > start.sequence or (entry.last_sequence == start.sequence and entry.own_hash != start.hash):
                 raise Damaged(self._path, at, start.sequence, f"the position {start.hash.hex()[:16]}… to begin after is not the end of an entry of this chain")
             return
-        self._held.append(entry)
+        self._held.append((at, before, entry))
         self._prove(entry.last_sequence if self._unproven else entry.committed)
 
     def _prove(self, sequence: int) -> None:
-        while self._held and self._held[0].last_sequence <= sequence:
-            entry = self._held.popleft()
+        while self._held and self._held[0][2].last_sequence <= sequence:
+            entry = self._held.popleft()[2]
             self._ready.append(entry)
             self._ready_records += entry.count
