@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from cambist.log.disk import SECTOR_BYTES, DiskLocked
+from cambist.log.disk import SECTOR_BYTES, DiskFailed, DiskLocked
 from cambist.log.disk_shell import RealDisk
 from cambist.log.entry import FRAME_BYTES, MAX_RECORDS, Entry, scan
 from cambist.log.journal import MAX_BATCH_ENTRIES, MIN_SEGMENT_BYTES, Journal, JournalError, verify
@@ -489,6 +489,34 @@ def test_a_crash_during_recovery_loses_nothing_either():
         torn.before_call = recorder.look
         opened(torn, segment_bytes=16384).close()
         recorder.look(torn)
+
+
+@pytest.mark.parametrize("what", ["the process is killed", "the device fails once"])
+def test_the_name_of_a_segment_that_a_start_goes_on_in_is_durable(what, monkeypatch):
+    """Found by the simulator: the directory's sync failed, the next process went on in the segment it found, and a power loss took its name with all that was
+    acknowledged in it. The disk stays the same one, for a kill makes nothing durable."""
+    accepted = chain(20)
+    disk = written(accepted, closed=False)                                  # with all that a log keeps beside its segments
+    journal = opened(disk)
+    position = journal.position
+
+    def fails(path: str) -> None:
+        raise DiskFailed("syncdir", path, "input/output error")
+    with monkeypatch.context() as patched, pytest.raises(DiskFailed):
+        patched.setattr(disk, "sync_directory", fails)
+        while True:
+            journal.propose(entry := entry_after(position, 3))
+            accepted.append(entry)
+            position = position.after(entry)
+    if what == "the device fails once":
+        journal.close()
+    disk.locks.clear()
+    journal = opened(disk)
+    for _ in range(3):
+        accepted.append(entry_after(journal.position, 3))
+        journal.propose(accepted[-1])
+    for seed in range(40):
+        assert read_all(disk.after_power_loss(seed))[:len(accepted)] == accepted
 
 
 def test_scanning_inside_entries_finds_none():
