@@ -3,6 +3,7 @@ import random
 
 import pytest
 
+from cambist.log.disk import SECTOR_BYTES
 from cambist.log.disk_shell import RealDisk
 from cambist.log.entry import MAX_RECORDS
 from cambist.log.journal import Journal
@@ -164,3 +165,29 @@ def test_what_nobody_was_told_of_may_be_cut_under_a_reader_that_had_read_it(same
     writer.close()
     assert [entry for chunk in reader.chunks() for entry in chunk] == fresh
     assert reader.position == writer.position
+
+
+def test_an_empty_segment_may_be_removed_and_made_anew_under_a_reader():
+    """Found by the simulator: the reader had opened the newest segment before anything was in it, and kept the removed file."""
+    entries = chain(80)
+    whole, _ = written(entries)
+    names = sorted(name for name in whole.names if "journal-0" in name)
+    disk, last = CrashDisk(), names[2]
+    for name in names[:2]:
+        disk.names[name] = whole.names[name]
+    disk.names[DIR] = None
+    empty = disk.create(last, 4096)
+    empty.pwrite(bytes(whole.names[last].live[:SECTOR_BYTES]), 0)
+    empty.close()
+    reader = Replay(disk, DIR, cell=CELL)
+    before = [entry for chunk in reader.chunks() for entry in chunk]
+    assert before and before == entries[:len(before)] and reader.position.sequence == int(last[-24:-4]) - 1
+    disk.remove(last)
+    for name in names[2:]:
+        disk.names[name] = whole.names[name]
+    assert [entry for chunk in reader.chunks() for entry in chunk] == entries[len(before):]
+    disk.remove(names[-2])
+    broken = disk.create(names[-2], 4096)
+    broken.pwrite(bytes(whole.names[names[-2]].live[:SECTOR_BYTES]), 0)
+    with pytest.raises(Damaged, match="a later segment follows"):
+        list(Replay(disk, DIR, cell=CELL).chunks())

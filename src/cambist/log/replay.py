@@ -29,6 +29,7 @@ class Replay:
         self.position = after or Position()
         self._file: File | None = None
         self._path, self._first, self._header = "", 0, Header(0, 0, 0, Position())
+        self._opened_again = 0                              # the segment that was
         self._offset, self._walked = 0, Position()          # how far this has read
         self._held: deque[tuple[int, Position, Entry]] = deque()        # read, not yet proven: where it stands, and what it follows
         self._ready: deque[Entry] = deque()                 # proven, not yet given; at most one chunk and one entry
@@ -79,6 +80,10 @@ class Replay:
             raise Damaged(self._path, self._offset, self._walked.sequence + 1, walk.why())
         later = next((name for name in names if int(name[8:28]) > self._first), None)
         marked = is_marked(self._file, self._header, self._offset, self._walked)
+        if later and not marked and self._offset == SECTOR_BYTES and self._first != self._opened_again:
+            self._opened_again = self._first                    # empty when it was opened: a start may have removed it and made it anew
+            self._open(self._path.rpartition("/")[2], self._header.number, self._walked)
+            return True
         if later and not marked:
             raise Damaged(self._path, self._offset, self._walked.sequence + 1, f"a later segment follows, and here is no close mark: {walk.why()}")
         if marked:
