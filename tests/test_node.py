@@ -295,6 +295,28 @@ def test_the_follower_checks_and_saves_and_the_node_starts_from_it():
     assert snapshot.newest(disk, "house/snapshots")[0].manifest.sequence == 10
 
 
+def test_a_follower_that_begins_while_lost_results_are_written_again_waits_for_them():
+    """Found by the simulator: its snapshot was ahead of the results there were, and the streams it numbers met a gap."""
+    disk = CrashDisk()
+    node = opened(disk)
+    follower = Follower(disk, "house", number=3, fresh=Adder, load=Adder.load, every_entries=4)
+    for i in range(1, 12):
+        node.submit(orders(i))
+        node.step(i)
+    assert follower.step(0).saved
+    close_node(node)
+    for name in [name for name in disk.names if name.startswith(("house/results/", "house/stream-numbers/snapshot"))]:
+        del disk.names[name]
+    late = Follower(disk, "house", number=3, fresh=Adder, load=Adder.load, every_entries=4)
+    assert late.checked == 10 and late.step(0).checked == 10
+    node = opened(disk)
+    for i in range(12, 16):
+        node.submit(orders(i))
+        node.step(i)
+    assert late.step(1).checked == 14 and late.cell.total == sum(range(1, 15))
+    close_node(node)
+
+
 def test_the_follower_stops_at_a_difference():
     disk = CrashDisk()
     node = opened(disk)

@@ -102,6 +102,10 @@ class Follower:
         """Every waiting entry whose results are there. How many."""
         if not self._waiting:
             return 0
+        if self._streams.position < self.position.sequence:     # it began while a node was writing results again that were lost
+            self._streams.read_on(self.position.sequence)
+            if self._streams.position < self.position.sequence:
+                return 0
         applied = 0
         for kept in self._results.read(self._waiting[0].first_sequence):
             entry, events = self._waiting.popleft(), np.frombuffer(kept.events, EVENT)
