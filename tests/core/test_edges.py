@@ -208,16 +208,6 @@ def test_without_a_reference_not_even_one_is_paid(engine):
         assert not s.order(BOLT, side, ONE_BTC, price, 3) and answer(s) is R.NO_REFERENCE
 
 
-def test_who_has_no_funds_for_a_quote_is_told_so_and_a_desk_that_it_lacks_inventory(m):
-    m.do(K.CONFIGURE_ASSET, ADMIN, asset=USD, digits=6, approval_above=-1, quote_approval_above=-1, enabled=1)
-    m.transfer(BOLT, ACME, USD, m.balance(BOLT, USD))
-    request = m.request(BOLT, BUY, TENTH)
-    quote = m.quote(DEALER_A, request, ask=at(60_000)) if request else 0
-    if quote:
-        m.accept(BOLT, request, BUY, at(60_000), quote)
-    assert answer(m) is R.INSUFFICIENT
-
-
 # ------------------------------------------------------------------------------------------------------------------------------- the ledger
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_custody_may_be_the_first_account_and_the_last(engine):
