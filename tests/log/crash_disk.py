@@ -19,6 +19,11 @@ class Inode:
         self.unreadable: set[int] = set()                                 # sectors that the device cannot read any more
         self.before_last = b""                                            # the whole before the last write
 
+    def copy(self) -> "Inode":
+        other = Inode()
+        other.name, other.live, other.durable, other.pending = self.name, bytearray(self.live), self.durable, list(self.pending)
+        return other
+
     def survivor(self, rng: random.Random, keep: float) -> bytearray:
         data = bytearray(self.durable)
         for offset, what in self.pending:
@@ -45,7 +50,7 @@ class CrashDisk:
         self.calls = self.syncs = 0
         self.names: dict[str, Inode | None] = {}                          # None: a directory
         self.durable_names: dict[str, Inode | None] = {}
-        self.pending_names: list[tuple] = []                              # each happens wholly or not: see apply_change
+        self.pending_names: list[tuple] = []                              # (what, path, more); each happens wholly or not: see apply_change
         self.locks: set[str] = set()
         self.dead = False
         self.keeps_before, self.last_written = False, None                # for `tears`: what a file held before its last write
@@ -63,8 +68,15 @@ class CrashDisk:
         return self._copy(names, lambda inode: inode.survivor(rng, keep))
 
     def after_kill(self) -> "CrashDisk":
-        """The process died, the operating system lived: everything written is there."""
-        return self._copy(self.names, lambda inode: bytearray(inode.live))
+        """The process died, the operating system lived: everything written is there, and no more durable than it was."""
+        disk, copies = CrashDisk(capacity=self.capacity), {}
+
+        def copied(inode: Inode | None) -> Inode | None:
+            return inode and copies.setdefault(id(inode), inode.copy())
+        disk.names = {name: copied(inode) for name, inode in self.names.items()}
+        disk.durable_names = {name: copied(inode) for name, inode in self.durable_names.items()}
+        disk.pending_names = [(what, path, copied(more) if what == "add" else more) for what, path, more in self.pending_names]
+        return disk
 
     def tears(self):
         """The disk after a power loss in which everything written survived but the last write, if that was not synced: of it the first sectors, the last
@@ -148,7 +160,7 @@ class CrashDisk:
         self.call(f"rmdir {path}")
         if self.list_directory(path):
             raise DiskFailed("rmdir", path, "not empty")
-        self._change(("remove", path))
+        self._change(("remove", path, None))
         self.called()
 
     def create(self, path, size=0):
@@ -183,7 +195,7 @@ class CrashDisk:
         self.call(f"remove {path}")
         if self.names.get(path) is None:
             raise DiskMissing(path)
-        self._change(("remove", path))
+        self._change(("remove", path, None))
         self.called()
 
     def free_bytes(self, path):
@@ -205,14 +217,14 @@ class CrashDisk:
 
 def apply_change(names, change):
     """One change of names, on the live or on the durable ones: a renamed directory takes along only the names that are in it there."""
-    what, path, *more = change
+    what, path, more = change
     if what == "add":
-        names[path] = more[0]
+        names[path] = more
     elif what == "remove":
         names.pop(path, None)
     else:
         for name in [name for name in names if name == path or name.startswith(path + "/")]:
-            names[more[0] + name[len(path):]] = names.pop(name)
+            names[more + name[len(path):]] = names.pop(name)
 
 
 class CrashLock:

@@ -37,6 +37,20 @@ def test_names_change_as_asked(tmp_path):
     assert disk.list_directory(str(tmp_path / "a")) == [] and disk.free_bytes(at) > 0
 
 
+def test_a_directory_that_another_made_and_died_is_durable_once_it_is_asked_for(tmp_path):
+    class Told(RealDisk):
+        def sync_directory(self, path):
+            super().sync_directory(path)
+            synced.append(path)
+    a, synced = str(tmp_path / "a"), []
+    Told().make_directory(f"{a}/b/c")
+    assert synced == [str(tmp_path.parent), str(tmp_path), a, f"{a}/b"]
+    synced.clear()
+    Told().make_directory(f"{a}/b")
+    Told().make_directory(f"{a}/b/d")
+    assert synced == [a, a, f"{a}/b"]
+
+
 def test_errors_have_the_ports_names(tmp_path):
     disk, missing = RealDisk(), str(tmp_path / "none" / "f")
     for call in (disk.open, disk.remove, disk.list_directory, disk.create, disk.sync_directory):

@@ -299,6 +299,8 @@ def test_after_a_crash_at_every_storage_call_results_are_rebuilt_the_same():
                 if row[0] > results.position.sequence and row[0] < results.position.sequence + 40:
                     results.append(*row)
             assert read_all(survivor) == plain(rows)[:len(read_all(survivor))] and not verify_results(survivor, DIR)[2]
+            results.sync()                                      # what another process began is durable with it
+            assert read_all(survivor.after_power_loss(disk.calls)) == read_all(survivor)
 
     disk = CrashDisk(before_call=look)
     disk.names[DIR] = disk.durable_names[DIR] = None

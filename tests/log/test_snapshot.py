@@ -113,7 +113,7 @@ def test_saving_the_same_state_again_changes_nothing_and_another_is_refused():
     disk = CrashDisk()
     first = saved(disk, 5)
     calls = disk.calls
-    assert saved(disk, 5) == first and disk.calls == calls + 1                  # mkdir only
+    assert saved(disk, 5) == first and disk.calls == calls + 2                  # mkdir, and its name made durable
     with pytest.raises(SnapshotError, match="two states at one sequence"):
         saved(disk, 5, seed=99)
     disk.flip(f"{DIR}/snapshot-{5:020d}/clock.table", 3)
@@ -166,6 +166,9 @@ def test_a_crash_at_every_storage_call_leaves_the_old_or_the_new():
         for survivor in (disk.after_kill(), *(disk.after_power_loss(disk.calls + 1000 * seed) for seed in range(6))):
             found, problems = newest(survivor, DIR)
             assert not problems and (found.manifest.sequence if found else 0) >= done[0]
+            if found:                                                            # saved again, it is durable: a power loss takes it no more
+                saved(survivor, found.manifest.sequence)
+                assert all(newest(survivor.after_power_loss(seed), DIR)[0] for seed in range(4))
             saved(survivor, 50)
             keep(survivor, DIR, 1)
             assert survivor.list_directory(DIR) == [f"snapshot-{50:020d}"]

@@ -21,6 +21,8 @@ class RealDisk:
         while path and not os.path.isdir(path):
             missing.append(path)
             path = os.path.dirname(path)
+        if path and os.access(above := os.path.dirname(path) or ".", os.R_OK):
+            self.sync_directory(above)                    # whoever made the lowest that exists may have died before its name was durable
         for each in reversed(missing):
             with _named("mkdir", each):
                 os.mkdir(each)

@@ -45,7 +45,7 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Heads:
-    """The heads of one log. `Heads.open` reads, `Heads.create` begins them; only the holder of the folder's lock may append or cut."""
+    """The heads of one log. `Heads.open` reads, `Heads.create` begins them; only the holder of the folder's lock may settle or append."""
 
     def __init__(self, file: File, path: str):
         """Damaged where the header or the last head is not what was sealed."""
@@ -106,12 +106,13 @@ class Heads:
                 low = middle + 1
         return low
 
-    def cut(self) -> None:
-        """Takes away what a crash left behind the last head."""
+    def settle(self, disk: Disk) -> None:
+        """Takes away what a crash left behind the last head, and makes durable what was found: it may have been only in the operating system's memory."""
         if self.torn:
             self._file.truncate((self._rows + 1) * SECTOR_BYTES)
-            self._file.sync()
             self.torn = 0
+        self._file.sync()
+        disk.sync_directory(self._path.rpartition("/")[0])
 
     def append(self, head: Head) -> None:
         """Durable when it returns."""

@@ -368,7 +368,6 @@ class Journal:
             file.pwrite(bytes(last.torn.nbytes), last.torn.offset)
         file.sync()                                             # valid entries may have been only in the operating system's memory
         self._disk.sync_directory(self._directory)              # and so may the name of the segment
-        self._disk.sync_directory(self._directory)              # and so may the name of the segment
         if last.half_closed or (last.closed and file.size() > sector_up(last.end) + MARK_BYTES):
             finish_closing(file, last.header, last.end, last.after)
         if last.closed or last.half_closed:

@@ -253,6 +253,7 @@ class Results:
             self.cut = TornTail(path, walk.offset, walk.after.sequence + 1, nbytes)
             file.truncate(walk.offset)
             file.sync()
+        self._disk.sync_directory(self._directory)                                        # the file's name may have been only in the operating system's memory
         self._file, self._end, self._number, self.position = file, walk.offset, header.number + 1, walk.after
 
 

@@ -109,6 +109,7 @@ def save(disk: Disk, directory: str, tables: Mapping[str, Table | tuple], *,
     final = f"{directory}/snapshot-{position.sequence:020d}"
     hashed = state_hash(tables).hex()
     if (there := _already_there(disk, final, hashed)) is not None:
+        disk.sync_directory(directory)              # its name may have been only in the operating system's memory
         return there
     partial = final + _PARTIAL
     _remove_tree(disk, partial)

@@ -196,7 +196,7 @@ class Publisher:
         """The tree of the last head, from its tiles, or an empty one to be made again from the log when they are gone."""
         assert self._heads is not None
         self._check_shown()
-        self._heads.cut()
+        self._heads.settle(self._disk)
         write_whole(self._disk, f"{self._public}/{VERIFIER_KEY}", f"{verifier_key(self.log.origin, self.log.public)}\n".encode())
         if self.signed is None:
             return Tree(), Position()
