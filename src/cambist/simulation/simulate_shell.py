@@ -8,6 +8,7 @@ import gc
 import multiprocessing
 import os
 import re
+import sys
 import threading
 import time
 import warnings
@@ -46,10 +47,19 @@ class Result(NamedTuple):
 
 def simulate(plan: Plan, design: Design, text: str) -> Result:
     """One run, from nothing. Anything that is no promise broken is raised: our bug."""
-    began, violation = time.process_time(), ""
     warnings.filterwarnings("ignore", "coroutine .* was never awaited")         # of a process that died before its first turn
     collecting = gc.isenabled()
-    gc.disable()                                        # a run makes little garbage, and who calls this collects it
+    gc.disable()                                        # a run makes little garbage
+    try:
+        return _run(plan, design, text)
+    finally:
+        _bury()
+        if collecting:
+            gc.enable()
+
+
+def _run(plan: Plan, design: Design, text: str) -> Result:
+    began, violation = time.process_time(), ""
     with planted(plan.bug):
         house = House(plan, design, text)
         try:
@@ -60,12 +70,18 @@ def simulate(plan: Plan, design: Design, text: str) -> Result:
             if not plan.bug:
                 raise
             violation = f"the house fell over: {fault!r}"       # of a planted bug: found as well
-        finally:
-            if collecting:
-                gc.enable()
         digest = house.hash()
     return Result(plan, violation, digest, house.commands, house.clock.now, house.faults.count, house.counts, house.witness.told, house.trail,
                   time.process_time() - began, hash("words"))
+
+
+def _bury() -> None:
+    """What a run left. Its coroutines that still wait end here, where their loop does not run any more: what they say to that says nothing of the program."""
+    told, sys.unraisablehook = sys.unraisablehook, lambda what: None
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = told
 
 
 # ------------------------------------------------------------------------------------------------------------------------- planted bugs
@@ -79,7 +95,6 @@ def seeds_to_find(bug: str, design: Design, text: str, most: int, first: int = 1
     faults, commands = HUNTED[BUGS[bug].area]
     for tried in range(1, most + 1):
         result = simulate(Plan(first + tried - 1, commands, chosen(faults), bug=bug), design, text)
-        gc.collect()
         if result.violation:
             return tried, result
     return most, None
@@ -153,8 +168,6 @@ def _one(plan: Plan) -> Result:
         return simulate(plan, *_WORK)
     except Exception as fault:  # noqa: BLE001  a bug of the simulator must name its seed, too
         return Result(plan, f"the simulator fell over: {fault!r}", "", 0, 0, Counter(), Counter(), Counter(), [], 0.0, 0)
-    finally:
-        gc.collect()
 
 
 def spread(plans: Iterable[Plan], design_file: Path, jobs: int) -> Iterator[Result]:
