@@ -280,13 +280,19 @@ def test_a_tick_moves_time_when_nothing_else_does():
 
 
 # ------------------------------------------------------------------------------------------------------------------------------- the follower
-def test_the_follower_checks_and_saves_and_the_node_starts_from_it():
-    disk = CrashDisk()
+def eleven_and_a_follower(disk: CrashDisk) -> tuple[Node, Follower]:
+    """A node that has applied eleven entries, and a follower that has looked at none."""
     node = opened(disk)
     follower = Follower(disk, "house", number=3, fresh=Adder, load=Adder.load, every_entries=4)
     for i in range(1, 12):
         node.submit(orders(i))
         node.step(i)
+    return node, follower
+
+
+def test_the_follower_checks_and_saves_and_the_node_starts_from_it():
+    disk = CrashDisk()
+    node, follower = eleven_and_a_follower(disk)
     step = follower.step(0)
     assert (step.entries, step.checked) == (10, 10) and step.saved.sequence == 10       # the last is not yet called committed by anyone
     close_node(node)
@@ -298,11 +304,7 @@ def test_the_follower_checks_and_saves_and_the_node_starts_from_it():
 def test_a_follower_that_begins_while_lost_results_are_written_again_waits_for_them():
     """Found by the simulator: its snapshot was ahead of the results there were, and the streams it numbers met a gap."""
     disk = CrashDisk()
-    node = opened(disk)
-    follower = Follower(disk, "house", number=3, fresh=Adder, load=Adder.load, every_entries=4)
-    for i in range(1, 12):
-        node.submit(orders(i))
-        node.step(i)
+    node, follower = eleven_and_a_follower(disk)
     assert follower.step(0).saved
     close_node(node)
     for name in [name for name in disk.names if name.startswith(("house/results/", "house/stream-numbers/snapshot"))]:

@@ -22,7 +22,7 @@ class RealDisk:
             missing.append(path)
             path = os.path.dirname(path)
         if path and os.access(above := os.path.dirname(path) or ".", os.R_OK):
-            self.sync_directory(above)                    # whoever made the lowest that exists may have died before its name was durable
+            self.sync_directory(above)                    # who made the lowest that exists may have died before that; where one may not read, it was another
         for each in reversed(missing):
             with _named("mkdir", each):
                 os.mkdir(each)
