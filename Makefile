@@ -59,14 +59,14 @@ demo: $(WARMED)
 	@$(BIN)/cambist demo
 
 # First uncompiled: rows are checked proxies, so a wrong field, width or bound is an exception with a line number.
-# Then what needs the machine code, then real processes, which wait for one another most of the time; of both, two files at a time.
+# Then what needs the machine code, two files at a time, then real processes, three: they wait for one another half of the time, as do the tests of pages.
 test: $(WARMED) $(PAGES)
 	@echo "== unit tests, uncompiled"
-	@CAMBIST_COMPILED=0 $(BIN)/python -m pytest -q -n 2 -m "not compiled and not process and not hunt"
+	@CAMBIST_COMPILED=0 $(BIN)/python -m pytest -q -n 3 -m "not compiled and not process and not hunt"
 	@echo "== tests of the compiled kernel"
 	@CAMBIST_COMPILED=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "compiled and not process and not hunt"
 	@echo "== tests of real processes"
-	@CAMBIST_COMPILED=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "process and not hunt"
+	@CAMBIST_COMPILED=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile -m "process and not hunt"
 
 # The kernel is not needed here, so a kernel that does not compile never hides a lint finding.
 lint: $(INSTALLED)

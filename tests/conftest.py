@@ -54,6 +54,14 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason=f"Marked `{mark}`: it needs the compiled kernel, run it with CAMBIST_COMPILED=1."))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kernel_is_ready() -> None:
+    """Read from the cache once per process: a first call without it compiles for a minute and keeps nothing."""
+    if COMPILED:
+        from cambist.warm import warm
+        warm()
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of recorded market data, which is not part of the product: ../shared/data beside the checkout, or CAMBIST_RECORDED."""

@@ -18,7 +18,6 @@ from cambist.node import Node, close_node
 from cambist.node_shell import _started
 from cambist.run import genesis
 from cambist.simulation.invariants import invariants
-from cambist.warm import warm
 
 from tests.log.crash_disk import Crash, CrashDisk
 from tests.process.house_on_disk import (
@@ -87,11 +86,6 @@ def with_quotes(steps: list[Step]) -> list[Step]:
         assert node.submit(out[-1].records) is Code.NONE
         node.step(step.now)
     return out
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kernel_is_ready():
-    warm()
 
 
 @pytest.fixture(scope="module")

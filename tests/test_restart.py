@@ -10,7 +10,6 @@ from cambist.log.snapshot import state_hash
 from cambist.measure.flow import CLIENTS, opening
 from cambist.measure.restart_bench import House, Restarted, answered, filled, large_desk, resting
 from cambist.messages import Event, Kind
-from cambist.warm import warm
 
 DESIGN = Path(__file__).resolve().parents[1] / "desks" / "demo.toml"
 SENT = 50
@@ -18,7 +17,6 @@ SENT = 50
 
 def killed_and_killed_again(directory: Path, orders: int, tail: int) -> None:
     """A house of so many orders at rest is killed, comes back as a process, takes orders, is killed again; then everything is looked at."""
-    warm()
     large, design = large_desk(DESIGN, orders), directory.with_name("design.toml")
     design.write_text(large.text)
     directory.mkdir()

@@ -60,8 +60,6 @@ def test_through_the_whole_cell(seed):
 
 @pytest.mark.compiled
 def test_compiled():
-    from cambist.warm import warm
-    warm()
     s, chance = scenario(lambda: Cell(SIZES), audit=False), random.Random(1)
     for _ in range(300):
         held_and_approved(s, chance)

@@ -11,7 +11,6 @@ import pytest
 from cambist.core.cell import Cell
 from cambist.core.layout import MIN_EVENTS
 from cambist.messages import COMMAND, Kind, SelfTrade, TimeInForce, command
-from cambist.warm import warm
 from tests.core.flows import FLOWS, MIXED, Flow
 from tests.core.world import SIZES, world_records
 from tests.scenarios import ACME, ADMIN, BOLT, BTC, BTCUSD, BUY, CUSTODIAN, KEY_OF, ONE_BTC, ONE_USD, PRICE, SECOND, SELL, USD, WALLET
@@ -63,7 +62,6 @@ def record(folder: Path) -> int:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory) -> Path:
-    warm()
     folder = tmp_path_factory.mktemp("flow")
     assert record(folder) > 3_000
     return folder

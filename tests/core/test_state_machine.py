@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from cambist.warm import warm
 from tests.core.flows import CALM, CONTROLS, LATCH, MARKET, MIXED, MONEY, PEOPLE, QUOTES, RARE, ROUTE, SETTLE, SHAPE, TRADE
 from tests.core.hunt import COMMANDS, hunt, processors
 from tests.core.pair import SEEN, Pair
@@ -110,7 +109,6 @@ class KernelAndTwin(RuleBasedStateMachine):
 
 def search(commands: int, examples: int, progress: Path | None = None) -> Seen:
     """Hypothesis, then plain seeds until so many were compared; what both have met."""
-    warm()
     run_state_machine_as_test(KernelAndTwin, settings=settings(max_examples=examples, stateful_step_count=50, deadline=None, print_blob=True,
                                                                suppress_health_check=list(HealthCheck)))
     by_hypothesis = SEEN.taken()

@@ -51,7 +51,6 @@ def test_a_bug_of_the_core_is_found(name):
 @pytest.mark.compiled
 @pytest.mark.parametrize("name", SAMPLE_COMPILED)
 def test_a_bug_around_the_core_is_found(name):
-    warm()
     tried, found = seeds_to_find(name, DESIGN, TEXT, 2 * SEEDS)
     assert found is not None, f"{name} was not found in {tried} seeds"
     print(f"{name}: {tried} seeds: {found.violation[:150]}")

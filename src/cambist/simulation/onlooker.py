@@ -120,18 +120,20 @@ class Witness:
                 name = Kind(kind).name if kind in Kind._value2member_map_ else kind
                 self._wrong(f"sequence {entry.first_sequence + i} is a command that nobody sent: {name}")
 
-    def reopened(self, entries: Sequence[Entry], results: Sequence[tuple[int, int, bytes]], excused: int) -> None:
-        """The log and the results as a node found them at its start. `excused`: the first sequence that every copy had acknowledged and lost, so that nothing
-        of the log could tell; 0 for none. From there on a shorter log is not the house's fault."""
-        last = entries[-1].last_sequence if entries else 0
-        if last < self.position:
-            if not excused or last < excused - 1:
-                self._wrong(f"the log ends at sequence {last}; {self.position} was durable, applied and told" +
-                            (f", and only what came from {excused} on was lost by every copy" if excused else ""))
-            self._forget(last)
-        for known, entry in zip(self._entries, entries, strict=False):
-            if known[:3] != (entry.first_sequence, entry.last_sequence, entry.own_hash):
-                self._wrong(f"the entry of sequence {known[0]} is not the one that was durable")
+    def reopened(self, entries: Sequence[Entry], results: Sequence[tuple[int, int, bytes]], excused: int) -> bool:
+        """The log and the results as a node found them at its start; whether something that was durable is not there, and that is excused. `excused`: the first
+        sequence that every copy had acknowledged and lost, so that nothing of the log could tell; 0 for none. From there on a shorter log, or another one in
+        its place (what a start decides, it writes at once), is not the house's fault."""
+        alike = next((i for i, (known, entry) in enumerate(zip(self._entries, entries, strict=False))
+                      if known[:3] != (entry.first_sequence, entry.last_sequence, entry.own_hash)), min(len(self._entries), len(entries)))
+        lost = alike < len(self._entries)
+        if lost:
+            kept = self._entries[alike - 1][1] if alike else 0
+            if not excused or kept < excused - 1:
+                what = f"the entry of sequence {kept + 1} is not the one that was durable" if alike < len(entries) else \
+                    f"the log ends at sequence {kept}; {self.position} was durable, applied and told"
+                self._wrong(what + (f", and only what came from {excused} on was lost by every copy" if excused else ""))
+            self._forget(kept)
         for known, (first, end, events) in zip(self._entries, results, strict=False):
             if (first, end, hashlib.sha256(events).digest()) != (known[0], known[1], known[3]):
                 self._wrong(f"the results of sequence {known[0]} are not what was told")
@@ -140,6 +142,7 @@ class Witness:
         self.tables = None
         for entry, (_, _, events) in list(zip(entries, results, strict=True))[len(self._entries):]:
             self.applied(entry, np.frombuffer(events, EVENT))
+        return lost
 
     def _forget(self, last: int) -> None:
         while self._entries and self._entries[-1][1] > last:

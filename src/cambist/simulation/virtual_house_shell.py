@@ -274,11 +274,11 @@ class House(Death):
             return self._open()
         self.witness.skipped = skipped(decisions(self.disk, f"{DIRECTORY}/log"))
         before = self.witness.position
-        self.witness.reopened(entries, results, excused)
+        lost = self.witness.reopened(entries, results, excused)
         self._cut_at = 0
-        if self.witness.position < before:
+        if lost:
             self.counts["lost with every witness" + (", mirror and all" if self.mirrored else "") + ("" if lost_now else ", cut by a refused start")] += 1
-            self.note(f"the log ends at sequence {self.witness.position}, and nothing is left that tells of the rest up to {before}: the house's people must")
+            self.note(f"the log was cut at sequence {excused}, and nothing is left that tells of the rest up to {before}: the house's people must")
             self.loop.halt = Lost()
             raise self.loop.halt
         original = node.run

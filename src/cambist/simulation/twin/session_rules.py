@@ -198,7 +198,8 @@ def step(t: State, ins: Instrument) -> None:
         if not (bid and ask and bid.price >= ask.price):
             end_auction(t, ins)
         return
-    must_live(t, bid), must_live(t, ask)
+    must_live(t, bid)
+    must_live(t, ask)
     if may_not_trade(t, bid, ask):
         maker, taker = sorted((bid, ask), key=lambda order: order.arrival)
         meet_self(t, maker, taker, both_rest=True)
