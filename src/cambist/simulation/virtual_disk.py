@@ -100,7 +100,8 @@ def _sectors(offset: int, what: Any) -> Iterator[tuple[int, Any]]:
 
 
 class VirtualDisk:
-    """The Disk port. After a `Crash` it is dead; `after_power_loss` and `after_kill` give the disk that the next process finds."""
+    """The Disk port. After a killed process it goes on as it is, what was not synced in memory; after a power loss it is dead, and
+    `after_power_loss` gives the disk that the next process finds."""
 
     def __init__(self, capacity: int | None = None) -> None:
         self.capacity = capacity
@@ -116,18 +117,13 @@ class VirtualDisk:
 
     # ---------------------------------------------------------------------------------------------------------------- the machine
     def after_power_loss(self, chance: random.Random) -> VirtualDisk:
+        """What was synced, and any part of what was not."""
         keep = chance.choice((0.0, 0.1, 0.5, 0.9, 1.0))
         names = dict(self._durable_names)
         for change in self._pending_names:
             if chance.random() < keep:
                 _rename(names, change)
-        return self._copy(names, {id(inode): inode.survivor(chance, keep) for inode in names.values() if inode is not None})
-
-    def after_kill(self) -> VirtualDisk:
-        """The process died, the operating system lived: everything written is there."""
-        return self._copy(self.names, {id(inode): inode.live for inode in self.names.values() if inode is not None})
-
-    def _copy(self, names: dict[str, Inode | None], content: dict[int, bytearray]) -> VirtualDisk:
+        content = {id(inode): inode.survivor(chance, keep) for inode in names.values() if inode is not None}
         disk, copies = VirtualDisk(self.capacity), dict[int, Inode]()
         disk.trouble, disk.calls, disk.lost = self.trouble, self.calls, self.lost
         for name, inode in names.items():
