@@ -7,7 +7,6 @@ raises Damaged. Architecture invariant: a segment that has its close mark is nev
 """
 import re
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import msgspec
 
@@ -41,12 +40,6 @@ _ZEROS = bytes(SPARE_SLICE_BYTES)
 _SEGMENT_NAME = re.compile(r"journal-\d{20}\.cbj")
 SPARE_NAME, RESERVE_NAME, LOCK_NAME = "journal-spare.cbj", "journal-reserve.cbj", "journal.lock"
 RESERVE_BYTES = 4 << 20                    # of a node: room for some 13,000 cancels, each in an entry of its own, when there is none for orders
-
-
-class LogPort(Protocol):
-    """What the node asks of a log, alone or in a cluster."""
-    def propose(self, entry: Entry) -> None: ...
-    def committed(self) -> int: ...
 
 
 class JournalError(Exception):

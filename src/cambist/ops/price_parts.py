@@ -8,11 +8,9 @@ from typing import NamedTuple
 import msgspec
 
 from cambist.dictionary import Dictionary, Listed
-from cambist.messages import Side
 from cambist.ops.wording import grouped, span
 from cambist.units import MAX_DIGITS, decimals, format_units, parse_units
 
-MICRO = 1_000_000
 PARTS = {"mid": "mid of the sources", "half_spread": "half spread", "size": "size in the book", "skew": "inventory skew", "hedge": "hedge cost",
          "client": "this client's past", "validity": "time it stands", "rounding": "rounding to the tick"}
 MODES = {1: "all sources", 2: "a subset of the sources", 3: "wider", 4: "indicative only", 5: "no price"}
@@ -110,13 +108,6 @@ def read_parts(attachment: str | bytes | None, words: Dictionary) -> PriceParts 
         given[0], given[1], priced.bid, priced.ask, MODES.get(priced.mode, str(priced.mode)), priced.mode <= 3,
         tuple(r.replace("_", " ") for r in priced.reasons), parts if bid or ask else (), inputs, words.quantity_out(priced.position, about),
         f"{priced.volatility * 10_000:.2f} bp per root second", span(priced.ttl_ns), priced.priced_at, priced.version)
-
-
-def adds_up(attachment: str | bytes, side: Side) -> bool:
-    """Whether the parts of a side sum to its price."""
-    priced = msgspec.json.decode(attachment, type=_Priced)
-    parts, price = (priced.bid_parts, priced.bid) if side == Side.BUY else (priced.ask_parts, priced.ask)
-    return price * MICRO == (sum(msgspec.structs.astuple(parts)) if parts else 0)
 
 
 def _micro(value: int, about: Listed, signed: bool = False) -> str:

@@ -9,10 +9,6 @@ from cambist.messages import (
 MILLION = 1_000_000
 
 
-class Overflow(ArithmeticError):
-    """A result above MAX_AMOUNT reached a place where the rules say it cannot be: a broken invariant, never a user's mistake."""
-
-
 def signed64(value: int) -> int:
     """The same 64 bits read as a signed number, as the int64 columns hold it (ids of cells 128 to 255 are negative)."""
     value &= (1 << 64) - 1
