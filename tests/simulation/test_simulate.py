@@ -1,4 +1,6 @@
 """The simulator of the whole house: no promise is broken, a run is a function of its plan, and each fault class happens."""
+import sys
+import types
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -87,6 +89,31 @@ def test_a_seed_that_ran_again_ended_in_one_hash(monkeypatch, changed, says):
     again = Again(3, 1, Path("desks/demo.toml"))
     differing = [*again.of(one), *again.of(one._replace(plan=one.plan._replace(seed=7))), *again.rest()]
     assert again.compared == 1 and [says in other.violation for other in differing] == [True] * bool(says)
+
+
+def test_of_what_a_run_leaves_only_that_its_loop_is_gone_is_not_told(monkeypatch):
+    told: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: told.append(str(what.exc_value)))
+
+    @types.coroutine
+    def waits():
+        yield
+
+    async def left(fault: Exception) -> None:
+        try:
+            await waits()
+        finally:
+            raise fault
+
+    for fault in (RuntimeError("no running event loop"), ValueError("a bug")):
+        coroutine = left(fault)
+        coroutine.send(None)
+        ring: list[object] = [coroutine]
+        ring.append(ring)                               # a ring, so that only a collection ends it
+        del coroutine, ring
+    before = sys.unraisablehook
+    simulate_shell._bury()
+    assert told == ["a bug"] and sys.unraisablehook is before
 
 
 def test_faults_are_named():

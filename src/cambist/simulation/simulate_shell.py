@@ -5,6 +5,7 @@ Decides how runs are spread and how a failure is made smaller. It must not know 
 from __future__ import annotations
 
 import gc
+import inspect
 import multiprocessing
 import os
 import re
@@ -16,7 +17,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.pool import AsyncResult, Pool
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cambist.design import Design, read_design
 from cambist.simulation.faults import CLASSES, chosen
@@ -76,8 +77,13 @@ def _run(plan: Plan, design: Design, text: str) -> Result:
 
 
 def _bury() -> None:
-    """What a run left. Its coroutines that still wait end here, where their loop does not run any more: what they say to that says nothing of the program."""
-    told, sys.unraisablehook = sys.unraisablehook, lambda what: None
+    """What a run left. Its coroutines that still wait end here, where their loop does not run any more: that they miss it says nothing of the program."""
+    told = sys.unraisablehook
+
+    def tell(what: Any) -> None:
+        if not (inspect.iscoroutine(what.object) and isinstance(what.exc_value, RuntimeError) and "no running event loop" in str(what.exc_value)):
+            told(what)
+    sys.unraisablehook = tell
     try:
         gc.collect()
     finally:
