@@ -1,7 +1,11 @@
 """A house whose log was damaged: what somebody knows to be committed is healed from the mirror or refused, and never cut."""
+import asyncio
+import threading
+
 import numpy as np
 import pytest
 
+from cambist import node_shell
 from cambist.door.protocol import Code
 from cambist.log.disk import DiskFailed, DiskFull
 from cambist.log.heads import Heads, Log
@@ -208,6 +212,17 @@ def test_a_disk_that_is_full_at_the_start_still_takes_cancels():
         assert node.submit(orders(i)) is Code.NONE
         node.step(2)
     assert node.cell.sequence == sent + 20
+
+
+def test_a_house_that_cannot_begin_on_a_full_disk_says_what_to_free_and_ends_in_order(monkeypatch, tmp_path):
+    """Found by the simulator, seed 100962: the disk was full after the log was made and before the design's commands were in it."""
+    monkeypatch.setattr(node_shell, "_started", lambda node: False)
+    node, sent = filled(CrashDisk(capacity=1 << 17))
+    with pytest.raises(DiskFull, match="free at least"):
+        asyncio.run(node_shell.serve(node, str(tmp_path / "door"), genesis=business(3)))
+    assert node.closing and node.cell.sequence == sent
+    assert not {"write", "recall"} & {thread.name for thread in threading.enumerate()}
+    close_node(node)
 
 
 def test_when_nothing_is_left_at_all_it_stops_and_says_so():

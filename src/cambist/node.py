@@ -290,8 +290,13 @@ class Node:
             self._see_room()
         return done > 0
 
+    @property
+    def full(self) -> DiskFull | None:
+        """Why new business is refused."""
+        return self.log.full or self.results.full
+
     def _see_room(self) -> None:
-        self._room, self._full = self.log.room(), self.log.full is not None or self.results.full is not None
+        self._room, self._full = self.log.room(), self.full is not None
 
     def apply(self, entry: Entry) -> Told:
         """One committed entry; its events are kept before they are given back."""

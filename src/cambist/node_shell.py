@@ -26,6 +26,7 @@ from cambist.door.protocol import Code, Read, Refused, StreamKind, View, Welcome
 from cambist.door.server_shell import Door
 from cambist.feeds.streams import ALL, PUBLIC, Batch, account_row
 from cambist.feeds.views import LOG_VIEWS, BadArgument, UnknownView
+from cambist.log.disk import DiskFull
 from cambist.log.disk_shell import RealDisk
 from cambist.log.entry import Entry
 from cambist.log.times import Row, Times
@@ -320,8 +321,12 @@ async def serve(node: Node, socket_path: str, *, genesis: np.ndarray | None = No
     running = Running(node, times)
     settle()
     running.start()
-    if genesis is not None:
-        begin(running, genesis, genesis_attachments)
+    try:
+        if genesis is not None:
+            begin(running, genesis, genesis_attachments)
+    except (Broken, DiskFull):
+        await running.stop()
+        raise
     door = running.door = Door(running, socket_path)
     await door.open()
     log.info("open", socket=socket_path, **_plain(node))
@@ -344,13 +349,14 @@ async def serve(node: Node, socket_path: str, *, genesis: np.ndarray | None = No
 
 
 def begin(running: Running, genesis: np.ndarray, attachments: bytes) -> None:
-    """Submits the design's commands where nothing was started; also when a crash left only a part of them: configuring a thing again changes nothing."""
+    """Submits the design's commands where nothing was started; also when a crash left only a part of them: configuring a thing again changes nothing. Raises
+    DiskFull, Broken."""
     if _started(running.node):
         return
     for start in range(0, len(genesis), GENESIS_TOGETHER):
         last = start + GENESIS_TOGETHER >= len(genesis)         # only START, the last of all, has an attachment
         if code := running.submit(genesis[start:start + GENESIS_TOGETHER], attachments if last else b""):
-            raise Broken(f"the design's commands were refused: {code.name}")
+            raise (code is Code.DISK_FULL and running.node.full) or Broken(f"the design's commands were refused: {code.name}")
 
 
 def _started(node: Node) -> bool:

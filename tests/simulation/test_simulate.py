@@ -54,6 +54,12 @@ def test_what_every_copy_lost_is_nobodys_promise(seed, what):
 
 
 @pytest.mark.compiled
+def test_a_house_that_begins_on_a_full_disk_begins_when_there_is_room():
+    result = run(100_962, 200)
+    assert result.violation == "" and result.counts["refused: DiskFull"] == 1 and result.commands > 200
+
+
+@pytest.mark.compiled
 def test_rot_is_healed_from_the_mirror_or_refused():
     results = [run(seed, 1200, "rot,misdirected,lost,power,stop") for seed in range(1, 13)]
     assert [result.violation for result in results if result.violation] == []

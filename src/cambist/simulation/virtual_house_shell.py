@@ -215,7 +215,14 @@ class House(Death):
         self.node = node
         running = self.running = Running(node, Times(self.disk, DIRECTORY), self.clock.wall, self.clock.monotonic, Inline, AtOnce(), self._overlap)
         running.start()
-        begin(running, self._genesis, self._side)
+        try:
+            begin(running, self._genesis, self._side)
+        except (Broken, DiskError) as fault:
+            await running.stop()
+            self._close(node)
+            self._refused(fault)
+            self.loop.kill(process)
+            return
         door = running.door = Door(running, DOOR, slow=1.0, ping=0.5, silent=1.5)
         await door.listen()
         looking = asyncio.get_running_loop().create_task(look_after(running))
@@ -233,14 +240,20 @@ class House(Death):
         looking.cancel()
         await running.stop()
         await door.close()
+        closing = self._close(node)
+        if (failure := running.failure or closing) is not None:
+            self._failed(failure)
+        self.loop.kill(process)
+
+    def _close(self, node: Node) -> DiskError | None:
+        """What went wrong when it was closed."""
         try:
             close_node(node)
         except DiskError as fault:
-            running.failure = running.failure or fault
-        if running.failure is not None:
-            self._failed(running.failure)
-        self._unlock()
-        self.loop.kill(process)
+            return fault
+        finally:
+            self._unlock()
+        return None
 
     def _unlock(self) -> None:
         """The locks of a process that is no more."""
