@@ -1,10 +1,10 @@
 """Controls, fees, the mint guard and precision: docs/rules.md sections 2, 5, 6, 14 and 15. On every engine of `engines.ENGINES`."""
 import pytest
 
-from cambist.messages import AccountKind, Cause, Event, Kind, Liquidity, Reason, Session
+from cambist.messages import GROUP_MORE, AccountKind, Cause, Event, Kind, Liquidity, Reason, Session
 from cambist.simulation.invariants import invariants
 from tests.core.engines import ENGINES
-from tests.core.market import BY_QUOTE, IOC, MARKET, REDUCE_ONLY, STOP, TENTH, Market, at, market
+from tests.core.market import BY_QUOTE, IOC, LIMIT, MARKET, REDUCE_ONLY, STOP, TENTH, Market, at, market
 from tests.scenarios import (
     ACME, ACME_KEY, ADMIN, BOLT, BTC, BTCUSD, BTCUSD_FEES, BTCUSD_MADE, BUY, DEALER_A, DEALER_B, DESK, FEES, KEY_OF, KRAKEN, ONE_BTC,
     ONE_USD, OPERATIONS, RISK_ONE, RISK_TWO, SECOND, SELL, SUSPENSE, TWO_WAY, USD, WALLET, XRP, XRPUSD, Scope,
@@ -147,6 +147,19 @@ def test_exposure_gross_and_net(m):
     assert m.kinds() == [E.DONE]
     m.buy(BOLT, 1, 58_000), m.do(K.CONFIGURE_EXPOSURE, ADMIN, account=BOLT, gross=1, net=0, loss=0)
     assert m.refused() is R.IN_USE                                          # it has orders nobody counted
+
+
+def test_a_childs_value_follows_the_rate_when_its_parent_trades(m):
+    """Kernel and twin differed: the rules did not say when (control flow, seed 1041)."""
+    newcomer(m)
+    m.configure(K.CONFIGURE_EXPOSURE, account=NEW, gross=0, net=0, loss=0)
+    m.apply(*(m.build(K.NEW_ORDER, NEW_KEY, account=NEW, instrument=BTCUSD, side=side, order_type=LIMIT, quantity=2 * TENTH, price=at(dollars), link=link,
+                      flags=more) for side, dollars, link, more in ((SELL, 60_000, 2, GROUP_MORE), (BUY, 59_000, 3, 0))))
+    assert sorted(row["value"] for row in m.rows("orders", account=NEW)) == [11_800, 12_000] and m.row("exposures")["open"] == 23_800
+    m.configure(K.CONFIGURE_ASSET, asset=USD, digits=6, approval_above=10**12, quote_approval_above=-1, enabled=1, rate_num=3, rate_den=10**6)
+    assert m.row("exposures")["open"] == 23_800
+    m.buy(BOLT, 1, 60_000)
+    assert sorted(row["value"] for row in m.rows("orders", account=NEW)) == [18_000, 35_400] and m.row("exposures")["open"] == 53_400
 
 
 def test_exposure_without_a_rate(m):

@@ -280,11 +280,11 @@ def finish(t: State, order: Order) -> None:
 
 
 def cover_children(t: State, order: Order, x: int) -> None:
-    """What the order bought just now is what its children will sell: the one that carries for both holds it."""
+    """What the order bought just now is what its children will sell: the one that carries for both holds it. Their value is that of now."""
     for child in children_of(t, order):
         if waits_for_base(t, child):
             child.covered += x
-            follow(t, child)
+        follow(t, child)
 
 
 def children_of(t: State, order: Order) -> list[Order]:
