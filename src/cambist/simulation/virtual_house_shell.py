@@ -323,7 +323,7 @@ class House(Death):
         return max(gone) if all(gone) else 0
 
     def _rotten(self, disk: VirtualDisk, where: str) -> int:
-        """The sequence of this copy's last entry where a bit of it turned, and no results are left that know of it: as good as torn."""
+        """From which sequence on every entry of this copy's last segment has a bit that turned, and no results are left that know of one: as good as torn."""
         names = [name for name in disk.names if name.startswith(f"{where}/journal-0")]
         rot = [lie for lie in disk.wrong(where) if lie.what == "rot" and lie.inode is disk.names[max(names)]] if names else []
         if not rot:
@@ -332,10 +332,13 @@ class House(Death):
         for lie in rot:
             right[lie.offset:lie.offset + 1] = lie.right
         file = InMemory(bytes(right))
-        entries = list(Walk(file, read_header(file, max(names))))
-        if not entries or all(lie.offset < entries[-1][0] for lie in rot):
+        first, end = 0, len(right)
+        for offset, entry in reversed(list(Walk(file, read_header(file, max(names))))):
+            if not any(offset <= lie.offset < end for lie in rot):
+                break
+            first, end = entry.first_sequence, offset
+        if not first:
             return 0
-        first = entries[-1][1].first_sequence
         known = [kept.last_sequence for kept in ResultsReader(self.disk, f"{DIRECTORY}/results", cell=self.design.cell.number).read(1)]
         return 0 if known and known[-1] >= first else first
 
