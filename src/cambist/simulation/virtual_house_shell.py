@@ -26,19 +26,18 @@ from cambist.follower import Follower
 from cambist.log import snapshot
 from cambist.log.decisions import decisions, skipped
 from cambist.log.disk import DiskError, DiskFailed, DiskFull
-from cambist.log.entry import HEADER, MAGIC, Entry
+from cambist.log.entry import Entry
 from cambist.log.journal import Finding
-from cambist.log.mirror import InMemory, heal
+from cambist.log.mirror import heal
 from cambist.log.pair import Copy
-from cambist.log.replay import Replay
 from cambist.log.scrub import Scrub
-from cambist.log.results import ResultsReader
-from cambist.log.segment import Damaged, Walk, read_header
+from cambist.log.segment import Damaged
 from cambist.log.times import Times
 from cambist.messages import COMMAND, LAYOUT, Kind
 from cambist.node import Broken, Node, close_node, open_node
 from cambist.node_shell import Running, begin, look_after
 from cambist.run import genesis, makers, ticker
+from cambist.simulation import remains
 from cambist.simulation.brittle import Poisoned, brittle, try_entries
 from cambist.desk.quoting import Heard
 from cambist.simulation.clock import SECOND, VirtualClock
@@ -269,15 +268,15 @@ class House(Death):
         return Copy(self.disk, f"{DIRECTORY}/log"), Copy(self.mirror, MIRROR)
 
     def _open(self) -> Node:
-        lost_now = self._excused()
+        lost_now = remains.lost_by_all(self.disk, DIRECTORY, ((self.mirror, MIRROR),) if self.mirrored else ())
         self._cut_at = excused = lost_now or self._cut_at               # of a start, too, that cut the log and then was refused
-        known = self._known()
+        known = remains.newest_snapshot(self.disk, DIRECTORY)
         node = open_node(self.disk, DIRECTORY, number=self.design.cell.number, ticker=ticker(self.design), segment_bytes=SEGMENT_BYTES, say=self._said,
                          mirror=self._copies()[1] if self.mirrored else None, probe=try_entries, **self._makers)
         if node.log.position.sequence < known:
             self.wrong(f"the log ends at sequence {node.log.position.sequence}, and a snapshot is there of sequence {known}")
         try:
-            entries, results = self._read(node)
+            entries, results = remains.stored(self.disk, DIRECTORY, node)
         except Damaged as damage:                       # before the snapshot it began with, where it does not look
             close_node(node)
             if not self.mirrored or "/log/" not in damage.file:
@@ -306,48 +305,6 @@ class House(Death):
         self.witness.tables = lambda names: dict(node.cell.tables(names))
         node.run = run                                  # the witness sees what went in and what comes out, before anyone is told
         return node
-
-    def _read(self, node: Node) -> tuple[list[Entry], list[tuple[int, int, bytes]]]:
-        """All of the log and of the results as they are stored."""
-        replay = Replay(self.disk, f"{DIRECTORY}/log", cell=self.design.cell.number, unproven=True)
-        try:
-            entries = [entry for chunk in replay.chunks() for entry in chunk]
-        finally:
-            replay.close()
-        return entries, [(kept.first_sequence, kept.last_sequence, bytes(kept.events)) for kept in node.results.read(1)]
-
-    def _excused(self) -> int:
-        """The first sequence of the log that every copy had acknowledged and lost, and nobody could tell; 0 for none."""
-        copies = ((self.disk, f"{DIRECTORY}/log"), (self.mirror, MIRROR))[:1 + self.mirrored]
-        gone = [min((_sequence_of(lie.right) for lie in disk.wrong(where, "lost")), default=0) or self._rotten(disk, where) for disk, where in copies]
-        return max(gone) if all(gone) else 0
-
-    def _rotten(self, disk: VirtualDisk, where: str) -> int:
-        """From which sequence on every entry of this copy's last segment has a bit that turned, and no results are left that know of one: as good as torn."""
-        names = [name for name in disk.names if name.startswith(f"{where}/journal-0")]
-        rot = [lie for lie in disk.wrong(where) if lie.what == "rot" and lie.inode is disk.names[max(names)]] if names else []
-        if not rot:
-            return 0
-        right = bytearray(rot[0].inode.live)
-        for lie in rot:
-            right[lie.offset:lie.offset + 1] = lie.right
-        file = InMemory(bytes(right))
-        first, end = 0, len(right)
-        for offset, entry in reversed(list(Walk(file, read_header(file, max(names))))):
-            if not any(offset <= lie.offset < end for lie in rot):
-                break
-            first, end = entry.first_sequence, offset
-        if not first:
-            return 0
-        known = [kept.last_sequence for kept in ResultsReader(self.disk, f"{DIRECTORY}/results", cell=self.design.cell.number).read(1)]
-        return 0 if known and known[-1] >= first else first
-
-    def _known(self) -> int:
-        """The newest snapshot: no log may end before it."""
-        try:
-            return max((int(name[-20:]) for name in snapshot.snapshot_names(self.disk, f"{DIRECTORY}/snapshots")), default=0)
-        except DiskError:
-            return 0
 
     def _refused(self, fault: Exception) -> None:
         """The node did not start. Right if the disk was damaged or is in trouble; then an operator puts it right."""
@@ -603,8 +560,3 @@ class House(Death):
         if self.node is not None:
             whole.update(str(snapshot.state_hash(self.node.cell.tables())).encode())
         return whole.hexdigest()
-
-
-def _sequence_of(written: bytes) -> int:
-    """The first sequence of entries that were written; what is no entry may concern every sequence."""
-    return HEADER.unpack_from(written)[7] if written[:4] == MAGIC and len(written) >= HEADER.size else 1
