@@ -1,6 +1,7 @@
 """A command in which the core dies is found in a trial, left out by a decision of the log, and everyone who applies the log leaves it out alike."""
 import signal
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from cambist.inspection import replay, walk
 from cambist.log.decisions import Skip, decisions, skipped
 from cambist.log.disk import DiskError
 from cambist.log.entry import DECIDES, EntryError, decode, seal
+from cambist.log.journal import segment_names
 from cambist.log.replay import Replay
+from cambist.log.segment import Damaged, Walk, read_header
 from cambist.log.snapshot import state_hash
 from cambist.messages import GROUP_MORE, NUMBERED, SKIPPED, Event, Kind, Reason, command
-from cambist.node import close_node, open_node
+from cambist.node import Broken, close_node, open_node
 from cambist.poison import CannotSkip, Died, commands_of, one_by_one, skip_of
 from cambist.run import ticker
 from cambist.simulation.twin import Twin
@@ -26,6 +29,7 @@ from tests.poisoned import POISON, Dead, HangingCell, PoisonedCell, RaisingCell,
 from tests.process.house_on_disk import ACCOUNT, ASSET, DESIGN, KEY, SECOND, SEGMENT_BYTES, SIZES, HouseOnDisk
 
 K, R = Kind, Reason
+HEADER_FLAGS = 20                                       # byte of an entry
 
 
 def transfer(house: HouseOnDisk, id_lo: int, **more: int) -> np.ndarray:
@@ -51,6 +55,17 @@ def killed(made: HouseOnDisk, *records: np.ndarray) -> CrashDisk:
 def opened(disk: CrashDisk, cell: type[Cell] = RaisingCell, say: Callable[[str], None] = print, probe=try_out):
     return open_node(disk, "house", number=DESIGN.cell.number, epoch=1, fresh=lambda: cell(SIZES), load=lambda tables: cell.load(tables, SIZES),
                      ticker=ticker(DESIGN), segment_bytes=SEGMENT_BYTES, say=say, probe=probe)
+
+
+def place_of(disk: CrashDisk, sequence: int) -> tuple[str, int]:
+    """File and offset of the entry that begins with a sequence."""
+    for name in segment_names(disk, "house/log"):
+        path = f"house/log/{name}"
+        file = disk.open(path)
+        for offset, entry in Walk(file, read_header(file, path)):
+            if entry.first_sequence == sequence:
+                return path, offset
+    raise LookupError(sequence)
 
 
 def events_at(node, sequence: int) -> np.ndarray:
@@ -216,6 +231,35 @@ def test_a_crash_between_decision_and_result_leaves_the_decision():
         after = torn.after_power_loss(crash_at)
         node = opened(after)
         assert node.cell.sequence == made.node.cell.sequence + 2 and len(decisions(after, "house/log")) == 1
+
+
+@pytest.mark.parametrize(("byte", "bit"), [(0, 0), (HEADER_FLAGS, 0)], ids=["no entry", "no decision"])
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_decision_that_rot_hides_is_missed_before_the_core_dies(closed, byte, bit):
+    """Found by the simulator, seed 200279: the follower's core died in a command that was left out, for the decision's header had rotted."""
+    made = house()
+    disk = killed(made, transfer(made, POISON), transfer(made, 51))
+    node = opened(disk)
+    close_node(node)
+    if closed:
+        again = opened(disk, probe=None)
+        assert not again.submit(transfer(made, 52))
+        again.step(made.now + 1)
+        again.results.sync()
+        close_node(again)
+    follower = Follower(disk, "house", number=DESIGN.cell.number, fresh=lambda: RaisingCell(SIZES), load=lambda t: RaisingCell.load(t, SIZES))
+    results, follower._results = follower._results, SimpleNamespace(read=lambda sequence: iter(()))
+    follower.step(0)                                    # it has read the log, and waits for the results
+    follower._results = results
+    path, at = place_of(disk, node.cell.sequence)
+    disk.flip(path, at + byte, bit)
+    broken = pytest.raises(Broken, match=f"left out sequence {node.cell.sequence - 2}, and none can be read")
+    with pytest.raises(Damaged, match="neither an entry nor the close mark") if closed and not byte else broken as told:
+        follower.step(0)
+    if isinstance(told.value, Damaged):
+        assert (told.value.file, told.value.offset, told.value.sequence) == (path, at, node.cell.sequence)
+    with pytest.raises((Damaged, Broken)):
+        replay(disk, "house", RaisingCell(SIZES), lambda: 0)
 
 
 # --- how it is written -------------------------------------------------------------------------------------------------------------------------------

@@ -20,8 +20,9 @@ from cambist.log.replay import Replay
 from cambist.log.results import ResultsReader
 from cambist.log.segment import Position
 from cambist.log.snapshot import SnapshotDamaged
-from cambist.messages import EVENT, Event, Reason
-from cambist.node import NUMBERS, Broken, Cell, numbered, run, same, told_by
+from cambist.messages import EVENT
+from cambist.node import NUMBERS, Broken, Cell, again, numbered, told_by
+from cambist.poison import left_out_by
 from cambist.rows import copied
 
 EVERY_NS, EVERY_ENTRIES = 45_000_000_000, 1 << 16       # a snapshot after so long or so many entries, whichever is first; written, it is at most a minute old
@@ -109,12 +110,12 @@ class Follower:
         applied = 0
         for kept in self._results.read(self._waiting[0].first_sequence):
             entry, events = self._waiting.popleft(), np.frombuffer(kept.events, EVENT)
-            if (events["reason"][events["kind"] == Event.REFUSED] == Reason.SKIPPED).any():
+            if left_out_by(events):
                 self._skipped |= skipped(decisions(self._disk, self._log, entry.last_sequence))      # the decision was there before these results
             if entry.epoch != self._epoch.number:
                 raise Broken(f"epoch {entry.epoch} begins at sequence {entry.first_sequence}: follow it with the release that began it")
             self._streams.add(kept.first_sequence, kept.last_sequence, kept.time, copied(events))
-            same(entry, run(self.cell, entry, self._skipped), (kept.first_sequence, kept.last_sequence, kept.time, events))
+            again(self.cell, entry, self._skipped, (kept.first_sequence, kept.last_sequence, kept.time, events))
             self.position, self._results_hash, applied = self.position.after(entry), kept.own_hash, applied + 1
             if not self._waiting:
                 break

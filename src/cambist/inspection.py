@@ -6,6 +6,8 @@ and the heads that were signed over the log. Writes nothing.
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from cambist.epochs import RULES, check_release, current
 from cambist.log.decisions import decisions, skipped
 from cambist.log.disk import Disk, DiskError
@@ -19,7 +21,8 @@ from cambist.log.segment import Damaged, Position
 from cambist.log.snapshot import load, state_hash
 from cambist.log.transparency import audit
 from cambist.log.transparency_shell import verify_signature
-from cambist.node import run
+from cambist.messages import EVENT
+from cambist.node import check_decided, run
 from cambist.simulation.invariants import invariants
 
 
@@ -66,9 +69,11 @@ def replay(disk: Disk, directory: str, cell: Any, clock: Callable[[], int], rule
     last_told, differences = "", []
     for chunk in ahead(log.chunks()):
         for entry in chunk:
+            kept = next(told, None)
+            if kept is not None:
+                check_decided(np.frombuffer(kept.events, EVENT), left_out)
             events = run(cell, entry, left_out)
             _, hashed = seal_results(entry.cell, entry.first_sequence, entry.last_sequence, entry.time, hashed, events)
-            kept = next(told, None)
             if kept is not None and kept.own_hash != hashed and not differences:
                 differences.append(f"the results told of the entry from sequence {entry.first_sequence} are not what the log says")
             last_told = kept.own_hash.hex() if kept is not None else ""

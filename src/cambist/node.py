@@ -34,7 +34,7 @@ from cambist.log.results import Results as KeptResults, ResultsReader
 from cambist.log.segment import Position
 from cambist.log.witness import known
 from cambist.messages import COMMAND, EVENT, GROUP_MORE, RECORD_BYTES, Kind, command
-from cambist.poison import Probe, Trial, commands_of
+from cambist.poison import Probe, Trial, commands_of, left_out_by
 from cambist.rows import joined, raw
 
 MAX_STAGED = 1 << 16                                    # records waiting for the log: 8 MiB; more is refused OVERLOAD
@@ -367,7 +367,7 @@ def catch_up(cell: Cell, chunks: Iterable[Sequence[Entry]], results: Results, sk
     for chunk in chunks:
         known = [entry for entry in chunk if entry.last_sequence <= reach]
         for entry in known:
-            same(entry, run(cell, entry, skipped), next(told, (0, 0, 0, np.empty(0, EVENT))))
+            again(cell, entry, skipped, next(told, (0, 0, 0, np.empty(0, EVENT))))
         if trial is not None:                           # nobody knows that anyone lived through these
             trial.look(cell, chunk[len(known):])
             skipped = trial.skipped
@@ -377,14 +377,23 @@ def catch_up(cell: Cell, chunks: Iterable[Sequence[Entry]], results: Results, sk
     return rebuilt
 
 
-def same(entry: Entry, events: np.ndarray, told: tuple[int, int, int, np.ndarray]) -> None:
-    """Raises Broken unless what was told of an entry is what the cell says of it now; names the first sequence that differs."""
+def again(cell: Cell, entry: Entry, skipped: Collection[int], told: tuple[int, int, int, np.ndarray]) -> None:
+    """Applies an entry that was told before. Raises Broken unless what was told is what the cell says of it now; names the first sequence that differs."""
     first, last, _, kept = told
     if (first, last) != (entry.first_sequence, entry.last_sequence):
         raise Broken(f"the results hold {first} to {last} where the log has the entry {entry.first_sequence} to {entry.last_sequence}")
+    check_decided(kept, skipped)
+    events = run(cell, entry, skipped)
     if kept.tobytes() != events.tobytes():
         raise Broken(f"what was told and what the log says differ at sequence {_first_difference(kept, events)}; this release is not the one that told it, "
                      "or the results were changed")
+
+
+def check_decided(told: np.ndarray, skipped: Collection[int]) -> None:
+    """Raises Broken where results say that a command was left out and no decision does: the core would die in it."""
+    if undecided := left_out_by(told).difference(skipped):
+        raise Broken(f"the results say that a decision left out sequence {min(undecided)}, and none can be read behind it: the log is damaged there; "
+                     "`cambist verify` says where")
 
 
 def _first_difference(kept: np.ndarray, events: np.ndarray) -> int:

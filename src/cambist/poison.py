@@ -12,7 +12,7 @@ import numpy as np
 
 from cambist.log.decisions import Decision, Skip, section
 from cambist.log.entry import DECIDES, Entry, seal
-from cambist.messages import COMMAND, GROUP_MORE, RECORD_BYTES, SKIPPED, Kind, command
+from cambist.messages import COMMAND, GROUP_MORE, RECORD_BYTES, SKIPPED, Event, Kind, Reason, command
 
 NODE = "the node"
 
@@ -39,6 +39,12 @@ def commands_of(entry: Entry, skipped: Collection[int] = ()) -> np.ndarray:
         records = records.copy()                        # the entry's own bytes stay what was hashed
         records["flags"][left_out] |= SKIPPED
     return records
+
+
+def left_out_by(events: np.ndarray) -> frozenset[int]:
+    """The sequences that results say a decision left out."""
+    skipped = events["reason"] == Reason.SKIPPED
+    return frozenset(events["sequence"][skipped & (events["kind"] == Event.REFUSED)].tolist()) if skipped.any() else frozenset()
 
 
 def one_by_one(cell: Any, entry: Entry, skipped: Collection[int], mark: Callable[[int], None]) -> None:

@@ -35,7 +35,7 @@ from cambist.log.segment import Damaged
 from cambist.log.times import Times
 from cambist.log.transparency import Publisher
 from cambist.log.transparency_shell import open_publisher
-from cambist.node import close_node, open_node
+from cambist.node import Broken, close_node, open_node
 from cambist.node_shell import SWITCH_SECONDS, run_node, serve
 from cambist.part_shell import Part
 from cambist.trial_shell import try_out
@@ -213,8 +213,12 @@ class Following(NamedTuple):
     say: Callable[[str], None]
 
     def step(self, now: int) -> bool:
-        """Whether there was anything new."""
-        step, published = self.follower.step(now), self.publisher.step(now)
+        """Whether there was anything new. Raises Damaged, Broken: then everything was scrubbed, so that who begins again finds healed what a mirror has."""
+        try:
+            step, published = self.follower.step(now), self.publisher.step(now)
+        except (Damaged, Broken):
+            _tell_scrubbed(self.scrub.at_once(now), self.say)
+            raise
         if step.saved:
             self.say(f"snapshot at sequence {step.saved.sequence}, state {step.saved.state_hash[:16]}")
         if step.unsaved:
@@ -250,8 +254,10 @@ def open_following(directory: Path, every_ns: int, origin: str, say: Callable[[s
     publisher = open_publisher(directory, design.cell.number, origin)
     try:
         follower = Follower(disk, str(directory), number=design.cell.number, every_ns=every_ns, **makers(design))
-    except BaseException:
+    except BaseException as fault:
         publisher.close()
+        if isinstance(fault, Damaged | Broken):
+            _tell_scrubbed(scrub.at_once(time.monotonic_ns()), say)
         raise
     return Following(follower, publisher, scrub, say)
 

@@ -10,9 +10,11 @@ import pytest
 from cambist.door import server_shell
 from cambist.door.protocol import (
     MAX_CREDIT, MAX_SUBSCRIPTIONS, Bye, Code, End, Events, Hello, Ping, Pong, Pull, Read, Received, Refused, Role, Session, StreamKind, Submit, Subscribe,
-    Unsubscribe, View, Welcome, encode,
+    Unreadable, Unsubscribe, View, Welcome, encode,
 )
 from cambist.door.server_shell import Door
+from cambist.log.disk import DiskFailed
+from cambist.log.segment import Damaged
 from cambist.messages import EVENT, Kind, command
 
 ALL = (StreamKind.ALL, 0)
@@ -21,7 +23,7 @@ ALL = (StreamKind.ALL, 0)
 class House:
     """Takes what it is given; its only stream has the events that a test puts there."""
     def __init__(self):
-        self.taken, self.code, self.told, self.results_end = [], Code.NONE, np.empty(0, EVENT), 0
+        self.taken, self.code, self.told, self.results_end, self.lost = [], Code.NONE, np.empty(0, EVENT), 0, None
 
     def welcome(self):
         return Welcome(1, 2, 3, bytes(32))
@@ -41,6 +43,8 @@ class House:
         return len(self.told) if (stream, account) == ALL else 0
 
     def events(self, stream, account, number, limit):
+        if self.lost and number <= len(self.told) - 2:
+            raise self.lost
         events = self.told[number - 1:number - 1 + limit] if (stream, account) == ALL else self.told[:0]
         return number, 99, events, events["id"].astype(np.int64) * 10, number - 1 + limit < len(self.told)
 
@@ -256,6 +260,29 @@ async def _half_open_connections_are_asked_and_then_ended(house, door, path):
     assert await closed.hear() is None
 
 
+async def _who_asks_for_what_cannot_be_read_back_is_ended_and_the_others_go_on(house, door, path):
+    """Found by the simulator, seed 201260: such a reader was forgotten, or, at the next event, stopped the node."""
+    house.grow(6)
+    well = await Peer.at(path)
+    well.say(Subscribe(1, StreamKind.ALL, 0, 0, 100))
+    assert not len((await well.hear()).events)
+    for house.lost in (Unreadable("gone"), Damaged("house/results/x", 5, 1, "rot"), DiskFailed("read", "house/results/x", "input/output error")):
+        peer = await Peer.at(path)
+        peer.say(Subscribe(1, StreamKind.ALL, 0, 1, 100))
+        bye = await peer.hear()
+        assert bye.code is Code.UNREADABLE and "number 1 on" in bye.text and "house/" not in bye.text
+        house.grow(1)
+        door.told([ALL])
+        assert len((await well.hear()).events) == 1
+    late = await Peer.at(path)                          # it had credit for one, and the rest is damaged when it asks for more
+    house.lost = None
+    late.say(Subscribe(1, StreamKind.ALL, 0, 1, 1))
+    await late.hear()
+    house.lost = Unreadable("gone")
+    late.say(Pull(1, 100))
+    assert (await late.hear()).code is Code.UNREADABLE and await late.hear() is None
+
+
 async def _connections_have_a_maximum(house, door, path):
     peers = [await Peer.at(path) for _ in range(2)]
     third = await Peer.at(path, None)
@@ -289,6 +316,7 @@ test_questions_have_a_maximum = at_a_door(_questions_have_a_maximum)
 test_a_slow_reader_is_ended_and_the_others_go_on = at_a_door(_a_slow_reader_is_ended_and_the_others_go_on, slow=0.3)
 test_who_submits_and_never_reads_is_not_read_for_ever = at_a_door(_who_submits_and_never_reads_is_not_read_for_ever, slow=0.3)
 test_half_open_connections_are_asked_and_then_ended = at_a_door(_half_open_connections_are_asked_and_then_ended, ping=0.1, silent=0.4)
+test_who_asks_for_what_cannot_be_read_back_is_ended_and_the_others_go_on = at_a_door(_who_asks_for_what_cannot_be_read_back_is_ended_and_the_others_go_on)
 test_connections_have_a_maximum = at_a_door(_connections_have_a_maximum, connections=2)
 test_only_the_owner_may_open_it = at_a_door(_only_the_owner_may_open_it)
 test_closing_says_so = at_a_door(_closing_says_so)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from cambist.door.protocol import Unreadable
 from cambist.feeds import streams
 from cambist.feeds.sorting import OF_NOBODY, PUBLIC_KINDS
 from cambist.feeds.streams import ALL, PUBLIC, Streams, account_row
@@ -188,6 +189,23 @@ def test_a_gap_and_a_number_not_yet_given_are_refused():
         told.read(ALL, 2)
     with pytest.raises(ValueError, match="no stream"):
         account_row(0)
+
+
+def test_what_was_told_and_is_in_the_results_no_more_is_unreadable():
+    journal = Journal()
+    fill(journal, 1, 60)
+    told = started(journal, ring_events=1, ring_blocks=1)
+    last = told.last_number(ALL)
+    del journal.entries[30:]                            # as a reader sees them whose bytes rotted in the file that is open
+    there = sum(len(events) for _, _, _, events in journal.entries)
+    number = 1
+    while number <= there:
+        batch = told.read(ALL, number)
+        number += len(batch.events)
+        assert len(batch.events) and not batch.more
+    assert number == there + 1 < last
+    with pytest.raises(Unreadable, match=f"from number {number} on"):
+        told.read(ALL, number)
 
 
 def test_the_ring_has_a_maximum():

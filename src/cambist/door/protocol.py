@@ -83,6 +83,7 @@ class Code(IntEnum):
     BAD_LOGON = 36                                      # no such key, or its signature does not fit
     SLOW = 40                                           # did not read what it asked for
     SILENT = 41                                         # half open: answered no PING
+    UNREADABLE = 42                                     # what it asked for was told once and cannot be read back: the house's files are damaged there
 
 
 class Role(IntEnum):
@@ -114,6 +115,10 @@ class State(IntEnum):
     ENDED = 3                                           # a BYE was received: what follows it is not read
     ASKED = 4                                           # outside: who it is was asked, and not yet answered
     ANSWERED = 5                                        # outside: a LOGON was sent or is being looked at
+
+
+class Unreadable(Exception):
+    """Events that were told cannot be read back now: says where the damage is. Only who asked for them is concerned."""
 
 
 class ProtocolFault(Exception):

@@ -14,13 +14,17 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import structlog
 
 from cambist.door.protocol import (
     MAX_CREDIT, MAX_SUBSCRIPTIONS, SOCKET_BYTES, Bye, Code, End, Events, Hello, Message, Ping, Pong, ProtocolFault, Pull, Read, Received, Refused, Role,
-    Session, StreamKind, Submit, Subscribe, Unsubscribe, View, Welcome, encode,
+    Session, StreamKind, Submit, Subscribe, Unreadable, Unsubscribe, View, Welcome, encode,
 )
+from cambist.log.disk import DiskError
+from cambist.log.segment import Damaged
 from cambist.messages import EVENT
 
+log = structlog.get_logger("door")
 MAX_CONNECTIONS = 256
 MAX_QUESTIONS = 256                                     # reads asked of the house and not yet answered, all connections together
 OUTGOING_HIGH = 1 << 20                                 # bytes not yet taken by the socket: above, the connection is neither read nor told events
@@ -37,7 +41,8 @@ class House(Protocol):
     def submit(self, records: np.ndarray, attachments: bytes) -> Code: ...
     def last_number(self, stream: StreamKind, account: int) -> int: ...
     def events(self, stream: StreamKind, account: int, number: int, limit: int) -> tuple[int, int, np.ndarray, np.ndarray, bool]:
-        """(first number, position, events, log time of each, whether their entry goes on behind them)."""
+        """(first number, position, events, log time of each, whether their entry goes on behind them). Raises Unreadable, Damaged,
+        DiskError where what was told cannot be read back."""
         ...
     def kept(self) -> int:
         """The log sequence up to which the results are in their files. `Door.kept` is called when it has grown."""
@@ -254,7 +259,13 @@ class Connection(asyncio.BufferedProtocol):
         if listener.stream is StreamKind.KEPT:
             self._tell_kept(listener)
             return
-        first, position, events, times, more = self.door.house.events(listener.stream, listener.account, listener.number, min(listener.credit, BATCH_EVENTS))
+        try:
+            batch = self.door.house.events(listener.stream, listener.account, listener.number, min(listener.credit, BATCH_EVENTS))
+        except (Unreadable, Damaged, DiskError) as fault:
+            log.error("what was told cannot be read back", stream=listener.stream.name, account=listener.account, number=listener.number, why=str(fault))
+            self.end(Code.UNREADABLE, f"events from number {listener.number} on were told and cannot be read back; the house must heal its files")
+            return
+        first, position, events, times, more = batch
         if not len(events):
             return
         listener.number, listener.credit = first + len(events), listener.credit - len(events)

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cambist.door.protocol import Unreadable
 from cambist.feeds.sorting import ALL, INDEX, PUBLIC, deal, give, show, survey
 from cambist.messages import EVENT
 from cambist.rows import copied, joined
@@ -186,7 +187,8 @@ class Streams:
         return int(index["count"][row]) if row < len(index) else 0
 
     def read(self, row: int, number: int, limit: int = MAX_BATCH) -> Batch:
-        """From `number` on, at most `limit` events; empty at the stream's end. Raises ValueError for a number that is not yet the next."""
+        """From `number` on, at most `limit` events; empty at the stream's end. Raises ValueError for a number that is not yet the next, Unreadable where the
+        results are damaged."""
         last = self.last_number(row)
         if not 1 <= number <= last + 1:
             raise ValueError(f"number {number} of a stream that stands at {last}")
@@ -209,6 +211,8 @@ class Streams:
                 taken += len(fresh)
             if taken and (walked >= MARK_BLOCKS or taken == limit):
                 break
+        if not parts:
+            raise Unreadable(f"events from number {number} on were told and are in the results no more")
         complete = self.position if number + taken > last else block.last
         return _batch(number, complete, parts, stamps, more=False)
 

@@ -10,7 +10,7 @@ import msgspec
 from cambist.log.disk import SECTOR_BYTES, Disk, File
 from cambist.log.entry import DECIDES, FRAME_BYTES, HEADER, MAGIC, MAX_ENTRY_BYTES, Entry, EntryError, SideSection, scan, side_item
 from cambist.log.journal import segment_names
-from cambist.log.segment import Damaged
+from cambist.log.segment import MARK_BYTES, MARK_MAGIC, Damaged, open_sector, sector_up
 from cambist.messages import RECORD_BYTES
 
 WINDOW_BYTES = 4 << 20
@@ -64,7 +64,8 @@ def decision_of(entry: Entry) -> Decision | None:
 
 def decisions(disk: Disk, directory: str, after: int = 0) -> list[Decided]:
     """All decisions of a log folder in entries behind sequence `after`, in order, also of entries that nothing yet calls committed. Headers are believed, as
-    far as they lead; an entry that decides is read whole. Damaged where that is not what was written."""
+    far as they lead; an entry that decides is read whole. Damaged where that is not what was written, and where they do not lead to the end of a segment that
+    has a later one: a decision may stand behind."""
     names, found = segment_names(disk, directory), []
     firsts = [int(name[8:28]) for name in names]
     for i, name in enumerate(names):
@@ -73,23 +74,23 @@ def decisions(disk: Disk, directory: str, after: int = 0) -> list[Decided]:
         path = f"{directory}/{name}"
         file = disk.open(path)
         try:
-            found += [each for each in _in_file(file, path, firsts[i]) if each.sequence > after]
+            found += [each for each in _in_file(file, path, firsts[i], i + 1 < len(names)) if each.sequence > after]
         finally:
             file.close()
     return found
 
 
-def _in_file(file: File, path: str, first: int) -> Iterator[Decided]:
+def _in_file(file: File, path: str, first: int, closed: bool) -> Iterator[Decided]:
     at, base, window = SECTOR_BYTES, 0, memoryview(b"")
     while True:
         if at + HEADER.size > base + len(window):
             base, window = at, memoryview(file.pread(WINDOW_BYTES, at))
             if len(window) < HEADER.size:
-                return
+                break
         magic, _, _, _, count, side, flags, sequence, *_ = HEADER.unpack_from(window, at - base)
         length = FRAME_BYTES + count * RECORD_BYTES + side
         if magic != MAGIC or sequence != first or not count or length > MAX_ENTRY_BYTES:
-            return
+            break
         if flags & DECIDES:
             entry = scan(file.pread(length, at))
             if not isinstance(entry, Entry):
@@ -98,6 +99,10 @@ def _in_file(file: File, path: str, first: int) -> Iterator[Decided]:
             if decision:
                 yield Decided(sequence, decision)
         at, first = at + length, first + count
+    if closed:
+        marks = file.pread(MARK_BYTES, sector_up(at))
+        if at not in [found[2] for mark in (marks[:SECTOR_BYTES], marks[SECTOR_BYTES:]) if (found := open_sector(mark, MARK_MAGIC))]:
+            raise Damaged(path, at, first, "a later segment follows, and here is neither an entry nor the close mark")
 
 
 def skipped(found: list[Decided]) -> frozenset[int]:

@@ -45,18 +45,20 @@ def lost_by_all(disk: VirtualDisk, directory: str, mirrors: Sequence[tuple[Virtu
 
 
 def _rotten_from(disk: VirtualDisk, where: str, results: ResultsReader) -> int:
-    """From which sequence on every entry of this copy's last segment has a bit that turned, and no results are left that know of one: as good as torn."""
+    """From which sequence on every entry of this copy's last segment is not what was written (a bit turned, another write came to lie on it), and no results
+    are left that know of one: as good as torn."""
     names = [name for name in disk.names if name.startswith(f"{where}/journal-0")]
-    rot = [lie for lie in disk.wrong(where) if lie.what == "rot" and lie.inode is disk.names[max(names)]] if names else []
+    rot = [lie for lie in disk.wrong(where) if lie.what != "lost" and lie.inode is disk.names[max(names)]] if names else []
     if not rot:
         return 0
     right = bytearray(rot[0].inode.live)
-    for lie in rot:
-        right[lie.offset:lie.offset + 1] = lie.right
+    for lie in reversed(rot):
+        right[lie.offset:lie.offset + len(lie.right)] = lie.right
     file = InMemory(bytes(right))
-    first, end = 0, len(right)
-    for offset, entry in reversed(list(Walk(file, read_header(file, max(names))))):
-        if not any(offset <= lie.offset < end for lie in rot):
+    entries = list(Walk(file, read_header(file, max(names))))
+    first, end = 0, entries[-1][0] + len(entries[-1][1].data) if entries else 0
+    for offset, entry in reversed(entries):
+        if not any(lie.offset < end and lie.offset + len(lie.right) > offset for lie in rot):
             break
         first, end = entry.first_sequence, offset
     if not first:

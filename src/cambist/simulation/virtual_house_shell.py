@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -21,7 +22,9 @@ import structlog
 from cambist.configure import configure
 from cambist.design import Design
 from cambist.door.client import Events, StreamKind
+from cambist.door.protocol import Unreadable
 from cambist.door.server_shell import Door
+from cambist.feeds.streams import Batch
 from cambist.follower import Follower
 from cambist.log import snapshot
 from cambist.log.decisions import decisions, skipped
@@ -213,6 +216,7 @@ class House(Death):
             return
         self.node = node
         running = self.running = Running(node, Times(self.disk, DIRECTORY), self.clock.wall, self.clock.monotonic, Inline, AtOnce(), self._overlap)
+        running.events = functools.partial(self._read_back, running.events)
         running.start()
         try:
             begin(running, self._genesis, self._side)
@@ -243,6 +247,18 @@ class House(Death):
         if (failure := running.failure or closing) is not None:
             self._failed(failure)
         self.loop.kill(process)
+
+    def _read_back(self, events: Callable[[StreamKind, int, int, int], Batch], stream: StreamKind, account: int, number: int, limit: int) -> Batch:
+        """What a reader asks for. Where it cannot be read, an operator puts the disk right, a while later."""
+        try:
+            return events(stream, account, number, limit)
+        except (Unreadable, Damaged, DiskError) as fault:
+            self.note(f"what was told cannot be read back: {fault}")
+            self.counts["unreadable"] += 1
+            if not isinstance(fault, DiskError) and not self.disk.wrong():
+                self.wrong(f"what was told cannot be read back, and the disk did nothing wrong: {fault}")
+            self.loop.call_at_ns(self.clock.now + 2 * SECOND, self._restore, context=within(OUTSIDE))
+            raise
 
     def _close(self, node: Node) -> DiskError | None:
         """What went wrong when it was closed."""
@@ -347,10 +363,10 @@ class House(Death):
         disk = self.disk
         while self.node is None or not self.node.cell.sequence:
             await asyncio.sleep(LOOK_SECONDS)
+        scrub = Scrub(disk, DIRECTORY, self._copies()[1] if self.mirrored else None, cell=self.design.cell.number, every_ns=SCRUB_SECONDS * SECOND)
         try:
             follower = Follower(disk, DIRECTORY, number=self.design.cell.number, every_ns=SNAPSHOT_SECONDS * SECOND, every_entries=SNAPSHOT_ENTRIES,
                                 **self._makers)
-            scrub = Scrub(disk, DIRECTORY, self._copies()[1] if self.mirrored else None, cell=self.design.cell.number, every_ns=SCRUB_SECONDS * SECOND)
             while True:
                 step = follower.step(self.clock.now)
                 self.counts["snapshots"] += step.saved is not None
@@ -362,7 +378,10 @@ class House(Death):
         except (Damaged, Broken, DiskError, snapshot.SnapshotError, snapshot.SnapshotDamaged) as fault:
             self.note(f"the follower stops: {fault}")
             self.counts[f"follower stopped: {type(fault).__name__}"] += 1
-            if isinstance(fault, Damaged) and disk is self.disk and disk.lies:
+            findings = scrub.at_once(self.clock.now) if isinstance(fault, Damaged | Broken) else []
+            for finding in findings:
+                self._scrubbed(finding)
+            if isinstance(fault, Damaged) and disk is self.disk and disk.lies and not any(finding.healed for finding in findings):
                 self._restore()
             elif not isinstance(fault, DiskError) and not disk.lies and disk is self.disk and self._node_process.alive:
                 self.wrong(f"the follower finds a difference, and the disk did nothing wrong: {fault}")
