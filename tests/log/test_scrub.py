@@ -1,10 +1,15 @@
 """The scrub: rot in what is no longer written is found within a round, named, and healed where a mirror has it."""
+from types import SimpleNamespace
+
 import pytest
 
 from cambist.log.journal import segment_names
 from cambist.log.results import Results
 from cambist.log.scrub import Scrub
+from cambist.log.segment import Damaged
 from cambist.messages import EVENT_BYTES
+from cambist.node import Broken
+from cambist.run import Following
 
 from tests.log.entries import CELL, chain
 from tests.log.two_copies import LOG, MIRROR, TwoDisks, written
@@ -56,6 +61,23 @@ def test_rot_is_healed_while_the_log_goes_on(side):
     assert (finding.file, finding.offset, finding.healed) == (path, 512, True) and "rot" in str(finding)
     disks.first.flip(opened, 600)
     assert disks.files(0) == disks.files(1) == before
+
+
+@pytest.mark.parametrize("fault", [Damaged("house/log/x", 512, 1, "rot"), Broken("no decision can be read"), ValueError("a bug")])
+def test_who_follows_heals_what_stops_it(fault):
+    """So that who begins again finds it whole."""
+    disks, said = live(), []
+    name = segment_names(disks.first, LOG)[1]
+    disks.first.flip(f"{LOG}/{name}", 700)
+
+    def stops(now: int):
+        raise fault
+    scrub = Scrub(disks.first, "house", disks.copies[1], cell=CELL)
+    with pytest.raises(type(fault)) as told:
+        Following(SimpleNamespace(step=stops), SimpleNamespace(step=stops), scrub, said.append).step(5)
+    assert told.value is fault
+    healed = not isinstance(fault, ValueError)
+    assert [line.startswith("HEALED: ") and name in line for line in said] == [True] * healed and (disks.files(0) == disks.files(1)) is healed
 
 
 def test_rot_without_a_mirror_or_in_both_is_named_and_left_as_it_is():

@@ -1,9 +1,14 @@
-"""The auditor's own arithmetic: what is open, what an auction's price is, what a fee is."""
+"""The auditor's own arithmetic: what is open, what an auction's price is, what a fee is; and whom it takes for the one that rests."""
+import numpy as np
 import pytest
 
-from cambist.messages import Side
+from cambist.messages import Kind as K, Session, Side
+from cambist.simulation.audit.auditor import Auditor
 from cambist.simulation.audit.figures import Figures, Terms, Wrong, charge
 from cambist.simulation.audit.order_states import Order, Standing, auction_price
+from cambist.simulation.twin import Twin
+from tests.core.market import AT_OPEN, INDEX, STOP, at, market
+from tests.scenarios import ACME, BOLT, BTCUSD, RISK_ONE
 
 
 def terms(**more) -> Terms:
@@ -58,3 +63,31 @@ def test_lots_are_the_most_that_money_buys():
     for money in (0, 7, 199, 200, 201, 12345):
         lots = one.lots(money, 20)
         assert lots % 10 == 0 and one.amount(lots, 20) <= money < one.amount(lots + 10, 20)
+
+
+class Audited(Twin):
+    """The rules, and the auditor beside them."""
+    def __init__(self) -> None:
+        super().__init__()
+        self.auditor, self.heard = Auditor(), 0
+
+    def apply(self, records: np.ndarray, time: int) -> np.ndarray:
+        events = super().apply(records, time)
+        self.auditor.entry(self.heard + 1, time, records.tobytes(), events)
+        self.heard += len(records)
+        return events
+
+
+def test_a_triggered_order_does_not_rest_in_a_call():
+    """It waits for trading to go on, while orders for the auction rest, at the same price too (seed 201914)."""
+    m = market(Audited)
+    m.index(60_000)
+    stop = m.sell(ACME, 3, 59_000, trigger=STOP, trigger_on=INDEX, trigger_price=at(59_500))
+    opening = m.sell(BOLT, 1, 59_000, time_in_force=AT_OPEN)
+    m.do(K.HALT, RISK_ONE, instrument=BTCUSD)           # so that the order is triggered before the other one rests
+    m.session(Session.AUCTION, Session.CONTINUOUS), m.index(59_400), m.work()
+    assert (m.state(stop), m.state(opening)) == ("TRIGGERED", "WAITING")
+    m.do(K.RESUME, RISK_ONE, instrument=BTCUSD), m.work()
+    assert (m.state(stop), m.state(opening)) == ("TRIGGERED", "BOOK")
+    m.session(Session.CONTINUOUS), m.work(4)
+    assert (m.state(stop), m.state(opening)) == ("BOOK", "gone")

@@ -378,13 +378,13 @@ class House(Death):
         except (Damaged, Broken, DiskError, snapshot.SnapshotError, snapshot.SnapshotDamaged) as fault:
             self.note(f"the follower stops: {fault}")
             self.counts[f"follower stopped: {type(fault).__name__}"] += 1
+            if not isinstance(fault, DiskError) and not disk.lies and disk is self.disk and self._node_process.alive:
+                self.wrong(f"the follower finds a difference, and the disk did nothing wrong: {fault}")
             findings = scrub.at_once(self.clock.now) if isinstance(fault, Damaged | Broken) else []
             for finding in findings:
                 self._scrubbed(finding)
-            if isinstance(fault, Damaged) and disk is self.disk and disk.lies and not any(finding.healed for finding in findings):
+            if isinstance(fault, Damaged) and disk is self.disk and not any(finding.healed for finding in findings):
                 self._restore()
-            elif not isinstance(fault, DiskError) and not disk.lies and disk is self.disk and self._node_process.alive:
-                self.wrong(f"the follower finds a difference, and the disk did nothing wrong: {fault}")
         self.loop.kill(process)
 
     def _scrubbed(self, finding: Finding) -> None:

@@ -424,11 +424,12 @@ class Books:
 
     def _who_rests(self, e: Told) -> Order | None:
         standing = self.standing
-        candidates = [*standing.entering.values(), *(standing.orders[number] for number in standing.queues.get(e.instrument, [])[:1])]
+        terms = self.figures.instruments[e.instrument]
+        queue = standing.queues.get(e.instrument, []) if terms.session == Session.CONTINUOUS else []        # else it waits for that
+        candidates = [*standing.entering.values(), *(standing.orders[number] for number in queue[:1])]
         for order in candidates:
             if (order.instrument, order.side) == (e.instrument, e.side) and (order.price == e.price or order.type in PEGGED):
                 return order
-        terms = self.figures.instruments[e.instrument]
         wanted = TimeInForce.AT_OPEN if terms.next == Session.CONTINUOUS else TimeInForce.AT_CLOSE
         gathers = [order for order in standing.waiting.get(e.instrument, {}).values() if order.tif == wanted and order.state == OrderState.WAITING]
         return min(gathers, key=lambda order: (order.sequence, order.id), default=None) if terms.session == Session.AUCTION else None
