@@ -126,7 +126,9 @@ after the events stands the log time of each. `more` is 1 where a batch ends wit
 |---|---|
 | OVERLOAD 1, DISK_FULL 2, TOO_LARGE 3, MALFORMED 4, CLOSING 5, STOPPED 6, NOT_ALLOWED 7, FOREIGN 8 | BAD_LENGTH 30, UNKNOWN_VERB 31, UNDEFINED_BITS 32 |
 | UNKNOWN_VIEW 10, BAD_ARGUMENT 11, NOT_YET 12 | UNEXPECTED 33, BAD_VERSION 34, BAD_ROLE 35, BAD_LOGON 36 |
-| UNKNOWN_STREAM 20, BAD_CURSOR 21, TOO_MANY 22, BAD_CREDIT 23, UNKNOWN_SUBSCRIPTION 24 | SLOW 40, SILENT 41, UNREADABLE 42 |
+| UNKNOWN_STREAM 20, BAD_CURSOR 21, TOO_MANY 22, BAD_CREDIT 23, UNKNOWN_SUBSCRIPTION 24, UNREADABLE 25 | SLOW 40, SILENT 41 |
+
+UNREADABLE may also come of a subscription that had begun, and ends it; the events before it were told.
 
 NONE 0 is the code of a BYE without a fault; TOO_LARGE and MALFORMED end a connection too when a frame itself is so.
 

@@ -11,7 +11,7 @@ import uvloop
 from cambist.door import link_shell
 from cambist.door.client import Code, DoorClosed, Outcome, Refused, RefusedByDoor, StreamKind
 from cambist.door.link_shell import Link, write_down
-from cambist.door.protocol import Hello, View, Welcome, encode
+from cambist.door.protocol import Hello, Unreadable, View, Welcome, encode
 from cambist.door.server_shell import Door
 from cambist.feeds import views
 from cambist.feeds.streams import ALL, Streams, account_row
@@ -289,6 +289,35 @@ async def _a_slow_follower_gets_no_more_than_its_credit_ahead(served):
     assert max(sizes) <= 100 and max(counted) <= 100 and sum(sizes) == 1000
 
 
+async def _a_stream_that_cannot_be_read_ends_or_waits_until_it_can(served):
+    """And nothing else of the connection is touched."""
+    damaged, read = True, served.house.events
+
+    def events(stream, account, number, limit):
+        if damaged and number < 3:
+            raise Unreadable("gone")
+        return read(stream, account, number, limit)
+    served.house.events = events
+    await served.link.submit(np.concatenate([order(1), order(2), order(3)]))
+    codes, heard, wires = [], [], set(served.house.door.connections)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(link_shell, "UNREADABLE_SECONDS", 0.02)
+        ending = served.link.follow(StreamKind.ALL, 0, 1, heard.append, codes.append)
+        with pytest.raises(RefusedByDoor, match="UNREADABLE"):
+            await ending.started()
+        waiting = served.link.follow(StreamKind.ALL, 0, 1, heard.append, codes.append, patient=True)
+        over = served.link.follow(StreamKind.ALL, 0, 1, heard.append, codes.append, patient=True)
+        await asyncio.sleep(0.1)
+        over.close()
+        assert codes == [Code.UNREADABLE] and ending.ended and not heard and not waiting.ended
+        assert (await served.link.ask(order(4))).events["id_lo"].tolist() == [4]
+        damaged = False
+        await waiting.started()
+        await until(lambda: waiting.cursor == 5)
+    assert heard[0].first == 1 and sum(len(batch.events) for batch in heard) == 4
+    assert codes == [Code.UNREADABLE] and set(served.house.door.connections) == wires
+
+
 async def _a_cursor_that_the_node_has_not_told_ends_the_stream(served):
     codes = []
     following = served.link.follow(StreamKind.ALL, 0, 77, lambda batch: None, codes.append)
@@ -364,6 +393,7 @@ test_closing_ends_all_that_waits = linked(_closing_ends_all_that_waits)
 test_a_stream_is_told_once_and_whole_over_many_connections = linked(_a_stream_is_told_once_and_whole_over_many_connections)
 test_from_now_on_is_from_when_it_started = linked(_from_now_on_is_from_when_it_started)
 test_a_slow_follower_gets_no_more_than_its_credit_ahead = linked(_a_slow_follower_gets_no_more_than_its_credit_ahead)
+test_a_stream_that_cannot_be_read_ends_or_waits_until_it_can = linked(_a_stream_that_cannot_be_read_ends_or_waits_until_it_can)
 test_a_cursor_that_the_node_has_not_told_ends_the_stream = linked(_a_cursor_that_the_node_has_not_told_ends_the_stream)
 test_a_follower_that_fails_ends_alone = linked(_a_follower_that_fails_ends_alone)
 test_whoever_wants_to_know_is_told_of_each_change = linked(_whoever_wants_to_know_is_told_of_each_change)

@@ -260,27 +260,27 @@ async def _half_open_connections_are_asked_and_then_ended(house, door, path):
     assert await closed.hear() is None
 
 
-async def _who_asks_for_what_cannot_be_read_back_is_ended_and_the_others_go_on(house, door, path):
+async def _a_stream_that_cannot_be_read_back_ends_and_nothing_else(house, door, path):
     """Found by the simulator, seed 201260: such a reader was forgotten, or, at the next event, stopped the node."""
     house.grow(6)
-    well = await Peer.at(path)
-    well.say(Subscribe(1, StreamKind.ALL, 0, 0, 100))
-    assert not len((await well.hear()).events)
-    for house.lost in (Unreadable("gone"), Damaged("house/results/x", 5, 1, "rot"), DiskFailed("read", "house/results/x", "input/output error")):
-        peer = await Peer.at(path)
-        peer.say(Subscribe(1, StreamKind.ALL, 0, 1, 100))
-        bye = await peer.hear()
-        assert bye.code is Code.UNREADABLE and "number 1 on" in bye.text and "house/" not in bye.text
+    peer = await Peer.at(path)
+    peer.say(Subscribe(1, StreamKind.ALL, 0, 0, 100))
+    assert not len((await peer.hear()).events)
+    for i, house.lost in enumerate((Unreadable("gone"), Damaged("house/results/x", 5, 1, "rot"), DiskFailed("read", "house/results/x", "input/output error"))):
+        peer.say(Subscribe(2, StreamKind.ALL, 0, 1, 100))
+        refused = await peer.hear()
+        assert (refused.request, refused.code) == (2, Code.UNREADABLE) and "number 1 on" in refused.text and "house/" not in refused.text
         house.grow(1)
         door.told([ALL])
-        assert len((await well.hear()).events) == 1
-    late = await Peer.at(path)                          # it had credit for one, and the rest is damaged when it asks for more
+        told = await peer.hear()
+        assert (told.request, told.first, len(told.events)) == (1, 7 + i, 1)
     house.lost = None
-    late.say(Subscribe(1, StreamKind.ALL, 0, 1, 1))
-    await late.hear()
+    peer.say(Subscribe(2, StreamKind.ALL, 0, 1, 1))     # it has credit for one, and the rest is damaged when it asks for more
+    assert len((await peer.hear()).events) == 1
     house.lost = Unreadable("gone")
-    late.say(Pull(1, 100))
-    assert (await late.hear()).code is Code.UNREADABLE and await late.hear() is None
+    peer.say(Pull(2, 100), Pull(2, 100), Submit(3, orders(1)))
+    assert [(each.request, each.code) for each in (await peer.hear(), await peer.hear())] == [(2, Code.UNREADABLE), (2, Code.UNKNOWN_SUBSCRIPTION)]
+    assert await peer.hear() == Received(3, 1)
 
 
 async def _connections_have_a_maximum(house, door, path):
@@ -316,7 +316,7 @@ test_questions_have_a_maximum = at_a_door(_questions_have_a_maximum)
 test_a_slow_reader_is_ended_and_the_others_go_on = at_a_door(_a_slow_reader_is_ended_and_the_others_go_on, slow=0.3)
 test_who_submits_and_never_reads_is_not_read_for_ever = at_a_door(_who_submits_and_never_reads_is_not_read_for_ever, slow=0.3)
 test_half_open_connections_are_asked_and_then_ended = at_a_door(_half_open_connections_are_asked_and_then_ended, ping=0.1, silent=0.4)
-test_who_asks_for_what_cannot_be_read_back_is_ended_and_the_others_go_on = at_a_door(_who_asks_for_what_cannot_be_read_back_is_ended_and_the_others_go_on)
+test_a_stream_that_cannot_be_read_back_ends_and_nothing_else = at_a_door(_a_stream_that_cannot_be_read_back_ends_and_nothing_else)
 test_connections_have_a_maximum = at_a_door(_connections_have_a_maximum, connections=2)
 test_only_the_owner_may_open_it = at_a_door(_only_the_owner_may_open_it)
 test_closing_says_so = at_a_door(_closing_says_so)

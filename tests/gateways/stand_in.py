@@ -74,7 +74,7 @@ class LinkStandIn:
         self.streams, self.followings, self.on_change, self.connected = {}, set(), [], True
         self.levels, self.sequence, self.batches = {}, 0, 0
 
-    def follow(self, stream, account, cursor, heard, lost=None, credit=1 << 13):
+    def follow(self, stream, account, cursor, heard, lost=None, credit=1 << 13, *, patient=False):
         following = FollowingStandIn(self, stream, account, cursor, heard, lost, credit)
         self.followings.add(following)
         asyncio.get_running_loop().call_soon(following.push)

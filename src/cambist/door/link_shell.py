@@ -32,6 +32,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0                  # seconds between two tr
 AGAIN_SECONDS = 2.0                                     # on a connection that stands the same bytes go again after so long, doubled each time
 REFUSED_SECONDS = 0.02                                  # before what was refused for the moment is sent again; doubled up to LONGEST_PAUSE
 ASK_SECONDS, RECEIVE_SECONDS = 5.0, 10.0                # how long an outcome, and an answer of the door itself, may take
+UNREADABLE_SECONDS = 5.0                                # until a stream that could not be read is asked for again
 PING_SECONDS, SILENT_SECONDS = 2.0, 6.0                 # a PING after so long without a byte; a new connection after so long
 WRITE_DOWN_SECONDS = 1.0
 BYE_SECONDS = 1.0                                       # how long a last word may take
@@ -123,11 +124,13 @@ class Link:
                     pause = min(2 * pause, LONGEST_PAUSE)
         raise DoorClosed(f"the view {view} was not answered within {self.patience:g} s{f': {self.why}' if self.why else ''}")
 
-    def follow(self, stream: StreamKind, account: int, cursor: int, heard: Heard, lost: Lost | None = None, credit: int = CREDIT) -> "Following":
+    def follow(self, stream: StreamKind, account: int, cursor: int, heard: Heard, lost: Lost | None = None, credit: int = CREDIT,
+               *, patient: bool = False) -> "Following":
         """`heard(batch)` for every batch from number `cursor` on (0: from now on), in order, nothing lost or told twice, over any number of connections. It
         must not wait; more is pulled when it has returned, and the batch is its own. `lost(code)` once, when the stream cannot be followed: BAD_CURSOR (this
-        node has not told so much), TOO_MANY, UNKNOWN_STREAM, or STOPPED when `heard` raised."""
-        following = Following(self, stream, account, cursor, heard, lost, credit)
+        node has not told so much), TOO_MANY, UNKNOWN_STREAM, UNREADABLE (the house's files are damaged there; who is `patient` asks again until they are
+        healed), or STOPPED when `heard` raised."""
+        following = Following(self, stream, account, cursor, heard, lost, credit, patient)
         self.subscribe(following)
         return following
 
@@ -360,12 +363,13 @@ async def _within(turn: Turn, seconds: float) -> Answer:
 
 class Following:
     """One stream, over any number of connections. `cursor` is the next number wanted."""
-    def __init__(self, link: Link, stream: StreamKind, account: int, cursor: int, heard: Heard, lost: Lost | None, credit: int = CREDIT):
+    def __init__(self, link: Link, stream: StreamKind, account: int, cursor: int, heard: Heard, lost: Lost | None, credit: int = CREDIT,
+                 patient: bool = False):
         self.stream, self.account, self.cursor, self.credit = stream, account, cursor, credit
         self.position = 0                               # the log sequence up to which everything of it was heard
         self.ended, self.code = False, Code.NONE        # and why
         self.subscription: Subscription | None = None   # of the connection that stands
-        self._link, self._heard, self._lost = link, heard, lost
+        self._link, self._heard, self._lost, self._patient = link, heard, lost, patient
         self._first: asyncio.Future[Refused | bool] = asyncio.get_running_loop().create_future()
 
     async def started(self) -> None:
@@ -399,8 +403,16 @@ class Following:
 
     def refuse(self, refused: Refused) -> None:
         """Called by the link alone."""
+        if refused.code is Code.UNREADABLE and self._patient:
+            log.error("a stream waits until it can be read", stream=self.stream.name, account=self.account, cursor=self.cursor, why=refused.text)
+            asyncio.get_running_loop().call_later(UNREADABLE_SECONDS, self._again)
+            return
         _end(self._first, refused)
         self._give_up(refused.code)
+
+    def _again(self) -> None:
+        if not self.ended:
+            self._link.subscribe(self)
 
     def _tell(self, batch: Events) -> None:
         self._heard(batch.kept())

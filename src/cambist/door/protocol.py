@@ -74,6 +74,7 @@ class Code(IntEnum):
     TOO_MANY = 22
     BAD_CREDIT = 23
     UNKNOWN_SUBSCRIPTION = 24
+    UNREADABLE = 25                                     # what comes next was told once and cannot be read back: the house's files are damaged there
     BAD_LENGTH = 30                                     # from here on: why a connection ended
     UNKNOWN_VERB = 31
     UNDEFINED_BITS = 32
@@ -83,7 +84,6 @@ class Code(IntEnum):
     BAD_LOGON = 36                                      # no such key, or its signature does not fit
     SLOW = 40                                           # did not read what it asked for
     SILENT = 41                                         # half open: answered no PING
-    UNREADABLE = 42                                     # what it asked for was told once and cannot be read back: the house's files are damaged there
 
 
 class Role(IntEnum):

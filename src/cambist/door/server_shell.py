@@ -263,7 +263,8 @@ class Connection(asyncio.BufferedProtocol):
             batch = self.door.house.events(listener.stream, listener.account, listener.number, min(listener.credit, BATCH_EVENTS))
         except (Unreadable, Damaged, DiskError) as fault:
             log.error("what was told cannot be read back", stream=listener.stream.name, account=listener.account, number=listener.number, why=str(fault))
-            self.end(Code.UNREADABLE, f"events from number {listener.number} on were told and cannot be read back; the house must heal its files")
+            self._forget(listener)
+            self.send(Refused(listener.request, Code.UNREADABLE, 0, f"from number {listener.number} on it cannot be read back; the house must heal its files"))
             return
         first, position, events, times, more = batch
         if not len(events):

@@ -84,7 +84,7 @@ class Market:
         await now.started()
         end, first = now.cursor, max(1, now.cursor - PAST)
         now.close()
-        self._followings.append(self._link.follow(StreamKind.PUBLIC, 0, first, lambda batch: self._trades(data, batch, end), self._lost))
+        self._followings.append(self._link.follow(StreamKind.PUBLIC, 0, first, lambda batch: self._trades(data, batch, end), self._lost, patient=True))
         await self._followings[0].started()             # before a book is read, so that nothing after it goes unheard
 
     async def _read_books(self, data: MarketData) -> None:

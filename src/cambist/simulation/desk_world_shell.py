@@ -52,7 +52,7 @@ class Line:
         self.lost = False                               # a connection was lost since somebody last looked
         self._reached = 0
         self.link.on_change.append(self._changed)
-        self._followings: list[Following] = [self.link.follow(*each, 1, self._heard) for each in streams]
+        self._followings: list[Following] = [self.link.follow(*each, 1, self._heard, patient=True) for each in streams]
 
     async def start(self) -> None:
         """Until it is known where the log stands."""

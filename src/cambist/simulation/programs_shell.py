@@ -55,7 +55,7 @@ class Program:
         """Until its process ends."""
         self.link = Link(self.world.door, Role.SERVICE, **LINK)
         self.link.on_change.append(self.changed)
-        self.link.follow(*self.stream, self._cursor, self._batch, self._lost)
+        self.link.follow(*self.stream, self._cursor, self._batch, self._lost, patient=True)
         while not self.link.connected:
             try:
                 await self.link.start(None)

@@ -90,7 +90,7 @@ class HouseInHand:
         return Outcome(asked.answer, 1, time.time_ns())
 
     def follow(self, stream: StreamKind, account: int, cursor: int, heard: Callable[[Events], None], lost: Callable[[Code], None] | None = None,
-               credit: int = 0) -> Following:
+               credit: int = 0, *, patient: bool = False) -> Following:
         following = Following(self, cursor or self.node.streams.last_number(ALL) + 1, heard)
         self.followings.append(following)
         following.hear()

@@ -86,7 +86,7 @@ class Watch:
         self.queue = remembered(reversed(self.history.events(kinds=KINDS, since=since, limit=BACK_MOST)))
         for row in reversed(self.history.events(kinds=(Event.FILLED,), limit=BACK_MOST)):
             self._traded(row)
-        self.link.follow(StreamKind.ALL, 0, self.history.cursor, self._heard, self._lost)
+        self.link.follow(StreamKind.ALL, 0, self.history.cursor, self._heard, self._lost, patient=True)
 
     def _lost(self, code: Code) -> None:
         """Another log than the one this read model is of: it is made anew."""
@@ -95,7 +95,7 @@ class Watch:
             self.history.clear()
             self.queue = Enquiries()
             self._records.clear()
-            self.link.follow(StreamKind.ALL, 0, 1, self._heard, self._lost)
+            self.link.follow(StreamKind.ALL, 0, 1, self._heard, self._lost, patient=True)
 
     def _heard(self, batch: Events) -> None:
         assert self.history is not None

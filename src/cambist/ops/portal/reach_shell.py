@@ -47,7 +47,8 @@ class LinkLike(Protocol):
     async def close(self) -> None: ...
     async def read(self, view: str, at_least: int = 0, **argument: int) -> tuple[int, dict[str, Any]]: ...
     async def ask(self, record: np.ndarray, timeout: float = ..., attachments: bytes = b"") -> Outcome: ...
-    def follow(self, stream: StreamKind, account: int, cursor: int, heard: Callable[[Events], None], lost: Callable[[Code], None] | None = ...) -> Any: ...
+    def follow(self, stream: StreamKind, account: int, cursor: int, heard: Callable[[Events], None], lost: Callable[[Code], None] | None = ...,
+               *, patient: bool = ...) -> Any: ...
 
 
 class Trader(NamedTuple):
@@ -133,7 +134,7 @@ class Reach:
         self._follow()
 
     def _follow(self) -> None:
-        self._following = self.link.follow(StreamKind.ALL, 0, self.history.cursor, self._hear, self._unfollowed)
+        self._following = self.link.follow(StreamKind.ALL, 0, self.history.cursor, self._hear, self._unfollowed, patient=True)
 
     def _unfollowed(self, code: Code) -> None:
         """The node has told less than we have: it is another house's log, or an older one. Our copy is made again."""
