@@ -2,13 +2,13 @@
 import numpy as np
 import pytest
 
-from cambist.messages import Kind as K, Session, Side
+from cambist.messages import Event as E, Kind as K, Session, Side
 from cambist.simulation.audit.auditor import Auditor
 from cambist.simulation.audit.figures import Figures, Terms, Wrong, charge
 from cambist.simulation.audit.order_states import Order, Standing, auction_price
 from cambist.simulation.twin import Twin
 from tests.core.market import AT_OPEN, INDEX, STOP, at, market
-from tests.scenarios import ACME, BOLT, BTCUSD, RISK_ONE
+from tests.scenarios import ACME, BOLT, BTCUSD, KEY_OF, RISK_ONE, SECOND
 
 
 def terms(**more) -> Terms:
@@ -91,3 +91,19 @@ def test_a_triggered_order_does_not_rest_in_a_call():
     assert (m.state(stop), m.state(opening)) == ("TRIGGERED", "BOOK")
     m.session(Session.CONTINUOUS), m.work(4)
     assert (m.state(stop), m.state(opening)) == ("BOOK", "gone")
+
+
+def test_what_is_made_after_a_dead_mans_time_may_live():
+    """It latches in the sixteenth unit of work before an order, and its sweep begins after it (seed 300285)."""
+    m = market(Audited)
+    for dollars in range(14):
+        m.buy(ACME, 1, 50_000 + dollars)
+    old = m.sell(BOLT, 1, 61_000)
+    m.do(K.DEAD_MAN, KEY_OF[BOLT], account=BOLT, ttl=2 * SECOND)
+    m.advance(1)
+    m.do(K.CANCEL_ALL, KEY_OF[ACME], account=ACME)
+    m.advance(1)
+    new = m.sell(BOLT, 1, 60_000)
+    assert m.state(old) == "BOOK" and len(m.find(E.ORDER_CANCELLED, ACME)) == 14
+    m.buy(ACME, 1, 60_000)
+    assert m.fills(ACME) == [(60_000, 1)] and {m.state(old), m.state(new)} == {"gone"}

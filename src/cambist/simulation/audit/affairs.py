@@ -25,7 +25,7 @@ def configure(f: Figures, c: Row) -> None:
     elif kind is K.CONFIGURE_ACCOUNT:
         known = f.accounts.get(c.account)
         row = f.accounts[c.account] = known or Row(killed=0, dying_below=0, ordinal=0, rate_second=-1, rate_count=0, rate_cancels=0, dead_man=0,
-                                                     some=None, **dict.fromkeys(TRADING, 0))
+                                                     dead_below=0, dead_lapsed=0, may_die_below=0, some=None, **dict.fromkeys(TRADING, 0))
         row.__dict__.update(kind=c.account_kind, entity=c.entity, dealer=c.dealer, rate_limit=c.rate_limit, max_open=c.max_open, enabled=c.enabled)
         f.single.setdefault(c.account_kind, c.account)
         if c.dealer and c.account not in f.dealers:
@@ -273,7 +273,10 @@ class Affairs:
             row = f.accounts[c.account]
             row.some = (c.instrument, c.side, row.ordinal + 1)
         elif kind == K.DEAD_MAN:
-            f.accounts[c.account].dead_man = now + c.ttl if c.ttl else 0
+            row = f.accounts[c.account]
+            if row.dead_man and row.dead_man <= now:    # it may have come already, and nothing been cancelled yet
+                row.dead_lapsed = row.dead_below or row.ordinal + 1
+            row.dead_man, row.dead_below = now + c.ttl if c.ttl else 0, 0
         elif kind == K.RESET_PROTECTION:
             f.frozen[c.account, c.instrument] = 0
         elif kind in (K.KILL_TRADER, K.REVIVE_TRADER):

@@ -225,6 +225,9 @@ class Auditor:
             self.figures.frozen[e.account, e.instrument] = 1
         elif kind == E.SWEPT and e.id == 4:
             self.figures.accounts[e.account].some = None
+        elif kind == E.SWEPT and e.id == 0:
+            row = self.figures.accounts[e.account]
+            row.dead_lapsed = row.may_die_below = 0
         elif kind in (E.TERMS_CHANGED, E.DIGITS_CHANGED):
             raise Wrong("terms or digits are changed, which nobody asked for in a simulated house")
 
@@ -242,6 +245,8 @@ class Auditor:
             raise Wrong(f"{E(e.kind).name} of account {e.account} has the id {number}; right would be {right}, its number {ordinal}")
         if row is not None:
             row.ordinal = ordinal
+            if row.dead_man and row.dead_man <= self.now and not row.dead_below:
+                row.dead_below = ordinal
         else:
             self._ordinal = ordinal
 

@@ -100,7 +100,7 @@ class Entry:
         market = c.order_type == OrderType.MARKET and not c.trigger and c.time_in_force not in AUCTION_ORDERS
         return R.SESSION if at_once or market or c.order_type in PEGGED or c.post_only or c.minimum else 0
 
-    def _plain(self, c: Row, terms: Terms, now: int) -> int:
+    def _plain(self, c: Row, terms: Terms, now: int) -> int | None:
         """Lines 7 to 9, of an order that enters at once and is nothing but a limit or a market order."""
         f, market, price = self.figures, c.order_type == OrderType.MARKET, c.price
         if market:
@@ -119,7 +119,8 @@ class Entry:
         best = self.standing.best(c.instrument, 1 - c.side)
         if c.post_only and best and crosses(c.side, price, best):
             return R.POST_ONLY
-        return R.UNFILLABLE if c.time_in_force == TimeInForce.FOK and self._within(c, terms, price, now) < c.quantity else 0
+        within = self._within(c, terms, price, now) if c.time_in_force == TimeInForce.FOK else c.quantity
+        return None if within is None else R.UNFILLABLE if within < c.quantity else 0
 
     def _funds(self, terms: Terms, account: int, side: int, more: int) -> int:
         asset = terms.held_asset(side)
@@ -128,8 +129,8 @@ class Entry:
         line = self.figures.line(account, asset)
         return R.CREDIT if line is None or (more > 0 and more > self.figures.room(account, asset)) else 0
 
-    def _within(self, c: Row, terms: Terms, price: int, now: int) -> int:
-        """What a fill-or-kill order would find."""
+    def _within(self, c: Row, terms: Terms, price: int, now: int) -> int | None:
+        """What a fill-or-kill order would find; None where nobody can say."""
         found, anchor = 0, self._anchor(terms, now)
         band = anchor * terms.band_ppm // 1_000_000
         for maker in self.standing.better(c.instrument, 1 - c.side):
@@ -137,6 +138,8 @@ class Entry:
                 break
             if self.standing.is_dying(maker, now) or maker.options & REDUCE_ONLY:
                 continue
+            if self.standing.may_die(maker, now):
+                return None
             if not self.figures.strangers(maker.account, c.account):
                 if c.self_trade in (SelfTrade.CANCEL_NEWEST, SelfTrade.CANCEL_BOTH):
                     break
@@ -153,13 +156,13 @@ class Entry:
 
     # ------------------------------------------------------------------------------------------------------------------ AMEND_ORDER
     def amend(self, c: Row, now: int) -> int | None:
-        order, f = self.books.orders.get(c.order), self.figures
+        order = self.books.orders.get(c.order)
         if order is None or order.account != c.account:
             return R.UNKNOWN_ORDER
-        terms, row = order.terms, f.accounts[c.account]
+        terms = order.terms
         if self.standing.is_dying(order, now):
             return R.DYING
-        if order.link or (row.dead_man and row.dead_man <= now) or (self._doubtful(terms, now) and not terms.halted):
+        if order.link or self.standing.may_die(order, now) or (self._doubtful(terms, now) and not terms.halted):
             return None
         leaves = c.quantity - (order.quantity - order.leaves)
         moves = order.state != OrderState.BOOK or order.type in PEGGED or order.quoted

@@ -196,6 +196,11 @@ class Standing:
         actor = self.figures.actors.get(order.actor)
         return bool(actor and actor.killed)
 
+    def may_die(self, order: Order, now: int) -> bool:
+        """Whether a dead man has latched, and before or after it was made, nobody is told until the sweep is over."""
+        row = self.figures.accounts[order.account]
+        return 0 < row.dead_man <= now or row.dead_lapsed > 0 or order.id & 0xFFFF_FFFF < row.may_die_below
+
     def peg_price(self, order: Order) -> int:
         """Where a peg should stand now; 0: nowhere."""
         terms, side = order.terms, order.side

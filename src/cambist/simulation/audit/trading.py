@@ -292,15 +292,24 @@ class Books:
         row, standing = self.figures.accounts[order.account], self.standing
         if e.reason == R.IMMEDIATE and not (order.state in (ENTERING, OrderState.TRIGGERED) and (order.type == OrderType.MARKET or order.tif in AT_ONCE)):
             raise Wrong(f"order {e.id} is cancelled as immediate and is not")
-        if e.reason == R.DEAD_MAN and row.dead_man and row.dead_man <= now:
-            row.dying_below, row.dead_man = max(row.dying_below, row.ordinal + 1), 0
-        if e.reason in DYING and not standing.is_dying(order, now) and not self.figures.cell.get("killed_all"):
+        if e.reason == R.DEAD_MAN:
+            self._dead(row, now)
+        if e.reason in DYING and not standing.is_dying(order, now) and not standing.may_die(order, now) and not self.figures.cell.get("killed_all"):
             raise Wrong(f"order {e.id} is cancelled as dying and is not")
         if e.reason == R.EXPIRED and not (order.good_till and order.good_till <= now) and not (order.tif == TimeInForce.DAY and
                                                                                              order.terms.session == Session.CLOSED):
             raise Wrong(f"order {e.id} has lapsed at {now} and stands until {order.good_till}")
         if e.reason == R.AUCTION_OVER and order.tif not in AUCTION_ORDERS:
             raise Wrong(f"order {e.id} ends with an auction and is not of one")
+
+    @staticmethod
+    def _dead(row: Row, now: int) -> None:
+        """A dead man's time has come, how long ago nobody is told: what was made before that time is dying, what was made since may be."""
+        below = row.dead_lapsed
+        if row.dead_man and row.dead_man <= now:
+            below, row.dead_man, row.dead_below = row.dead_below or row.ordinal + 1, 0, 0
+        if below:
+            row.dying_below, row.may_die_below, row.dead_lapsed = max(row.dying_below, below), row.ordinal + 1, 0
 
     def amended(self, e: Told, c: Row) -> None:
         order = self.orders.get(e.id)
