@@ -10,6 +10,7 @@ import pytest
 from cambist.configure import numbered
 from cambist.design import read_design
 from cambist.dictionary import Dictionary, Wrong
+from cambist.door.protocol import Unreadable
 from cambist.gateways import api, house_shell, order_api, replies
 from cambist.gateways.auth import AuthError
 from cambist.gateways.fields import Known
@@ -452,6 +453,18 @@ async def _old_events_are_read_from_the_house(world):
             if not page["more"]:
                 break
         assert seen == list(range(1, 43))
+        read, healthy = world.behind.events, (await world.perform("events.read", "acme-bot", {"cursor": 9, "limit": 7}))
+
+        def damaged(stream, account, number, limit):
+            if number == 9:
+                raise Unreadable("house/results/x is damaged")
+            return read(stream, account, number, limit)
+        world.behind.events = damaged
+        status, refused = (await world.perform("events.read", "acme-bot", {"cursor": 9, "limit": 7}))[:2]
+        assert (status, refused["error"]["code"], refused["error"]["path"]) == (503, "UNREADABLE", "$.cursor") and "results" not in refused["error"]["message"]
+        assert (await world.perform("events.read", "acme-bot", {"cursor": 10, "limit": 7}))[0] == 200
+        world.behind.events = read
+        assert await world.perform("events.read", "acme-bot", {"cursor": 9, "limit": 7}) == healthy
     finally:
         hearing.RING_EVENTS = before
 

@@ -37,6 +37,7 @@ SEEN_SECONDS = 0.25                                     # how old references and
 LOOK_BACK_EVENTS = 1024                                 # of an account, at first; eight times more while that is not far enough back
 MAX_WAITING_POLLS = 1024
 SECOND = 1_000_000_000
+UNREADABLE = "events from here on were told and cannot be read back now; read on from a later cursor, or from here when the house has healed its files"
 log = structlog.get_logger("gateway")
 Rows = list[dict[str, Any]]
 Clock = Callable[[], int]
@@ -424,7 +425,7 @@ class House:
 
         def lost(code: Code) -> None:
             if not heard.done():
-                heard.set_exception(DoorClosed(code.name))
+                heard.set_exception(Wrong("UNREADABLE", "$.cursor", UNREADABLE) if code is Code.UNREADABLE else DoorClosed(code.name))
 
         following = self.link.follow(StreamKind.ACCOUNT, account, cursor, hear, lost, credit=limit)
         try:

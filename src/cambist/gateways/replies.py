@@ -77,7 +77,7 @@ UNKNOWN_OUTCOME = ("no answer came in time, so it is unknown whether this was do
 
 # Codes of what is wrong with a request before it costs a place in the log; what is not here is 404 where something is unknown, else 422.
 STATUS = {"MALFORMED": 400, "BAD_ID": 400, "NO_ID": 400, "UNEXPECTED_BODY": 400, "TOO_LARGE": 413, "NOT_JSON": 415, "NO_REFERENCE": 409, "OVERLOAD": 429,
-          "UNREACHABLE": 503, "NOT_READY": 503, "UNKNOWN_FIELD": 422}
+          "UNREACHABLE": 503, "UNREADABLE": 503, "NOT_READY": 503, "UNKNOWN_FIELD": 422}
 DOOR_CLOSED = (Code.OVERLOAD, Code.DISK_FULL, Code.CLOSING, Code.STOPPED)
 
 
