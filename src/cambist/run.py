@@ -213,11 +213,12 @@ class Following(NamedTuple):
     say: Callable[[str], None]
 
     def step(self, now: int) -> bool:
-        """Whether there was anything new. Raises Damaged, Broken: then everything was scrubbed, so that who begins again finds healed what a mirror has."""
+        """Whether there was anything new. Raises Damaged, Broken: then all was scrubbed that a mirror could heal, so that who begins again finds it whole."""
         try:
             step, published = self.follower.step(now), self.publisher.step(now)
         except (Damaged, Broken):
-            _tell_scrubbed(self.scrub.at_once(now), self.say)
+            if self.scrub.heals:
+                _tell_scrubbed(self.scrub.at_once(now), self.say)
             raise
         if step.saved:
             self.say(f"snapshot at sequence {step.saved.sequence}, state {step.saved.state_hash[:16]}")
@@ -256,7 +257,7 @@ def open_following(directory: Path, every_ns: int, origin: str, say: Callable[[s
         follower = Follower(disk, str(directory), number=design.cell.number, every_ns=every_ns, **makers(design))
     except BaseException as fault:
         publisher.close()
-        if isinstance(fault, Damaged | Broken):
+        if scrub.heals and isinstance(fault, Damaged | Broken):
             _tell_scrubbed(scrub.at_once(time.monotonic_ns()), say)
         raise
     return Following(follower, publisher, scrub, say)

@@ -53,6 +53,11 @@ class Scrub:
         self._due = now + nbytes * NS_PER_SECOND // self._speed
         return findings
 
+    @property
+    def heals(self) -> bool:
+        """Whether there is a mirror to heal from."""
+        return self._mirror is not None
+
     def at_once(self, now: int) -> list[Finding]:
         """A round without waiting, or the rest of one: for who cannot go on before it is healed."""
         found, rounds, self._began = [], self.rounds, -1 if not self._waiting else self._began
