@@ -318,6 +318,27 @@ async def _a_stream_that_cannot_be_read_ends_or_waits_until_it_can(served):
     assert codes == [Code.UNREADABLE] and set(served.house.door.connections) == wires
 
 
+async def _who_waits_for_a_stream_and_gives_up_takes_no_other_with_it(served):
+    """Numbers of requests begin anew with each connection."""
+    read = served.house.events
+
+    def events(stream, account, number, limit):
+        if number == 1:
+            raise Unreadable("gone")
+        return read(stream, account, number, limit)
+    served.house.submit(np.ascontiguousarray(order(1)).reshape(-1), b"")
+    served.house.events = events
+    waiting = served.link.follow(StreamKind.ALL, 0, 1, lambda batch: None, patient=True)
+    other = served.link.follow(StreamKind.ALL, 0, 2, lambda batch: None)
+    await other.started()                               # so the refusal was heard
+    served.cut()
+    await until(lambda: not served.link.connected)
+    await until(lambda: served.link.connected)
+    waiting.close()
+    await served.link.submit(order(2))
+    await until(lambda: other.cursor == 3)
+
+
 async def _a_cursor_that_the_node_has_not_told_ends_the_stream(served):
     codes = []
     following = served.link.follow(StreamKind.ALL, 0, 77, lambda batch: None, codes.append)
@@ -394,6 +415,7 @@ test_a_stream_is_told_once_and_whole_over_many_connections = linked(_a_stream_is
 test_from_now_on_is_from_when_it_started = linked(_from_now_on_is_from_when_it_started)
 test_a_slow_follower_gets_no_more_than_its_credit_ahead = linked(_a_slow_follower_gets_no_more_than_its_credit_ahead)
 test_a_stream_that_cannot_be_read_ends_or_waits_until_it_can = linked(_a_stream_that_cannot_be_read_ends_or_waits_until_it_can)
+test_who_waits_for_a_stream_and_gives_up_takes_no_other_with_it = linked(_who_waits_for_a_stream_and_gives_up_takes_no_other_with_it)
 test_a_cursor_that_the_node_has_not_told_ends_the_stream = linked(_a_cursor_that_the_node_has_not_told_ends_the_stream)
 test_a_follower_that_fails_ends_alone = linked(_a_follower_that_fails_ends_alone)
 test_whoever_wants_to_know_is_told_of_each_change = linked(_whoever_wants_to_know_is_told_of_each_change)

@@ -405,6 +405,7 @@ class Following:
         """Called by the link alone."""
         if refused.code is Code.UNREADABLE and self._patient:
             log.error("a stream waits until it can be read", stream=self.stream.name, account=self.account, cursor=self.cursor, why=refused.text)
+            self.subscription = None                    # its number may be another's on the next connection
             asyncio.get_running_loop().call_later(UNREADABLE_SECONDS, self._again)
             return
         _end(self._first, refused)
