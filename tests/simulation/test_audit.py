@@ -65,17 +65,19 @@ def test_lots_are_the_most_that_money_buys():
         assert lots % 10 == 0 and one.amount(lots, 20) <= money < one.amount(lots + 10, 20)
 
 
-class Audited(Twin):
+class Audited:
     """The rules, and the auditor beside them."""
     def __init__(self) -> None:
-        super().__init__()
-        self.auditor, self.heard = Auditor(), 0
+        self.twin, self.auditor, self.heard = Twin(), Auditor(), 0
 
     def apply(self, records: np.ndarray, time: int) -> np.ndarray:
-        events = super().apply(records, time)
+        events = self.twin.apply(records, time)
         self.auditor.entry(self.heard + 1, time, records.tobytes(), events)
         self.heard += len(records)
         return events
+
+    def __getattr__(self, name: str):
+        return getattr(self.twin, name)
 
 
 def test_a_triggered_order_does_not_rest_in_a_call():
@@ -107,3 +109,19 @@ def test_what_is_made_after_a_dead_mans_time_may_live():
     assert m.state(old) == "BOOK" and len(m.find(E.ORDER_CANCELLED, ACME)) == 14
     m.buy(ACME, 1, 60_000)
     assert m.fills(ACME) == [(60_000, 1)] and {m.state(old), m.state(new)} == {"gone"}
+
+
+@pytest.mark.parametrize(("now", "state"), [(60_000, "WAITING"), (59_400, "BOOK")])
+def test_a_child_is_reached_by_the_prices_it_waited_for(now, state):
+    """What was seen while it slept makes it neither fire nor late; what the price is when it wakes does (seed 400114)."""
+    m = market(Audited)
+    m.index(60_000)
+    stop = {"trigger": STOP, "trigger_on": INDEX, "trigger_price": at(59_500), "link": 3}
+    parent, child = m.order_list((ACME, Side.BUY, 2, 60_000, {"link": 2}), (ACME, Side.SELL, 2, 59_000, stop))
+    m.sell(BOLT, 1, 60_000)
+    m.index(59_400), m.index(now)
+    m.cancel(ACME, parent), m.work()
+    for _ in range(5):
+        m.advance(SECOND), m.work()
+    m.engine.auditor.books.overdue(m.now)
+    assert m.state(child) == state

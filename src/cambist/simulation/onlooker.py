@@ -14,12 +14,15 @@ import numpy as np
 from cambist.design import Design
 from cambist.door.client import Events, StreamKind
 from cambist.log.entry import Entry
-from cambist.messages import COMMAND, EVENT, RECORD_BYTES, AccountKind, ChildState, Event, Kind
+from cambist.messages import COMMAND, EVENT, RECORD_BYTES, AccountKind, ChildState, Event, Kind, Reason
 from cambist.simulation.audit.auditor import CHECKED_TABLES, Auditor
 from cambist.simulation.audit.figures import Wrong
 from cambist.simulation.invariants import Tables, invariants
 
 COMPARE_EVERY = 64                              # commands between two comparisons of the auditor's books with the tables
+NOT_REMEMBERED = {int(r) for r in (Reason.UNKNOWN_KIND, Reason.UNDEFINED_BITS, Reason.NOT_STARTED, Reason.UNKNOWN_ACTOR, Reason.ACTOR_DISABLED,
+                                   Reason.NOT_ALLOWED, Reason.UNKNOWN_ACCOUNT, Reason.FOREIGN_ACCOUNT, Reason.ACCOUNT_DISABLED, Reason.NO_ID,
+                                   Reason.EXPIRED, Reason.EXPIRY_TOO_FAR, Reason.ANSWER_QUOTA)}       # rules, section 2, lines 1 to 10
 FREE = {int(Kind.TICK)}                         # what the node itself may put into the log
 
 
@@ -28,6 +31,15 @@ _NAMES = {int(kind): kind.name for kind in Event}
 
 class Violation(Exception):
     """The house broke a promise. Not an error of the simulator, unless the promise is."""
+
+
+def note_answers(answers: dict[tuple[int, int, int], tuple[int, int, int]], events: np.ndarray) -> None:
+    """Into `answers` (as `Witness.answers`) the first answer to each 128-bit id that the house remembers; until there is one, the first that it does not."""
+    mine = events[(events["id_hi"] != 0) & (events["command"] != 0) & (events["kind"] != Event.DUPLICATE)]
+    for account, high, low, *what in zip(*(mine[name].tolist() for name in ("account", "id_hi", "id_lo", "kind", "reason", "id")), strict=True):
+        first = answers.get((account, high, low))
+        if first is None or (first[0] == Event.REFUSED and first[1] in NOT_REMEMBERED):
+            answers[account, high, low] = tuple(what)
 
 
 class Witness:
@@ -72,7 +84,7 @@ class Witness:
             self._wrong(f"the chain is broken at sequence {entry.first_sequence}")
         self._look_at(entry)
         self._audit(entry, events)
-        self._note_answers(events)
+        note_answers(self.answers, events)
         self._look_at_quotes(events)
         self.told.update(_NAMES.get(kind, "") for kind in events["kind"].tolist())
         digest = hashlib.sha256(events.tobytes()).digest()
@@ -99,12 +111,6 @@ class Witness:
             least = (bid + ask) // 2 * 2 * self._half_spread_ppm // 1_000_000
             if ask - bid < least:
                 self._wrong(f"the desk quotes {bid} to {ask}; the design's least spread is {least}")
-
-    def _note_answers(self, events: np.ndarray) -> None:
-        """The first answer to each 128-bit id."""
-        mine = events[(events["id_hi"] != 0) & (events["command"] != 0) & (events["kind"] != Event.DUPLICATE)]
-        for account, high, low, *what in zip(*(mine[name].tolist() for name in ("account", "id_hi", "id_lo", "kind", "reason", "id")), strict=True):
-            self.answers.setdefault((account, high, low), tuple(what))
 
     def _look_at(self, entry: Entry) -> None:
         data = bytes(entry.records)
@@ -158,7 +164,7 @@ class Witness:
         self._kept = kept
         for first, time, records, events in kept:
             self._auditor.entry(first, time, records, events, self.skipped)
-            self._note_answers(events)
+            note_answers(self.answers, events)
 
     def heard(self, by: str, stream: tuple[StreamKind, int], batch: Events) -> None:
         """Every reader of a stream hears the same event under the same number, also after a crash."""

@@ -51,6 +51,14 @@ class Lie(NamedTuple):
     offset: int
     right: bytes
 
+    @property
+    def end(self) -> int:
+        return self.offset + len(self.right)
+
+    def stands_in(self, data: bytearray) -> bool:
+        """Whether these bytes are there, all of them, and not right."""
+        return len(data) >= self.end and data[self.offset:self.end] != self.right
+
 
 class Inode:
     """A file: what a reader sees, what the medium holds, and the writes between the two: (offset, bytes), or (-1, new size)."""
@@ -110,6 +118,7 @@ class VirtualDisk:
         self.dead = False
         self.names: dict[str, Inode | None] = {}                # None: a directory
         self.lies: list[Lie] = []
+        self._given_up: list[Lie] = []                  # written over or cut, which nobody synced: a power loss may bring them back
         self.lost = False                               # whether a write was ever acknowledged and lost: at the end of a log nobody could tell
         self._durable_names: dict[str, Inode | None] = {}
         self._pending_names: list[tuple[Any, ...]] = []
@@ -135,7 +144,8 @@ class VirtualDisk:
                 copy.live, copy.durable, copy.name = content[id(inode)], bytearray(content[id(inode)]), name
             disk.names[name] = copy
         disk._durable_names = dict(disk.names)
-        disk.lies = [lie._replace(inode=copies[id(lie.inode)]) for lie in self.lies if id(lie.inode) in copies]
+        back = [lie for lie in self._given_up if id(lie.inode) in copies and lie.stands_in(lie.inode.durable) and lie.stands_in(content[id(lie.inode)])]
+        disk.lies = [lie._replace(inode=copies[id(lie.inode)]) for lie in (*self.lies, *back) if id(lie.inode) in copies]
         return disk
 
     def used(self) -> int:
@@ -147,7 +157,7 @@ class VirtualDisk:
         assert inode is not None
         self.lies.append(Lie("rot", path, inode, offset, bytes(inode.live[offset:offset + 1])))
         inode.live[offset] ^= 1 << bit
-        inode.sync()
+        self.synced(inode)
         inode.durable[offset:offset + 1] = inode.live[offset:offset + 1]
 
     def wrong(self, under: str = "", what: str = "") -> list[Lie]:
@@ -164,6 +174,22 @@ class VirtualDisk:
                 _put(data, lie.offset, lie.right)
         self.lies = []
         return healed
+
+    def give_up(self, inode: Inode, start: int, end: int | None = None) -> None:
+        """What is written over is no lie any more, nor what is cut off (no `end`): from now on, and for good once it is synced."""
+        lies = list[Lie]()
+        for lie in self.lies:
+            if lie.inode is not inode or lie.end <= start or (end is not None and lie.offset >= end):
+                lies.append(lie)
+                continue
+            self._given_up.append(lie)
+            if end is None and lie.offset < start:
+                lies.append(lie._replace(right=lie.right[:start - lie.offset]))
+        self.lies = lies
+
+    def synced(self, inode: Inode) -> None:
+        inode.sync()
+        self._given_up = [lie for lie in self._given_up if lie.inode is not inode]
 
     def begin(self, call: str, path: str, nbytes: int = 0) -> None:
         if self.dead:
@@ -316,8 +342,7 @@ class VirtualFile:
         else:
             _put(inode.live, offset, data)
             inode.pending.append((offset, data))
-            if disk.lies:                               # what is written over is no lie any more
-                disk.lies = [each for each in disk.lies if each.inode is not inode or each.offset >= end or each.offset + len(each.right) <= offset]
+            disk.give_up(inode, offset, end)
         disk.end("pwrite", inode.name)
 
     def _lie(self, lie: str, data: bytes, offset: int) -> None:
@@ -336,13 +361,14 @@ class VirtualFile:
 
     def truncate(self, size: int) -> None:
         self._disk.begin("truncate", self._inode.name, size)
+        self._disk.give_up(self._inode, size)
         _put(self._inode.live, -1, size)
         self._inode.pending.append((-1, size))
         self._disk.end("truncate", self._inode.name)
 
     def sync(self) -> None:
         self._disk.begin("sync", self._inode.name)
-        self._inode.sync()
+        self._disk.synced(self._inode)
         self._disk.end("sync", self._inode.name)
 
     def close(self) -> None:

@@ -380,7 +380,7 @@ class House(Death):
             self.counts[f"follower stopped: {type(fault).__name__}"] += 1
             if not isinstance(fault, DiskError) and not disk.lies and disk is self.disk and self._node_process.alive:
                 self.wrong(f"the follower finds a difference, and the disk did nothing wrong: {fault}")
-            findings = scrub.at_once(self.clock.now) if isinstance(fault, Damaged | Broken) else []
+            findings = scrub.at_once(self.clock.now) if scrub.heals and isinstance(fault, Damaged | Broken) else []
             for finding in findings:
                 self._scrubbed(finding)
             if isinstance(fault, Damaged) and disk is self.disk and not any(finding.healed for finding in findings):

@@ -45,6 +45,7 @@ class Standing:
         self.open_of: dict[int, int] = {}               # account -> orders that stand
         self.floating: dict[int, int] = {}              # instrument -> pegs and trailing orders
         self.changed: dict[int, Order] = {}             # since the last comparison with the tables
+        self.woken: dict[int, None] = {}                # instruments where in this command a child began to wait for its trigger
 
     # ----------------------------------------------------------------------------------------------------------------------- coming
     def add(self, order: Order) -> None:
@@ -151,6 +152,7 @@ class Standing:
             child.parent = None
             if order.executed and child.trigger:
                 self.put(child, OrderState.WAITING)
+                self.woken[child.instrument] = None
             self.settle(child)
         if order.quoted:
             quote = self.quotes.get((order.account, order.instrument), [])

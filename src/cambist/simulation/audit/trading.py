@@ -355,12 +355,13 @@ class Books:
         return order.seen or bool(order.reached_at) or order.trigger == Trigger.TRAILING or order.trigger_on == TriggerOn.MARK
 
     def priced(self, terms: Terms, source: int, price: int, stays: int = 0) -> None:
-        """LAST or INDEX has become this: who waits for it may fire; must, if it is so still when the command ends, at `stays`."""
+        """LAST or INDEX has become this: who waits for it may fire; must, if it is so still when the command ends, at `stays`. A child that sleeps
+        may be reached when it wakes (the range remembers), and must not."""
         for order in self.standing.waiting.get(terms.number, {}).values():
             if order.trigger in (Trigger.STOP, Trigger.TAKE_PROFIT) and order.trigger_on == source and not order.reached_at and price:
                 rising = (order.trigger, order.side) in RISING
                 if price >= order.trigger_price if rising else price <= order.trigger_price:
-                    order.seen, order.reached_at = True, stays
+                    order.seen, order.reached_at = True, stays if order.state == OrderState.WAITING else 0
 
     def _last(self, terms: Terms, price: int) -> None:
         terms.book_last = price
@@ -469,11 +470,12 @@ class Books:
 
     def end(self, now: int) -> None:
         """After a command nothing is left half done."""
-        for instrument in self.moving:
+        for instrument in self.moving | self.standing.woken:
             terms = self.figures.instruments[instrument]
             for source, price in ((TriggerOn.LAST, terms.book_last), (TriggerOn.INDEX, terms.told)):
                 self.priced(terms, source, price, now)
         self.moving.clear()
+        self.standing.woken.clear()
         if self.maker is not None or self.bought is not None:
             raise Wrong(f"one side of a match was told and not the other: {self.maker or self.bought}")
         if self.charges:
