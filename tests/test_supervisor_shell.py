@@ -18,6 +18,7 @@ from cambist.status_screen_shell import PlainScreen, table, up_for
 from cambist.supervisor import DESIGN_CHANGED_EXIT, PARTS, NotStarted, PartState, Shown
 from cambist.supervisor_shell import House, log_in_use, make_sure_free, only_one, port_in_use, prepared, referred
 from cambist.worker_shell import check_listeners, explained
+from tests.ports import free_ports
 
 DEMO = Path(__file__).resolve().parents[1] / "desks" / "demo.toml"
 DESIGN = read_design(DEMO.read_text(), "demo")
@@ -55,10 +56,11 @@ def test_a_certificate_is_a_file_beside_the_design(tmp_path):
 
 def test_a_port_in_use_is_named_with_its_part_and_what_to_do(tmp_path):
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        port = free_ports() + 2                         # the third: the portal's
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
         other.listen()
-        port = other.getsockname()[1]
-        taken = setup(tmp_path, port - 2)               # the third: the portal's
+        taken = setup(tmp_path, port - 2)
         said = port_in_use(taken)
         assert said is not None and f"the portal cannot listen at 127.0.0.1:{port}" in said and "--base-port" in said
         with pytest.raises(NotStarted, match="portal"):

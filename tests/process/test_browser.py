@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
+from tests.ports import free_ports
 from tests.process.node_process import ROOT
-from tests.process.test_house import HouseProcess, free_ports
+from tests.process.test_house import HouseProcess
 
 pytestmark = pytest.mark.process
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"

@@ -8,8 +8,9 @@ import pytest
 from cambist.door.client_shell import Client
 from cambist.messages import Event, Kind, command
 
+from tests.ports import free_ports
 from tests.process.node_process import ACCOUNT, KEY, cambist
-from tests.process.test_house import HouseProcess, free_ports
+from tests.process.test_house import HouseProcess
 
 pytestmark = pytest.mark.process
 ALONE = ("--without", "gateway,native,portal,console,desk,world", "--origin", "exchange.example/log")

@@ -12,28 +12,14 @@ import pytest
 
 from cambist.door.client_shell import Client
 from cambist.messages import Event, Kind, Reason, Side, command
-from cambist.part_shell import ADDRESSES
 
+from tests.ports import free_ports
 from tests.process.node_process import ACCOUNT, DEMO, INSTRUMENT, KEY, OPEN_SECONDS, NodeProcess, Started, cambist
 
 pytestmark = pytest.mark.process
 PARTS = ("node", "follower", "gateway", "native", "portal", "console", "desk", "world")
 END_SECONDS = 10.0                                      # for all of them to end when they are asked to
 ORPHAN_SECONDS = 15.0                                   # for all of them to end when nobody is left to ask
-
-
-def free_ports() -> int:
-    """The first of as many ports in a row as a house needs, below those that a system hands out by itself."""
-    for base in range(20_000 + os.getpid() % 5_000, 32_000, len(ADDRESSES)):
-        try:
-            for port in range(base, base + len(ADDRESSES)):
-                with socket.socket() as trial:
-                    trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    trial.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return base
-    raise AssertionError("no free ports")
 
 
 class HouseProcess(Started):

@@ -25,9 +25,10 @@ from cambist.log.results import ResultsReader
 from cambist.messages import COMMAND, EVENT, ChildState, Event, Kind, Reason
 from cambist.opaque import IdKind, Opaque
 
+from tests.ports import free_ports
 from tests.process.house_traders import LIVES_NS, PATIENCE, Answer, Market, RestTrader, SocketTrader, Trader
 from tests.process.node_process import ACCOUNT, DEMO, INSTRUMENT, NAMES, cambist, seed_of_this_run
-from tests.process.test_house import PARTS, HouseProcess, free_ports
+from tests.process.test_house import PARTS, HouseProcess
 
 pytestmark = pytest.mark.process
 BACK_SECONDS = 60.0                                     # for a killed process to serve again, on a busy machine

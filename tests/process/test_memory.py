@@ -11,9 +11,10 @@ import numpy as np
 import psutil
 import pytest
 
+from tests.ports import free_ports
 from tests.process.house_traders import PATIENCE, Market, SocketTrader
 from tests.process.node_process import seed_of_this_run
-from tests.process.test_house import PARTS, HouseProcess, free_ports
+from tests.process.test_house import PARTS, HouseProcess
 
 pytestmark = [pytest.mark.process, pytest.mark.hunt]
 SECONDS, EVERY = 600.0, 5.0
