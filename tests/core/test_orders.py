@@ -445,6 +445,20 @@ def test_a_bracket_sells_what_its_parent_bought(m):
     assert m.fills(ACME) == [(61_000, 1)] and m.rows("orders", account=ACME) == [] and m.balance(ACME, BTC) == m.balance(ACME, BTC, "held") == 0
 
 
+@pytest.mark.parametrize("others_wait", [False, True])
+def test_a_child_that_begins_to_wait_is_reached_by_what_the_range_holds(m, others_wait):
+    """Where nobody waited the source has no range: only the price now counts. Else the price before, at which its parent traded, is in it still."""
+    m.trade(60_000)
+    if others_wait:
+        m.sell(BOLT, 1, 49_000, trigger=STOP, trigger_price=at(50_000))
+    m.sell(DEALER_A, 1, 59_400)
+    parent, child = m.order_list(entry(), (ACME, SELL, 2, 58_000, {"trigger": STOP, "trigger_price": at(59_500), "link": 3}))
+    m.sell(DEALER_A, 1, 60_000)
+    assert m.fills(ACME) == [(60_000, 1)] and m.state(parent) == "gone" and m.state(child) == "WAITING"
+    m.work()
+    assert m.state(child) == ("BOOK" if others_wait else "WAITING")
+
+
 def test_children_of_a_parent_that_never_traded_are_cancelled(m):
     m.trade(60_000)
     parent, profit, loss = m.order_list(entry(dollars=59_000), target(link=3), stop_loss(link=3))
