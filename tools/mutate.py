@@ -26,7 +26,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = [f"tests/core/{name}.py" for name in (
     "test_levels", "test_book", "test_edges", "test_mutants", "test_found", "test_rules", "test_range_of_money", "test_every_reason", "test_capacity",
-    "test_controls", "test_precision", "test_held_quotes", "test_amend", "test_orders", "test_sessions")]      # what notices most comes first
+    "test_controls", "test_precision", "test_held_quotes", "test_amend", "test_orders", "test_order_lists", "test_sessions")]  # what notices most comes first
 COMPARISONS: dict[type, type] = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
 OPERATORS: dict[type, type] = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
                                ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.Mod: ast.FloorDiv}
