@@ -23,7 +23,7 @@ class Noted(Twin):
 
 @pytest.mark.parametrize(("ahead", "price", "answers"), [
     (80 * SECOND, at(60_000), [(E.REFUSED, R.EXPIRY_TOO_FAR), (E.ORDER_ACCEPTED, 0)]),      # forgotten: rules, section 2, line 10 (seed 400482)
-    (40 * SECOND, at(60_000.5), [(E.REFUSED, R.OFF_TICK), (E.REFUSED, R.OFF_TICK)]),      # remembered: the second time it is a DUPLICATE
+    (40 * SECOND, at(60_000.5), [(E.REFUSED, R.OFF_TICK), (E.REFUSED, R.OFF_TICK)]),    # remembered: the second time it is a DUPLICATE
 ])
 def test_a_refusal_that_the_house_forgets_gives_way_to_the_answer_of_the_same_request(ahead, price, answers):
     m = market(Noted)

@@ -7,15 +7,15 @@ from cambist.simulation.virtual_disk import NoTrouble, VirtualDisk, VirtualFile
 
 
 class Misdirects(NoTrouble):
-    """Every write of letters b comes to lie a kilobyte before its place."""
+    """The write at 2048, of letters b, comes to lie a kilobyte before its place."""
     def lies(self, disk, path, offset, nbytes):
         return "misdirected" if offset == 2048 else ""
 
 
-def written(trouble=None) -> tuple[VirtualDisk, VirtualFile]:
+def written() -> tuple[VirtualDisk, VirtualFile]:
     """a a a a b b c c, in sectors, on the medium: b and what it came to lie on are wrong after a power loss."""
     disk = VirtualDisk()
-    disk.trouble = trouble or Misdirects()
+    disk.trouble = Misdirects()
     disk.make_directory("house")
     file = disk.create("house/log")
     disk.sync_directory("house")

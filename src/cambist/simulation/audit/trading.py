@@ -356,7 +356,7 @@ class Books:
 
     def priced(self, terms: Terms, source: int, price: int, stays: int = 0) -> None:
         """LAST or INDEX has become this: who waits for it may fire; must, if it is so still when the command ends, at `stays`. A child that sleeps
-        may be reached when it wakes (the range remembers), and must not."""
+        may fire by it when it wakes (the range remembers), and need not."""
         for order in self.standing.waiting.get(terms.number, {}).values():
             if order.trigger in (Trigger.STOP, Trigger.TAKE_PROFIT) and order.trigger_on == source and not order.reached_at and price:
                 rising = (order.trigger, order.side) in RISING
